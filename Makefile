@@ -1,0 +1,30 @@
+PY := .venv/bin/python
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+install: .venv/.installed ## make .venv from the lock files
+.venv/.installed: requirements/uv.txt requirements/dev.txt
+	test -x $(PY) || python3 -m venv .venv
+	$(PY) -m pip install --quiet --require-hashes -r requirements/uv.txt
+	.venv/bin/uv pip sync --quiet --require-hashes --python $(PY) requirements/dev.txt
+	touch $@
+
+lock: install ## rewrite the lock files from requirements/*.in
+	cd requirements && for set in uv dev; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $$set.in -o $$set.txt || exit 1; done
+	cd requirements && for set in training worker; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c dev.txt $$set.in -o $$set.txt || exit 1; done
+
+test: install ## the tests, in under six minutes
+	$(PY) -m pytest -m "not slow"
+
+test-all: install ## the long ones too
+	$(PY) -m pytest
+
+check: install ## ruff, mypy strict, the import arrows
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(PY) -m pytest -q tests/unit/test_house.py
+
+.PHONY: help install lock test test-all check

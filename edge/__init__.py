@@ -1,0 +1,1 @@
+"""Where a program meets its person: the command line with its settings, and the log."""

@@ -1,0 +1,92 @@
+"""One program, its commands, and the settings of each: options on the command line, or environment variables.
+
+Each command is a settings class: its fields are the options (`--until-idle`, or UNTIL_IDLE in the environment), its
+docstring the help, and its method `run` the work, whose number is the exit status.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
+
+
+class Command(BaseSettings):
+    """The base of every command's settings."""
+
+    model_config = SettingsConfigDict(
+        cli_kebab_case=True, cli_implicit_flags=True, cli_enforce_required=True, extra="ignore", frozen=True
+    )
+
+    def run(self) -> int:
+        """Does the work; gives the exit status."""
+        raise NotImplementedError
+
+
+def main(
+    program: str,
+    about: str,
+    commands: Mapping[str, type[Command]],
+    *,
+    default: type[Command] | None = None,
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Runs the command that the first argument names (`default` where none does); gives the exit status.
+
+    Wrong options end with status 2 and a line per mistake that names the option and its environment variable.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in commands:
+        name, chosen, rest = f"{program} {given[0]}", commands[given[0]], given[1:]
+    elif (
+        default is not None
+        and (not given or given[0].startswith("-"))
+        and not (commands and given[:1] in (["--help"], ["-h"]))
+    ):
+        name, chosen, rest = program, default, given
+    else:
+        print(_overview(program, about, commands, default))
+        return 0 if given[:1] in (["--help"], ["-h"]) else 2
+    try:
+        settings: Any = CliApp.run(_named(chosen, name), cli_args=rest)
+    except ValidationError as error:
+        for line in error.errors():
+            field = ".".join(str(part) for part in line["loc"]) or "options"
+            field = field.replace("-", "_")
+            print(f"{name}: --{field.replace('_', '-')} (or {field.upper()}): {line['msg']}", file=sys.stderr)
+        return 2
+    except SettingsError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    try:
+        return int(settings.run())
+    except KeyboardInterrupt:
+        return 130
+
+
+def _named(command: type[Command], name: str) -> type[Command]:
+    config = SettingsConfigDict(**{**command.model_config, "cli_prog_name": f"python -m {name}"})
+    return type(
+        command.__name__,
+        (command,),
+        {"model_config": config, "__doc__": command.__doc__, "__module__": command.__module__},
+    )
+
+
+def _overview(
+    program: str, about: str, commands: Mapping[str, type[Command]], default: type[Command] | None
+) -> str:
+    width = max((len(name) for name in commands), default=0)
+    lines = [about.strip(), ""]
+    if default is not None:
+        lines += [f"python -m {program} [options]", f"  {_first_line(default)}", ""]
+    lines += [f"python -m {program} COMMAND --help says more of each command:"]
+    lines += [f"  {name:<{width}}  {_first_line(command)}" for name, command in commands.items()]
+    return "\n".join(lines)
+
+
+def _first_line(command: type[Command]) -> str:
+    return (command.__doc__ or "").strip().splitlines()[0]

@@ -1,0 +1,158 @@
+"""The commit protocol: exactly one outcome per generation over deliveries that come twice and workers that die.
+
+Claim → look at the receipt once more → publish → receipt (DESIGN.md, "The commit protocol"). Each step may be repeated
+by anybody, and any process may die between any two of them: whoever comes next goes on from what it finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ledger.names import Key
+from ledger.receipt import Outcome, RowError, Status
+from transport.bucket import ABSENT, Bucket, ObjectInfo, ObjectNotFound, PreconditionFailed, get, put
+from transport.event import Generation
+
+OUTCOME = "outcome"  # key in a claim's metadata
+SOURCE_GENERATION = "source-generation"  # key in an output's metadata
+
+Score = Callable[[], ObjectInfo | None]
+"""Scores the file and claims its outcome: the claim that it made, or None where another claim stood already."""
+
+
+def settle(bucket: Bucket, key: Key, score: Score, *, look_for_claim: bool = True) -> tuple[Outcome, bool]:
+    """Brings one generation to its receipt; gives the receipt that stands and whether this call wrote it.
+
+    `look_for_claim=False` saves one look where a first delivery makes an earlier claim unlikely: it costs a scoring
+    thrown away where there is one, never a wrong answer. Raises what the bucket and `score` raise; call again then.
+    """
+    if standing := read_receipt(bucket, key):
+        bucket.delete(key.claim)
+        return standing, False
+    claim = bucket.stat(key.claim) if look_for_claim else None
+    while True:
+        if claim is None:
+            claim = score()
+        if claim is None:
+            claim = bucket.stat(key.claim)
+        if claim is not None:
+            receipt = _follow(bucket, key, claim)
+            if receipt is not None:
+                return receipt
+            claim = None
+        # The claim that stood is gone: its owner has finished meanwhile, or removed a claim younger than the receipt.
+        if standing := read_receipt(bucket, key):
+            return standing, False
+
+
+def claim_outcome(bucket: Bucket, outcome: Outcome) -> ObjectInfo | None:
+    """Claims an outcome that has no predictions; None where another claim stands already."""
+    try:
+        return put(bucket, outcome.key.claim, b"", if_generation=ABSENT, metadata=claim_metadata(outcome))
+    except PreconditionFailed:
+        return None
+
+
+def claim_metadata(outcome: Outcome) -> dict[str, str]:
+    """What the claim of this outcome carries."""
+    return {OUTCOME: outcome.to_json()}
+
+
+def read_receipt(bucket: Bucket, key: Key) -> Outcome | None:
+    """The receipt of this generation, or None."""
+    try:
+        return Outcome.from_json(get(bucket, key.receipt))
+    except ObjectNotFound:
+        return None
+
+
+def publish(bucket: Bucket, target: str, generation: Generation, write: Callable[[int], object]) -> bool:
+    """Writes `target` unless a newer generation's output stands there; False where it does.
+
+    `write(g)` writes it on condition that `target` is of generation `g`, with `generation` under SOURCE_GENERATION in
+    its metadata. An output of this same generation is left as it is.
+    """
+    looked_at = ABSENT
+    while True:
+        try:
+            write(looked_at)
+            return True
+        except PreconditionFailed:
+            standing = bucket.stat(target)
+        looked_at = ABSENT
+        if standing is not None:
+            theirs = output_generation(standing)
+            if theirs == generation:
+                return True
+            if theirs > generation:
+                return False
+            looked_at = standing.generation
+
+
+def output_generation(output: ObjectInfo) -> Generation:
+    """Which generation of the input an output belongs to; one of foreign make counts as older than any."""
+    try:
+        return Generation.parse(output.metadata.get(SOURCE_GENERATION, "0"))
+    except ValueError:
+        return Generation(0)
+
+
+def _follow(bucket: Bucket, key: Key, claim: ObjectInfo) -> tuple[Outcome, bool] | None:
+    """Steps 2 to 4 for the claim that stands; None where it has gone meanwhile."""
+    if standing := read_receipt(bucket, key):  # a claim younger than the receipt decides nothing
+        bucket.delete(key.claim)
+        return standing, False
+    outcome = Outcome.from_json(claim.metadata[OUTCOME])
+    if outcome.status is Status.SCORED:
+        try:
+            published = publish(
+                bucket,
+                key.output,
+                key.generation,
+                lambda looked_at: bucket.copy(
+                    key.claim,
+                    claim.generation,
+                    key.output,
+                    if_generation=looked_at,
+                    metadata=output_metadata(outcome),
+                    content_type="text/csv",
+                ),
+            )
+        except ObjectNotFound:
+            return None
+        if not published:
+            outcome = superseded(outcome)
+    try:
+        put(
+            bucket,
+            key.receipt,
+            outcome.to_json().encode(),
+            if_generation=ABSENT,
+            content_type="application/json",
+        )
+        mine = True
+    except PreconditionFailed:
+        outcome, mine = Outcome.from_json(get(bucket, key.receipt)), False
+    bucket.delete(key.claim)
+    return outcome, mine
+
+
+def output_metadata(outcome: Outcome) -> dict[str, str]:
+    """What the published output carries."""
+    return {
+        SOURCE_GENERATION: str(outcome.key.generation),
+        "sha256": outcome.sha256,
+        "model-version": outcome.model.version if outcome.model else "",
+    }
+
+
+def superseded(outcome: Outcome) -> Outcome:
+    """The same scoring, come too late: a newer generation of the file has its output already."""
+    return replace(
+        outcome,
+        status=Status.SUPERSEDED,
+        output=None,
+        sha256="",
+        errors=(RowError("a newer generation of this file was scored first"),),
+    )

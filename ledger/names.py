@@ -1,0 +1,101 @@
+"""Which object is an input, and what everything below `output/` is called. Pure: names in, names out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transport.event import Generation
+
+OUTPUT = "output/"
+RECEIPTS = "output/receipts/"
+UNUSABLE = "output/receipts/.unusable/"
+CLAIMS = "output/.claims/"
+FAILURES = "output/.failures/"
+COMPARISONS = "output/comparisons/"
+
+_INPUT_ENDINGS = (".csv", ".csv.gz")
+_UNFINISHED_ENDINGS = (".tmp", ".part", ".crdownload")
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """One scoring of one content of one input: what a receipt is about."""
+
+    name: str
+    generation: Generation
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.generation}"
+
+    @property
+    def receipt(self) -> str:
+        return f"{RECEIPTS}{self}.json"
+
+    @property
+    def comparison(self) -> str:
+        return f"{COMPARISONS}{self}.json"
+
+    @property
+    def claim(self) -> str:
+        return f"{CLAIMS}{self}"
+
+    @property
+    def failure(self) -> str:
+        return f"{FAILURES}{self}.json"
+
+    @property
+    def output(self) -> str:
+        return output_name(self.name)
+
+    @property
+    def shadow(self) -> str:
+        return f"{OUTPUT}shadow/pred_{_stem(self.name)}.csv"
+
+
+def output_name(name: str) -> str:
+    """Where the production predictions of the input `name` lie: `flights.csv` → `output/pred_flights.csv`.
+
+    A gzipped input keeps its `.gz` in the stem (`flights.csv.gz` → `output/pred_flights.csv.gz.csv`), and an ending
+    in capitals keeps its whole name, so that two inputs never share an output.
+    """
+    return f"{OUTPUT}pred_{_stem(name)}.csv"
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".csv")
+
+
+def is_input(name: str, prefix: str = "") -> bool:
+    """True for an object directly below `prefix` that is to be scored (DESIGN.md, "Inputs")."""
+    if not name.startswith(prefix) or name.startswith(OUTPUT):
+        return False
+    base = name[len(prefix) :]
+    lowered = base.lower()
+    return (
+        "/" not in base
+        and not base.startswith(".")
+        and not lowered.endswith(_UNFINISHED_ENDINGS)
+        and lowered.endswith(_INPUT_ENDINGS)
+        and len(base) > len(_INPUT_ENDINGS[1 if lowered.endswith(".gz") else 0])
+    )
+
+
+def parse_key(object_name: str, below: str) -> Key | None:
+    """The key in the name of a receipt, comparison, claim or failure note; None where it names none.
+
+    `below` is the folder the object lies in: RECEIPTS, COMPARISONS, CLAIMS or FAILURES.
+    """
+    if not object_name.startswith(below):
+        return None
+    rest = object_name[len(below) :]
+    if below != CLAIMS:
+        if not rest.endswith(".json"):
+            return None
+        rest = rest.removesuffix(".json")
+    name, at, generation = rest.rpartition("@")
+    if not at or not name:
+        return None
+    try:
+        return Key(name, Generation.parse(generation))
+    except ValueError:
+        return None

@@ -1,0 +1,105 @@
+"""What became of one scoring of one file: the outcome that a claim carries and the receipt that ends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from ledger.names import Key
+from transport.event import Generation
+
+MAX_LISTED_ERRORS = 20
+MAX_ERROR_TEXT = 300
+MAX_OUTCOME_BYTES = 7_000  # of Cloud Storage's 8 KiB for an object's metadata
+
+
+class Status(StrEnum):
+    SCORED = "scored"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+    DEAD_LETTERED = "dead-lettered"
+
+
+@dataclass(frozen=True)
+class RowError:
+    """What was wrong, where: `row` counts from 1 without the header, None where the whole file is meant."""
+
+    message: str
+    row: int | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The input: `size` in bytes, checksums where they are known."""
+
+    bucket: str
+    name: str
+    generation: int
+    rescore: int = 0
+    size: int | None = None
+    md5: str | None = None
+    crc32c: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelUsed:
+    """The one registered version that scored the whole file."""
+
+    name: str
+    version: str
+    run_id: str
+    positive_class: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a file ended. `timings` are seconds per step; `sha256` is of the output's bytes (empty where there are none)."""
+
+    status: Status
+    source: Source
+    model: ModelUsed | None = None
+    rows: int = 0
+    rejected_rows: int = 0
+    output: str | None = None
+    sha256: str = ""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    attempt: int = 0
+    worker: str = ""
+    finished: str = ""
+    errors: tuple[RowError, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return Key(self.source.name, Generation(self.source.generation, self.source.rescore))
+
+    def to_json(self) -> str:
+        """JSON text of at most MAX_OUTCOME_BYTES: the list of errors is cut to fit, never the counts."""
+        errors = tuple(
+            replace(e, message=e.message[:MAX_ERROR_TEXT]) for e in self.errors[:MAX_LISTED_ERRORS]
+        )
+        while True:
+            text = json.dumps(asdict(replace(self, errors=errors)), indent=1)
+            if len(text) <= MAX_OUTCOME_BYTES or not errors:
+                return text
+            errors = errors[:-1]
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Outcome:
+        """What `to_json` wrote. Raises ValueError where it is something else."""
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            return cls(
+                **{
+                    **fields,
+                    "status": Status(fields["status"]),
+                    "source": Source(**fields["source"]),
+                    "model": ModelUsed(**fields["model"]) if fields.get("model") else None,
+                    "errors": tuple(RowError(**error) for error in fields.get("errors", ())),
+                }
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not an outcome: {error!r}") from None

@@ -1,0 +1,125 @@
+"""What a worker must know of one registered version, read from its `MLmodel` file as plain data; nothing is run.
+
+A version fit to serve is two files: `model.onnx` (one graph, raw columns in, label and probabilities out) and `MLmodel`
+(YAML: the signature, and under `metadata: understudy:` what the signature cannot say).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+GRAPH_FILE = "model.onnx"
+SPEC_FILE = "MLmodel"
+METADATA_KEY = "understudy"
+SHA256_TAG = "understudy.sha256."  # + file name: the tag that pins a file of the version
+LABEL_OUTPUT = "label"
+PROBABILITIES_OUTPUT = "probabilities"
+
+_NUMBERS = {"double", "float", "integer", "long", "boolean"}
+
+
+class UnfitModel(Exception):
+    """This registered version cannot serve; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """An input of the model by its own name: text, or a number (a double where a gap is NaN)."""
+
+    name: str
+    is_text: bool
+
+
+@dataclass(frozen=True)
+class Example:
+    """Rows that the version must score as recorded before it serves.
+
+    `inputs`: column → N cells (None is a gap); `labels`: N classes; `probabilities`: N rows of K, in the order of the classes.
+    """
+
+    inputs: Mapping[str, tuple[str | float | None, ...]]
+    labels: tuple[str, ...]
+    probabilities: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One version: its columns in order, its classes in the order of its probabilities.
+
+    `positive`: the class whose probability is written where there are two; `profile`: per column the training data's
+    histogram (numbers: `edges` and `counts`; text: `categories` and `counts`), for drift.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    columns: tuple[Column, ...]
+    classes: tuple[str, ...]
+    positive: str | None = None
+    id_column: str | None = None
+    label_column: str | None = None
+    example: Example | None = None
+    profile: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
+    """The spec in the bytes of an `MLmodel` file. Raises UnfitModel where it describes no model a worker can serve."""
+    who = f"{name} version {version}"
+    try:
+        document = yaml.safe_load(mlmodel)
+        flavors = document["flavors"]
+        inputs = json.loads(document["signature"]["inputs"])
+        run_id = str(document.get("run_id") or "")
+        extra = (document.get("metadata") or {}).get(METADATA_KEY)
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
+        raise UnfitModel(
+            f"{who}: its MLmodel file has no flavors and signature; register it again with a signature"
+        ) from None
+    if "onnx" not in flavors:
+        raise UnfitModel(
+            f"{who} is of flavor {', '.join(sorted(map(str, flavors)))}, and workers run ONNX only: convert it and register it "
+            f"with `python -m models register FILE.onnx`, or a fitted scikit-learn classifier with models.register_sklearn"
+        )
+    if not isinstance(extra, dict) or not isinstance(extra.get("classes"), list) or len(extra["classes"]) < 2:
+        raise UnfitModel(
+            f"{who}: its metadata does not name its classes; register it with `python -m models register`, which writes them"
+        )
+    return ModelSpec(
+        name=name,
+        version=version,
+        run_id=run_id,
+        columns=tuple(_column(entry, who) for entry in inputs),
+        classes=tuple(str(label) for label in extra["classes"]),
+        positive=extra.get("positive_class"),
+        id_column=extra.get("id_column"),
+        label_column=extra.get("label_column"),
+        example=_example(extra.get("example")),
+        profile=extra.get("profile") or {},
+    )
+
+
+def _column(entry: Any, who: str) -> Column:
+    kind = entry.get("type") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or "name" not in entry or (kind != "string" and kind not in _NUMBERS):
+        raise UnfitModel(
+            f"{who}: its signature is not one of named string and number columns: {str(entry)[:100]}"
+        )
+    return Column(str(entry["name"]), is_text=kind == "string")
+
+
+def _example(recorded: Any) -> Example | None:
+    if not isinstance(recorded, dict):
+        return None
+    return Example(
+        inputs={name: tuple(cells) for name, cells in recorded["inputs"].items()},
+        labels=tuple(str(label) for label in recorded["labels"]),
+        probabilities=tuple(tuple(float(p) for p in row) for row in recorded["probabilities"]),
+    )

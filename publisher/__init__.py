@@ -1,0 +1,1 @@
+"""Turns new objects into messages, and dead letters into receipts."""

@@ -1,0 +1,148 @@
+"""One new object, as the message that Cloud Storage itself would send about it.
+
+Every source (a bucket notification, the poller, the folder watch, a re-scoring) publishes this same shape, so that a
+worker cannot tell them apart and does not need to.
+Attributes and payload: https://cloud.google.com/storage/docs/pubsub-notifications#format
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_NAME_BYTES = 1024  # Cloud Storage's own limit for an object name
+MAX_GENERATION = 2**63 - 1
+
+
+class UnusableMessage(Exception):
+    """This message names no object that could be scored; its text says why."""
+
+
+@dataclass(frozen=True, order=True)
+class Generation:
+    """Which content of a name, and the how-manieth re-scoring of it on purpose (0: none); ordered as that pair."""
+
+    content: int
+    rescore: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.content}.{self.rescore}" if self.rescore else str(self.content)
+
+    @classmethod
+    def parse(cls, text: str) -> Generation:
+        """The generation that `str()` wrote. Raises ValueError for anything else."""
+        content, dot, rescore = text.partition(".")
+        parsed = cls(_whole_number(content), _whole_number(rescore) if dot else 0)
+        if str(parsed) != text:
+            raise ValueError(f"not a generation: {text[:40]!r}")
+        return parsed
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a queue carries: bytes and string attributes."""
+
+    data: bytes
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ObjectEvent:
+    """A new generation of an object. `event_time` is RFC 3339 text; `size` is in bytes, None where it is not known."""
+
+    bucket: str
+    name: str
+    generation: Generation
+    event_time: str = ""
+    size: int | None = None
+    source: str = "gcs"
+
+    def to_message(self) -> Message:
+        """The message about this event; `from_message` gives the event back."""
+        resource: dict[str, Any] = {
+            "kind": "storage#object",
+            "name": self.name,
+            "bucket": self.bucket,
+            "generation": str(self.generation.content),
+            "timeCreated": self.event_time,
+            "contentType": "text/csv",
+        }
+        if self.size is not None:
+            resource["size"] = str(self.size)
+        attributes = {
+            "eventType": "OBJECT_FINALIZE",
+            "payloadFormat": "JSON_API_V1",
+            "bucketId": self.bucket,
+            "objectId": self.name,
+            "objectGeneration": str(self.generation.content),
+            "eventTime": self.event_time,
+        }
+        if self.source != "gcs":
+            attributes["source"] = self.source
+        if self.generation.rescore:
+            attributes["rescore"] = str(self.generation.rescore)
+        return Message(json.dumps(resource).encode(), attributes)
+
+    @classmethod
+    def from_message(cls, message: Message) -> ObjectEvent:
+        """The event that a message tells of. Raises UnusableMessage, with the reason, for any other message.
+
+        The attributes decide; of the payload only the size is taken, and a payload that cannot be read is no error
+        (`payloadFormat=NONE` has none).
+        """
+        attributes = message.attributes
+        kind = attributes.get("eventType", "")
+        if kind != "OBJECT_FINALIZE":
+            raise UnusableMessage(f"eventType is {kind[:80]!r}, not 'OBJECT_FINALIZE'")
+        bucket, name = attributes.get("bucketId", ""), attributes.get("objectId", "")
+        if not bucket:
+            raise UnusableMessage("the attribute bucketId is missing")
+        refuse_bad_name(name)
+        try:
+            generation = Generation(
+                _whole_number(attributes.get("objectGeneration", "")),
+                _whole_number(attributes.get("rescore", "0")),
+            )
+        except ValueError as error:
+            raise UnusableMessage(f"objectGeneration or rescore is {error}") from None
+        return cls(
+            bucket=bucket,
+            name=name,
+            generation=generation,
+            event_time=attributes.get("eventTime", "")[:40],
+            size=_size_in(message.data),
+            source=attributes.get("source", "gcs")[:20],
+        )
+
+
+def refuse_bad_name(name: str) -> None:
+    """Raises UnusableMessage where `name` could not be, or must not be, the name of an object."""
+    if not name:
+        raise UnusableMessage("the attribute objectId is missing")
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        raise UnusableMessage("objectId is not valid Unicode") from None
+    if len(encoded) > MAX_NAME_BYTES:
+        raise UnusableMessage(f"objectId has {len(encoded)} bytes, more than {MAX_NAME_BYTES}")
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        raise UnusableMessage(
+            f"objectId {name[:80]!r} is not a plain path: it has an empty part, '.' or '..'"
+        )
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
+        raise UnusableMessage(f"objectId {name[:80]!r} has a control character")
+
+
+def _whole_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 19) or int(text) > MAX_GENERATION:
+        raise ValueError(f"not a whole number: {text[:40]!r}")
+    return int(text)
+
+
+def _size_in(payload: bytes) -> int | None:
+    try:
+        return _whole_number(str(json.loads(payload)["size"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

@@ -1,0 +1,39 @@
+"""A URL picks the adapter. Adapters are imported only when they are used: Google's clients are heavy."""
+
+from __future__ import annotations
+
+from transport.bucket import Bucket
+from transport.queue import Queue
+
+
+def open_bucket(url: str) -> Bucket:
+    """`gs://name` is a bucket of Cloud Storage; anything else is a folder, made if it does not exist."""
+    if url.startswith("gs://"):
+        from transport.gcs import GcsBucket
+
+        return GcsBucket(url)
+    from transport.folder import FolderBucket
+
+    return FolderBucket(url)
+
+
+def open_queue(url: str) -> Queue:
+    """`pubsub://project/topic` is a topic of Pub/Sub with its subscription; anything else a SQLite file."""
+    if url.startswith("pubsub://"):
+        from transport.pubsub import PubSubQueue
+
+        return PubSubQueue(url)
+    from transport.local_queue import LocalQueue
+
+    return LocalQueue(url)
+
+
+def open_dead_letters(url: str) -> Queue:
+    """The dead letters of the queue at `url`: pulled, acked and counted like any other queue."""
+    if url.startswith("pubsub://"):
+        from transport.pubsub import PubSubQueue
+
+        return PubSubQueue(url, dead_letters=True)
+    from transport.local_queue import LocalQueue
+
+    return LocalQueue(url, dead_letters=True)
