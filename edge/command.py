@@ -76,9 +76,7 @@ def _named(command: type[Command], name: str) -> type[Command]:
     )
 
 
-def _overview(
-    program: str, about: str, commands: Mapping[str, type[Command]], default: type[Command] | None
-) -> str:
+def _overview(program: str, about: str, commands: Mapping[str, type[Command]], default: type[Command] | None) -> str:
     width = max((len(name) for name in commands), default=0)
     lines = [about.strip(), ""]
     if default is not None:

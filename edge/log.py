@@ -30,12 +30,8 @@ def start_log(program: str, level: str = "info", stream: TextIO | None = None) -
     )
     structlog.contextvars.bind_contextvars(program=program)
     # Libraries log through the standard module; only their warnings concern an operator.
-    logging.basicConfig(
-        stream=out, level=max(threshold, logging.WARNING), format="%(asctime)s %(name)s %(message)s"
-    )
+    logging.basicConfig(stream=out, level=max(threshold, logging.WARNING), format="%(asctime)s %(name)s %(message)s")
 
 
-def _unchanged(
-    _logger: object, _method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
+def _unchanged(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return event

@@ -78,9 +78,7 @@ class Outcome:
 
     def to_json(self) -> str:
         """JSON text of at most MAX_OUTCOME_BYTES: the list of errors is cut to fit, never the counts."""
-        errors = tuple(
-            replace(e, message=e.message[:MAX_ERROR_TEXT]) for e in self.errors[:MAX_LISTED_ERRORS]
-        )
+        errors = tuple(replace(e, message=e.message[:MAX_ERROR_TEXT]) for e in self.errors[:MAX_LISTED_ERRORS])
         while True:
             text = json.dumps(asdict(replace(self, errors=errors)), indent=1)
             if len(text) <= MAX_OUTCOME_BYTES or not errors:

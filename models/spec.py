@@ -109,9 +109,7 @@ def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
 def _column(entry: Any, who: str) -> Column:
     kind = entry.get("type") if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or "name" not in entry or (kind != "string" and kind not in _NUMBERS):
-        raise UnfitModel(
-            f"{who}: its signature is not one of named string and number columns: {str(entry)[:100]}"
-        )
+        raise UnfitModel(f"{who}: its signature is not one of named string and number columns: {str(entry)[:100]}")
     return Column(str(entry["name"]), is_text=kind == "string")
 
 

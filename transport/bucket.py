@@ -131,9 +131,7 @@ def put(
     content_type: str = "application/octet-stream",
 ) -> ObjectInfo:
     """Writes a small object whole. Errors as for `Bucket.write`."""
-    with bucket.write(
-        name, if_generation=if_generation, metadata=metadata, content_type=content_type
-    ) as writer:
+    with bucket.write(name, if_generation=if_generation, metadata=metadata, content_type=content_type) as writer:
         writer.write(data)
     return writer.info
 

@@ -128,9 +128,7 @@ def refuse_bad_name(name: str) -> None:
     if len(encoded) > MAX_NAME_BYTES:
         raise UnusableMessage(f"objectId has {len(encoded)} bytes, more than {MAX_NAME_BYTES}")
     if any(part in ("", ".", "..") for part in name.split("/")):
-        raise UnusableMessage(
-            f"objectId {name[:80]!r} is not a plain path: it has an empty part, '.' or '..'"
-        )
+        raise UnusableMessage(f"objectId {name[:80]!r} is not a plain path: it has an empty part, '.' or '..'")
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
         raise UnusableMessage(f"objectId {name[:80]!r} has a control character")
 
