@@ -1,0 +1,18 @@
+"""`python -m models`: everything about models, from sample data to who is in production."""
+
+from __future__ import annotations
+
+import sys
+
+from edge.command import Command, main
+from models import commands_train
+
+# One table per module of commands; such a module imports nothing heavy before a command runs.
+COMMANDS: dict[str, type[Command]] = {
+    **commands_train.COMMANDS,
+}
+
+ABOUT = "Trains models, registers them, and moves the aliases that workers follow."
+
+if __name__ == "__main__":
+    sys.exit(main("models", ABOUT, COMMANDS))
