@@ -20,7 +20,8 @@ SHA256_TAG = "understudy.sha256."  # + file name: the tag that pins a file of th
 LABEL_OUTPUT = "label"
 PROBABILITIES_OUTPUT = "probabilities"
 
-_NUMBERS = {"double", "float", "integer", "long", "boolean"}
+_WHOLE_NUMBERS = {"integer", "long", "boolean"}
+_NUMBERS = {"double", "float"} | _WHOLE_NUMBERS
 
 
 class UnfitModel(Exception):
@@ -29,10 +30,11 @@ class UnfitModel(Exception):
 
 @dataclass(frozen=True)
 class Column:
-    """An input of the model by its own name: text, or a number (a double where a gap is NaN)."""
+    """An input of the model by its own name: text, or a number where a gap is NaN, or a whole number without gaps."""
 
     name: str
     is_text: bool
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,14 @@ def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
         ) from None
     if "onnx" not in flavors:
         raise UnfitModel(
-            f"{who} is of flavor {', '.join(sorted(map(str, flavors)))}, and workers run ONNX only: convert it and register it "
-            f"with `python -m models register FILE.onnx`, or a fitted scikit-learn classifier with models.register_sklearn"
+            f"{who} is of flavor {', '.join(sorted(map(str, flavors)))}, and workers run ONNX only: "
+            f"convert it and register it with `python -m models register FILE.onnx`, "
+            f"or a fitted scikit-learn classifier with models.register_sklearn"
         )
     if not isinstance(extra, dict) or not isinstance(extra.get("classes"), list) or len(extra["classes"]) < 2:
         raise UnfitModel(
-            f"{who}: its metadata does not name its classes; register it with `python -m models register`, which writes them"
+            f"{who}: its metadata does not name its classes; "
+            f"register it with `python -m models register`, which writes them"
         )
     return ModelSpec(
         name=name,
@@ -110,7 +114,7 @@ def _column(entry: Any, who: str) -> Column:
     kind = entry.get("type") if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or "name" not in entry or (kind != "string" and kind not in _NUMBERS):
         raise UnfitModel(f"{who}: its signature is not one of named string and number columns: {str(entry)[:100]}")
-    return Column(str(entry["name"]), is_text=kind == "string")
+    return Column(str(entry["name"]), is_text=kind == "string", is_whole=kind in _WHOLE_NUMBERS)
 
 
 def _example(recorded: Any) -> Example | None:

@@ -40,7 +40,7 @@ class ObjectInfo:
 
 
 class ObjectWriter(Protocol):
-    """An object being written. It becomes visible, whole, when its `with` block ends without an exception; else never."""
+    """An object being written: visible, whole, once its `with` block ends without an exception; else never."""
 
     def write(self, data: bytes, /) -> int:
         """Appends all of `data`."""
@@ -90,6 +90,7 @@ class Bucket(Protocol):
 
         `if_generation`: only if that is the object's generation at the moment it becomes visible (ABSENT: only if
         there is none), else PreconditionFailed; of several writers with one precondition exactly one succeeds.
+        `metadata` is read when the object is committed: what is known only at its end may be filled in until then.
         An exception inside the block leaves no trace. The new generation differs from every earlier one of this name.
         """
 

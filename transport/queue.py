@@ -87,4 +87,4 @@ class Queue(Protocol):
         """Uses the queue once in each way a program needs it. Raises QueueError saying what is missing."""
 
     def close(self) -> None:
-        """Stops pulling and gives back what was pulled ahead but not handed out. Deliveries in hand can no longer be acked."""
+        """Stops pulling, gives back what was not handed out. Deliveries in hand can no longer be acked."""

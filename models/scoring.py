@@ -1,0 +1,122 @@
+"""Runs one registered graph on raw columns: what a worker serves with, and what a registration is checked with."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from models.spec import LABEL_OUTPUT, PROBABILITIES_OUTPUT, Column, Example, ModelSpec, UnfitModel
+
+BLOCK_ROWS = 256
+EXAMPLE_TOLERANCE = 1e-5  # float32 sums in another order, as on another processor, stay far below it
+
+_DTYPES = {
+    "tensor(string)": object,
+    "tensor(double)": np.float64,
+    "tensor(float)": np.float32,
+    "tensor(int64)": np.int64,
+}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """`labels`: [N] str objects; `probabilities`: [N, K] float32, in the order of the spec's classes."""
+
+    labels: np.ndarray[Any, Any]
+    probabilities: np.ndarray[Any, Any]
+
+
+class Scorer:
+    """A loaded graph. One thread: parallelism is in the number of scoring processes."""
+
+    def __init__(self, graph: bytes, spec: ModelSpec) -> None:
+        """Raises UnfitModel where onnxruntime refuses the graph, or it does not fit its spec."""
+        self.spec = spec
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        with tempfile.TemporaryDirectory() as nothing:
+            # A graph may name files for its weights; from here there are none to be found, nor a way to climb out.
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", nothing)
+            try:
+                self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            except Exception as error:  # noqa: BLE001 - onnxruntime raises many kinds, all of which mean: unfit
+                raise UnfitModel(f"{spec}: onnxruntime refuses its graph: {_first_line(error)}") from None
+        self._inputs = {node.name: _dtype(spec, node.name, node.type) for node in self._session.get_inputs()}
+        self._refuse_mismatch()
+
+    def score(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> Scores:
+        """Scores N rows: each input column as an array [N] of str objects or numbers (a gap: "" or NaN).
+
+        Always runs blocks of BLOCK_ROWS rows, the last one filled up with its own last row: the sums of a matrix
+        product or of trees depend on the batch's shape in their last bit, and a row's answer must not.
+        """
+        feeds = {name: np.asarray(columns[name]).astype(kind, copy=False) for name, kind in self._inputs.items()}
+        rows = len(next(iter(feeds.values())))
+        labels = np.empty(rows, dtype=object)
+        probabilities = np.empty((rows, len(self.spec.classes)), dtype=np.float32)
+        for start in range(0, rows, BLOCK_ROWS):
+            size = min(BLOCK_ROWS, rows - start)
+            block = {name: _filled(cells[start : start + size]) for name, cells in feeds.items()}
+            label, probability = self._session.run([LABEL_OUTPUT, PROBABILITIES_OUTPUT], block)
+            labels[start : start + size] = label[:size]
+            probabilities[start : start + size] = probability[:size]
+        return Scores(labels, probabilities)
+
+    def check_example(self) -> None:
+        """Scores the spec's own example. Raises UnfitModel where the answer is not the recorded one."""
+        example = self.spec.example
+        if example is None:
+            raise UnfitModel(f"{self.spec} has no input example; register it again with one")
+        try:
+            scores = self.score(example_columns(example, self.spec.columns))
+        except Exception as error:  # noqa: BLE001 - whatever it raises, it cannot score its own example
+            raise UnfitModel(f"{self.spec} cannot score its own input example: {_first_line(error)}") from None
+        recorded = np.array(example.probabilities, dtype=np.float64)
+        if list(scores.labels) != list(example.labels) or not np.allclose(
+            scores.probabilities, recorded, rtol=0, atol=EXAMPLE_TOLERANCE
+        ):
+            raise UnfitModel(f"{self.spec} scores its own input example otherwise than recorded at its registration")
+
+    def _refuse_mismatch(self) -> None:
+        wanted = {column.name for column in self.spec.columns}
+        if wanted != set(self._inputs):
+            odd = ", ".join(sorted(wanted ^ set(self._inputs)))
+            raise UnfitModel(f"{self.spec}: its signature and its graph name different inputs: {odd}")
+        outputs = {node.name: node.type for node in self._session.get_outputs()}
+        if outputs.get(LABEL_OUTPUT) != "tensor(string)" or outputs.get(PROBABILITIES_OUTPUT) != "tensor(float)":
+            raise UnfitModel(
+                f"{self.spec}: its graph must give '{LABEL_OUTPUT}' (strings) and '{PROBABILITIES_OUTPUT}' (floats), "
+                f"and gives {outputs}; `python -m models register FILE.onnx` renames them"
+            )
+
+
+def example_columns(example: Example, columns: tuple[Column, ...]) -> dict[str, np.ndarray[Any, Any]]:
+    """The example's cells as `Scorer.score` takes them."""
+    return {
+        column.name: np.array(["" if cell is None else str(cell) for cell in example.inputs[column.name]], dtype=object)
+        if column.is_text
+        else np.array([np.nan if cell is None else float(cell) for cell in example.inputs[column.name]])
+        for column in columns
+    }
+
+
+def _filled(cells: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    missing = BLOCK_ROWS - len(cells)
+    return cells if missing == 0 else np.concatenate([cells, np.repeat(cells[-1:], missing)])
+
+
+def _dtype(spec: ModelSpec, name: str, kind: str) -> Any:
+    if kind not in _DTYPES:
+        raise UnfitModel(f"{spec}: input {name!r} is a {kind}; it must be a string, double, float or int64 tensor [N]")
+    return _DTYPES[kind]
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
