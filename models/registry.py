@@ -1,0 +1,195 @@
+"""The registry as a worker sees it: which version an alias names, and the two files of a version, verified.
+
+Nothing of a version is run or unpickled here: `MLmodel` is read as plain YAML, `model.onnx` is only hashed and stored.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from models.spec import GRAPH_FILE, SHA256_TAG, SPEC_FILE, ModelSpec, UnfitModel, read_spec
+from models.version_files import Shelf, bring, folder_name
+
+VersionId = str
+Answer = TypeVar("Answer")
+
+PRODUCTION, STAGING = "production", "staging"
+STAGE_OF_ALIAS = {PRODUCTION: "Production", STAGING: "Staging"}
+LARGEST_SPEC = 16 * 2**20
+LARGEST_GRAPH = 2 * 2**30
+HOW_TO_REGISTER = "register it with `python -m models register FILE.onnx`, which writes what is missing"
+
+
+class RegistryUnreachable(Exception):
+    """The registry gave no answer: network, database or permission. Nothing is known; ask again later."""
+
+
+@dataclass(frozen=True)
+class FetchedVersion:
+    """A version whose two files lie in the cache with the digests that were registered; `sha256` is the graph's."""
+
+    spec: ModelSpec
+    graph: Path
+    sha256: str
+
+
+class Registry:
+    """One registered model at one MLflow address (`sqlite:///…`, `http://…`, `databricks`). Threads may share it.
+
+    `patience`: whole seconds that one request may take; there is no retry, because who polls asks again anyway. MLflow
+    takes such limits from variables of the environment alone, so they are set for this process unless they are set.
+    """
+
+    def __init__(self, tracking_uri: str, model: str, *, patience: int = 5, largest_graph: int = LARGEST_GRAPH) -> None:
+        self.tracking_uri = tracking_uri
+        self.model = model
+        self._largest_graph = largest_graph
+        self._connecting = Lock()
+        for name, value in _mlflow_environment(patience).items():
+            os.environ.setdefault(name, value)
+
+    @cached_property
+    def client(self) -> Any:
+        """The `mlflow.MlflowClient`. Raises RegistryUnreachable; makes no database where there is none."""
+        check_database_exists(self.tracking_uri)
+        with self._connecting:  # two threads at once would import MLflow half and set up the database twice
+            from mlflow import MlflowClient
+
+            return MlflowClient(tracking_uri=self.tracking_uri)
+
+    def aliases(self) -> Mapping[str, VersionId]:
+        """Alias → version, in one request; empty where the model has none or does not exist.
+
+        A model without any alias is read by its stages: `Production` as production, `Staging` as staging.
+        """
+        found = self._ask(lambda: self.client.get_registered_model(self.model))
+        if found is None:
+            return {}
+        if found.aliases:
+            return {alias: str(version) for alias, version in found.aliases.items()}
+        by_stage = {version.current_stage: str(version.version) for version in found.latest_versions or ()}
+        return {alias: by_stage[stage] for alias, stage in STAGE_OF_ALIAS.items() if stage in by_stage}
+
+    def resolve(self, alias: str) -> VersionId | None:
+        """The version that `alias` names now, or None. Raises RegistryUnreachable."""
+        return self.aliases().get(alias)
+
+    def fetch(self, version: VersionId, into: Path) -> FetchedVersion:
+        """The version's two files under `into`, downloaded unless they lie there with the right digests.
+
+        Many processes may share `into`. Raises UnfitModel where the version cannot serve, RegistryUnreachable where
+        the registry or its artefact store gave no answer.
+        """
+        who = f"{self.model} version {version}"
+        found = self._ask(lambda: self.client.get_model_version(self.model, version))
+        if found is None:
+            raise UnfitModel(f"{self.model} has no version {version}; `python -m models list` shows those there are")
+        if found.status not in (None, "READY"):
+            raise UnfitModel(f"{who} is {found.status}, not READY; wait a little, or register it again")
+        tags = dict(found.tags or {})
+        pinned = {name: tags[SHA256_TAG + name] for name in (SPEC_FILE, GRAPH_FILE) if SHA256_TAG + name in tags}
+        shelf = Shelf(into / folder_name(self.model))
+        folder = shelf.find(version, pinned)
+        if folder is None:
+            folder = self._download(version, pinned, shelf, who)
+        spec = self._read_spec((folder / SPEC_FILE).read_bytes(), version)
+        return FetchedVersion(spec, folder / GRAPH_FILE, pinned[GRAPH_FILE])
+
+    def _download(self, version: VersionId, pinned: Mapping[str, str], shelf: Shelf, who: str) -> Path:
+        with shelf.new_part() as part:
+            repository = self._ask(lambda: self._repository(version))
+            if repository is None:
+                raise UnfitModel(f"{who}: the registry does not know where its files lie; {HOW_TO_REGISTER}")
+            self._bring(repository, SPEC_FILE, LARGEST_SPEC, part, who)
+            # Read before the digests are asked for: "this is a pickle" helps its owner more than "a tag is missing".
+            self._read_spec((part / SPEC_FILE).read_bytes(), version)
+            for name in (SPEC_FILE, GRAPH_FILE):
+                if name not in pinned:
+                    raise UnfitModel(f"{who} has no tag {SHA256_TAG}{name} to check its bytes by; {HOW_TO_REGISTER}")
+            self._bring(repository, GRAPH_FILE, self._largest_graph, part, who)
+            return shelf.keep(part, version, pinned, who)
+
+    def _bring(self, repository: Any, name: str, limit: int, part: Path, who: str) -> None:
+        if self._ask(lambda: bring(repository, name, part, limit, who)) is None:
+            raise UnfitModel(
+                f"{who} has no {name} that this machine can see at {repository.artifact_uri}: either it is not an ONNX "
+                f"model ({HOW_TO_REGISTER}), or its files lie on another machine's disk (let the MLflow server serve "
+                f"artefacts, or give it a bucket)"
+            )
+
+    def _repository(self, version: VersionId) -> Any:
+        """MLflow's access to the folder of a version's files, wherever it lies."""
+        if self.tracking_uri.startswith("databricks"):  # hands out credentials per version, in a repository of its own
+            from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+
+            uri = f"models:/{self.model}/{version}"
+            return ModelsArtifactRepository(uri, self.tracking_uri, self.client._registry_uri)
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        uri = self.client.get_model_version_download_uri(self.model, version)
+        return get_artifact_repository(uri, tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+
+    def _read_spec(self, mlmodel: bytes, version: VersionId) -> ModelSpec:
+        try:
+            return read_spec(mlmodel, self.model, version)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UnfitModel(
+                f"{self.model} version {version}: its MLmodel file cannot be read ({error!r}); {HOW_TO_REGISTER}"
+            ) from error
+
+    def _ask(self, question: Callable[[], Answer]) -> Answer | None:
+        """The answer, or None where what was asked for does not exist. Raises RegistryUnreachable for other trouble."""
+        try:
+            return question()
+        except (RegistryUnreachable, UnfitModel):
+            raise
+        except Exception as error:
+            if _is_missing(error):
+                return None
+            raise RegistryUnreachable(f"the registry {self.tracking_uri} gave no answer: {error}") from error
+
+
+def check_database_exists(tracking_uri: str) -> None:
+    """Raises RegistryUnreachable where a `sqlite:///` address names no MLflow database; MLflow itself would make it."""
+    if not tracking_uri.startswith("sqlite:///"):
+        return
+    path = Path(unquote(tracking_uri.removeprefix("sqlite:///").partition("?")[0]))
+    advice = "run `python -m models train all` first, or set MLFLOW_TRACKING_URI to where your registry is"
+    if not path.is_file():
+        raise RegistryUnreachable(f"no registry at {path.absolute()}: {advice}")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
+            tables = database.execute("SELECT name FROM sqlite_master WHERE name = 'registered_models'").fetchall()
+    except sqlite3.Error as error:
+        raise RegistryUnreachable(f"{path.absolute()} is no readable database: {error}") from error
+    if not tables:
+        raise RegistryUnreachable(f"{path.absolute()} is not a registry of MLflow's: {advice}")
+
+
+def _is_missing(error: Exception) -> bool:
+    if isinstance(error, FileNotFoundError):
+        return True
+    response = getattr(error, "response", None)
+    if getattr(response, "status_code", None) == 404:
+        return True
+    return getattr(error, "error_code", None) in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
+
+
+def _mlflow_environment(patience: int) -> Mapping[str, str]:
+    return {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(patience),
+        "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": str(patience),
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
