@@ -1,0 +1,148 @@
+"""The SQLite file of a local queue: its layout, and transactions that wait their turn.
+
+One connection per process, behind a lock: SQLite lets one writer in at a time anyway, and threads that queue at a lock
+are woken at once, where connections of their own would poll the file against each other. Between processes the writers'
+turn is taken with BEGIN IMMEDIATE, so that no transaction fails half-way for having begun as a reader.
+
+WAL with synchronous=NORMAL: a killed process loses nothing that was committed. A power cut may lose the last
+transactions (the file stays sound): lost publishes are repaired by the reconciling publisher, which finds inputs
+without a receipt; a lost ack is one redelivery. An fsync per ack would cost most of the speed and buy no more.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any, TypeVar
+
+from transport.lease_table import INDEX, TABLE
+from transport.queue import Policy, QueueError
+
+APPLICATION_ID = 0x55515545  # in the file's header: this is a queue of ours
+LAYOUT = 1
+PATIENCE = 60.0  # seconds to wait for other writers, whose transactions take milliseconds
+_POLICY = "CREATE TABLE policy (lease REAL, max_delivery_attempts INTEGER, min_backoff REAL, max_backoff REAL)"
+_SETTINGS = (
+    "synchronous=NORMAL",
+    "wal_autocheckpoint=4000",  # pages, 16 MB of log: a checkpoint costs two fsyncs
+    "journal_size_limit=67108864",  # bytes that the log may keep after a checkpoint
+)
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+
+T = TypeVar("T")
+
+
+class QueueFile:
+    """An open queue file, made where there is none. Raises QueueError for anything that is not, or cannot be, a queue.
+
+    `policy`, where given, replaces the one in the file; a new file without gets the default.
+    """
+
+    def __init__(self, path: Path, policy: Policy | None) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection: sqlite3.Connection | None = sqlite3.connect(
+                path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise QueueError(f"the queue {path} cannot be opened: {error}") from error
+        try:
+            self._prepare(policy)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, policy: Policy | None) -> None:
+        self._refuse_other_files()
+        [(mode,)] = self.read("PRAGMA journal_mode=WAL")
+        if mode != "wal":
+            raise QueueError(f"the queue {self.path} cannot keep a write-ahead log; put it on a local disk")
+        for setting in _SETTINGS:
+            self.read(f"PRAGMA {setting}")
+        with self.transaction() as connection:
+            new = connection.execute("PRAGMA application_id").fetchone() == (0,)
+            if new:
+                for statement in (TABLE, INDEX, _POLICY):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version={LAYOUT}")
+            if new or policy is not None:
+                connection.execute("DELETE FROM policy")
+                connection.execute("INSERT INTO policy VALUES (?, ?, ?, ?)", astuple(policy or Policy()))
+
+    def _refuse_other_files(self) -> None:
+        [(application, layout, tables)] = self.read(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
+            " FROM pragma_application_id, pragma_user_version"
+        )
+        if application == APPLICATION_ID and layout != LAYOUT:
+            raise QueueError(
+                f"the queue {self.path} was made by another release (layout {layout}, this one reads {LAYOUT});"
+                " remove it while nothing runs: the publisher publishes again what has no receipt"
+            )
+        if application != APPLICATION_ID and (application or layout or tables):
+            raise QueueError(f"{self.path} is a SQLite database, but not a queue; choose another file for QUEUE")
+
+    def read(self, statement: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """The rows of one statement, which is its own transaction."""
+        with self._lock, self._explained():
+            return self._patiently(lambda connection: connection.execute(statement, parameters or {}).fetchall())
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The file to oneself while the block lasts; what it wrote is kept unless it raises."""
+        with self._lock, self._explained():
+            connection = self._patiently(lambda connection: connection.execute("BEGIN IMMEDIATE").connection)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Afterwards every use raises QueueError; closing again does nothing."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    def _patiently(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        """One step, again while others hold the file.
+
+        SQLite's own time-out does most of the waiting, but it does not cover recovery after a kill, the change to WAL,
+        and the last connection closing.
+        """
+        if self._connection is None:
+            raise QueueError(f"the queue {self.path} is closed; what was pulled from it is delivered again")
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return step(self._connection)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.005)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            what = f"the queue {self.path} cannot be used: {error}"
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY:
+                what += f" for {PATIENCE:.0f} s; look for another program that keeps the file open for writing"
+            raise QueueError(what) from error
+
+
+def policy_in(connection: sqlite3.Connection) -> Policy:
+    """The policy in force, for every process that uses this file."""
+    return Policy(*connection.execute("SELECT * FROM policy").fetchone())
