@@ -1,1 +1,1 @@
-"""Turns new objects into messages, and dead letters into receipts."""
+"""New objects become messages, dead letters become receipts, and files are scored anew on demand."""

@@ -1,0 +1,174 @@
+"""Dead letters become receipts: who looks into the bucket sees how every file ended, and nobody publishes it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from ledger.commit import claim_outcome, settle
+from ledger.names import UNUSABLE, Key, is_input
+from ledger.receipt import Outcome, RowError, Source, Status
+from publisher.inputs import refuse_unfit_name, rfc3339
+from transport.bucket import ABSENT, Bucket, BucketError, ObjectNotFound, PreconditionFailed, get, put
+from transport.event import Message, ObjectEvent, UnusableMessage
+from transport.queue import Delivery, Queue
+
+ATTEMPTS = "CloudPubSubDeadLetterSourceDeliveryCount"  # the attribute in which Pub/Sub counts deliveries
+PULLED_AT_ONCE = 100
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What one drain did: receipts that stand now, messages put on record as unusable, and those given back."""
+
+    receipts: int = 0
+    unusable: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The note that the last failing worker left beside a file."""
+
+    attempt: int = 0
+    error: str = ""
+    worker: str = ""
+
+
+def drain(
+    bucket: Bucket, dead_letters: Queue, *, prefix: str = "", now: float, limit: int = 1000, wait: float = 0.0
+) -> Drained:
+    """Turns up to `limit` dead letters into receipts. `now` in seconds since 1970; waits up to `wait` for the first.
+
+    A dead letter is acked only after its receipt, or its record, stands; one that fails is given back, and comes
+    again. Raises QueueError.
+    """
+    receipts = unusable = failed = 0
+    while receipts + unusable < limit and not failed:
+        deliveries = dead_letters.pull(min(PULLED_AT_ONCE, limit), wait)
+        if not deliveries:
+            break
+        for delivery in deliveries:
+            try:
+                if _bury(bucket, delivery, prefix, now):
+                    receipts += 1
+                else:
+                    unusable += 1
+            except (BucketError, ValueError, KeyError) as error:  # the last two: a receipt or claim of foreign make
+                failed += 1
+                delivery.nack()
+                log.warning(
+                    "a dead letter could not be recorded; it is tried again", message=delivery.id, error=str(error)
+                )
+            else:
+                delivery.ack()
+        wait = 0.0
+    return Drained(receipts, unusable, failed)
+
+
+def read_failure(bucket: Bucket, key: Key) -> Failure:
+    """The note beside this file; empty where there is none, or none that can be read."""
+    try:
+        note = json.loads(get(bucket, key.failure))
+        return Failure(int(note.get("attempt") or 0), str(note.get("error") or ""), str(note.get("worker") or ""))
+    except (ObjectNotFound, ValueError, TypeError, AttributeError):
+        return Failure()
+
+
+def outcome_of(event: ObjectEvent, attempts: int, failure: Failure, now: float) -> Outcome:
+    """What the receipt of a dead letter says. Pure."""
+    reason = failure.error or "no worker left a reason: it was killed, or lost its lease, each time"
+    return Outcome(
+        status=Status.DEAD_LETTERED,
+        source=Source(event.bucket, event.name, event.generation.content, event.generation.rescore, size=event.size),
+        attempt=attempts or failure.attempt,
+        worker=failure.worker,
+        finished=rfc3339(now),
+        errors=(RowError(reason),),
+    )
+
+
+def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
+    """Puts one dead letter on record; True where that is a receipt, False where it names no input of this bucket."""
+    try:
+        event = ObjectEvent.from_message(delivery.message)
+        if event.bucket != bucket.name:
+            raise UnusableMessage(f"it is about the bucket {event.bucket!r}, and this one is {bucket.name!r}")
+        if not is_input(event.name, prefix):
+            raise UnusableMessage(f"{event.name!r} is not an input: those end in .csv or .csv.gz and lie at {prefix!r}")
+        refuse_unfit_name(event.name, bucket.url)
+    except UnusableMessage as reason:
+        name = _record_unusable(bucket, delivery, str(reason), now)
+        log.warning(
+            "a dead letter names no input; it is on record", message=delivery.id, reason=str(reason), record=name
+        )
+        return False
+    key = Key(event.name, event.generation)
+    outcome = outcome_of(event, attempts_in(delivery.message), read_failure(bucket, key), now)
+    receipt, mine = settle(bucket, key, lambda: claim_outcome(bucket, outcome))
+    bucket.delete(key.failure)
+    if mine and receipt.status is Status.DEAD_LETTERED:
+        log.warning(
+            "dead-lettered; mend the cause, then run `python -m publisher rescore` with its name",
+            file=key.name,
+            generation=str(key.generation),
+            attempt=receipt.attempt,
+            error=receipt.errors[0].message if receipt.errors else "",
+        )
+    else:
+        log.info(
+            "a dead letter's file had ended well", file=key.name, generation=str(key.generation), status=receipt.status
+        )
+    return True
+
+
+def attempts_in(message: Message) -> int:
+    """How often the message was delivered before it was dead-lettered; 0 where it does not say."""
+    count = message.attributes.get(ATTEMPTS, "")
+    return int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0
+
+
+def unusable_record(delivery: Delivery, reason: str, now: float) -> dict[str, Any]:
+    """What is kept of a message that names no input: enough to find its sender, bounded whatever it holds. Pure."""
+    message = delivery.message
+    return {
+        "id": delivery.id,
+        "reason": reason[:1000],
+        "recorded": rfc3339(now),
+        "attempts": attempts_in(message),
+        "attributes": _bounded(message.attributes),
+        "attributes_in_all": len(message.attributes),
+        "data": message.data[:1000].decode("utf-8", "replace"),
+        "data_bytes": len(message.data),
+    }
+
+
+def _bounded(attributes: Mapping[str, str]) -> dict[str, str]:
+    first = sorted(attributes.items())[:40]
+    return {name[:100]: value[:500] for name, value in first}
+
+
+def _record_unusable(bucket: Bucket, delivery: Delivery, reason: str, now: float) -> str:
+    id = re.sub(r"[^A-Za-z0-9_-]", "_", delivery.id)[:100]
+    # A queue that was made anew counts its messages from 1 again: an earlier record of the same number stays.
+    content = json.dumps([delivery.message.data.hex(), sorted(delivery.message.attributes.items())]).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    record = json.dumps({**unusable_record(delivery, reason, now), "sha256": digest}, indent=1).encode(
+        "utf-8", "replace"
+    )
+    name = f"{UNUSABLE}{id}.json"
+    try:
+        put(bucket, name, record, if_generation=ABSENT, content_type="application/json")
+    except PreconditionFailed:
+        if digest.encode() not in get(bucket, name):
+            name = f"{UNUSABLE}{id}-{digest[:12]}.json"
+            put(bucket, name, record, content_type="application/json")
+    return name

@@ -1,0 +1,189 @@
+"""The reconciler: what lies in the bucket without a receipt, and was not published lately, becomes a message.
+
+It keeps nothing that it could not lose: killed, run twice or started late, it publishes what has no receipt, and a
+message too many costs a worker one look at a receipt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from ledger.names import RECEIPTS, Key, is_input
+from publisher.dead_letters import drain
+from publisher.inputs import event_of, refuse_unfit_name
+from publisher.reconcile import standings
+from publisher.settle import Recent, Settling
+from publisher.tidy import tidy
+from transport.bucket import Bucket, BucketError, ObjectInfo
+from transport.event import Generation, UnusableMessage
+from transport.queue import Queue, QueueError
+
+BATCH = 1000  # messages per publish
+STEP = 1000  # inputs compared between two chances for others to do something
+_REMEMBERED_WARNINGS = 10_000
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Pass:
+    """What one pass found and did, in numbers of files."""
+
+    inputs: int = 0
+    answered: int = 0  # have the receipt of their present content
+    published: int = 0
+    recent: int = 0  # published within the hour, no receipt yet
+    settling: int = 0  # still being written, or not yet still for long enough
+    held_back: int = 0  # not published, because too many are published and unanswered
+    dead_letters: int = 0
+    unusable: int = 0
+    tidied: int = 0
+    errors: int = 0
+
+
+class Reconciler:
+    """One publisher's view of a bucket. Not thread-safe: one thread looks and publishes.
+
+    `settle` in seconds; `now` gives seconds since 1970, `ticks` those of a clock that never jumps.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        queue: Queue,
+        dead_letters: Queue,
+        *,
+        prefix: str = "",
+        settle: float = 1.0,
+        recent: Recent | None = None,
+        now: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bucket, self._queue, self._dead_letters = bucket, queue, dead_letters
+        self._prefix = prefix
+        self._now, self._ticks = now, ticks
+        self.settling = Settling(settle)
+        self.recent = recent if recent is not None else Recent()
+        self._warned: set[str] = set()
+
+    def full_pass(self, *, wait_for_dead_letters: float = 0.0) -> Pass:
+        """One pass over everything; errors of bucket and queue are logged and counted, and end only their own step."""
+        done = Pass()
+        for _ in self.steps(done, wait_for_dead_letters=wait_for_dead_letters):
+            pass
+        return done
+
+    def steps(self, done: Pass, *, wait_for_dead_letters: float = 0.0) -> Iterator[None]:
+        """A full pass that pauses now and then, so that a changed file need not wait for its end; counts into `done`."""
+        with self._step("drain the dead letters", done):
+            drained = drain(
+                self._bucket, self._dead_letters, prefix=self._prefix, now=self._now(), wait=wait_for_dead_letters
+            )
+            done.dead_letters, done.unusable = drained.receipts, drained.unusable
+            done.errors += drained.failed
+        yield
+        with self._step("publish what has no receipt", done):
+            yield from self._publish_missing(done)
+        self.settling.keep(self._ticks())
+        with self._step("remove claims and notes left behind", done):
+            done.tidied = tidy(self._bucket, self._now())
+        log.debug("pass", **vars(done))
+
+    def look(self, names: Iterable[str]) -> int:
+        """Looks at these objects alone, and publishes those that are complete and have no receipt; says how many."""
+        done = Pass()
+        with self._step("look at changed files", done):
+            missing = []
+            for name in names:
+                if not self._is_input(name):
+                    continue
+                info = self._bucket.stat(name)
+                if info is None:
+                    self.settling.forget(name)
+                elif self._is_due(info, done) and self._bucket.stat(_key(info).receipt) is None:
+                    missing.append(info)
+            self._publish(missing, "watch", done)
+        return done.published
+
+    def _publish_missing(self, done: Pass) -> Iterator[None]:
+        inputs = (info for info in self._bucket.objects(self._prefix, recursive=False) if self._is_input(info.name))
+        # Not recursive: what lies deeper belongs to other prefixes, and below `.unusable/` are no receipts.
+        receipts = self._bucket.objects(RECEIPTS + self._prefix, recursive=False)
+        missing: list[ObjectInfo] = []
+        for standing in standings(inputs, receipts):
+            done.inputs += 1
+            if standing.receipt is not None:
+                done.answered += 1
+                self.recent.drop(_key(standing.input))
+            elif self._is_due(standing.input, done):
+                missing.append(standing.input)
+            if len(missing) >= BATCH or done.inputs % STEP == 0:
+                self._publish(missing, "poller", done)
+                missing = []
+                yield
+        self._publish(missing, "poller", done)
+        if done.held_back:
+            log.warning(
+                "the queue is long enough: files wait in the bucket until workers have caught up; "
+                "if there are no workers, start some",
+                files=done.held_back,
+            )
+
+    def _is_input(self, name: str) -> bool:
+        if not is_input(name, self._prefix):
+            self._say_once(log.debug, "ignored: not an input", name)
+            return False
+        try:
+            refuse_unfit_name(name, self._bucket.url)
+        except UnusableMessage as error:
+            self._say_once(log.warning, "left out; give the file another name", name, error=str(error))
+            return False
+        return True
+
+    def _is_due(self, info: ObjectInfo, done: Pass) -> bool:
+        """May this input be published now, if it has no receipt?"""
+        ticks = self._ticks()
+        if self.settling.wait(info, self._now(), ticks) > 0:
+            done.settling += 1
+        elif self.recent.holds(_key(info), ticks):
+            done.recent += 1
+        else:
+            return True
+        return False
+
+    def _publish(self, missing: list[ObjectInfo], source: str, done: Pass) -> None:
+        room = self.recent.room(self._ticks()) if missing else 0
+        done.held_back += max(0, len(missing) - room)
+        batch = missing[:room]
+        if not batch:
+            return
+        self._queue.publish(event_of(info, self._bucket.name, source).to_message() for info in batch)
+        self.recent.add(map(_key, batch), self._ticks())
+        done.published += len(batch)
+        for info in batch:
+            log.info("published", file=info.name, generation=str(info.generation), size=info.size, source=source)
+
+    def _say_once(self, say: Callable[..., object], event: str, name: str, **fields: str) -> None:
+        if name in self._warned:
+            return
+        if len(self._warned) >= _REMEMBERED_WARNINGS:
+            self._warned.clear()
+        self._warned.add(name)
+        say(event, file=name, **fields)
+
+    @contextmanager
+    def _step(self, what: str, done: Pass) -> Iterator[None]:
+        try:
+            yield
+        except (BucketError, QueueError) as error:
+            done.errors += 1
+            log.warning("this step failed and is tried again in the next pass", step=what, error=str(error))
+
+
+def _key(info: ObjectInfo) -> Key:
+    return Key(info.name, Generation(info.generation))

@@ -1,0 +1,43 @@
+"""Claims and failure notes that a killed worker left behind, after the receipt that made them needless."""
+
+from __future__ import annotations
+
+from ledger.commit import settle
+from ledger.names import CLAIMS, FAILURES, Key, parse_key
+from transport.bucket import Bucket, ObjectInfo
+
+ABANDONED = 3600.0  # seconds: a claim still without receipt after these has no message that would bring its worker back
+
+
+class _ClaimGone(Exception):
+    """The claim was removed meanwhile: whoever did that has written the receipt."""
+
+
+def tidy(bucket: Bucket, now: float) -> int:
+    """Removes claims and failure notes whose receipt stands, and says how many; `now` in seconds since 1970.
+
+    Normally there is nothing to list. A claim that nobody has followed for an hour (its message was lost, and the
+    input replaced, so that no event about that generation comes again) is brought to its receipt.
+    """
+    removed = 0
+    for folder in (CLAIMS, FAILURES):
+        for left in bucket.objects(folder):
+            key = parse_key(left.name, folder)
+            if key is None:
+                continue
+            if bucket.stat(key.receipt) is not None:
+                removed += bucket.delete(left.name)
+            elif folder == CLAIMS and now - left.created > ABANDONED:
+                removed += _follow_abandoned(bucket, key)
+    return removed
+
+
+def _follow_abandoned(bucket: Bucket, key: Key) -> bool:
+    def score() -> ObjectInfo | None:
+        raise _ClaimGone
+
+    try:
+        settle(bucket, key, score)
+    except _ClaimGone:
+        return False
+    return True
