@@ -57,7 +57,7 @@ class ModelUsed:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a file ended. `timings` are seconds per step; `sha256` is of the output's bytes (empty where there are none)."""
+    """How a file ended. `timings`: seconds per step; `sha256`: of the output, empty where there is none."""
 
     status: Status
     source: Source

@@ -50,7 +50,10 @@ class Message:
 
 @dataclass(frozen=True)
 class ObjectEvent:
-    """A new generation of an object. `event_time` is RFC 3339 text; `size` is in bytes, None where it is not known."""
+    """A new generation of an object.
+
+    `event_time` is RFC 3339 text; `size` is in bytes and the checksums are base64, all None where they are not known.
+    """
 
     bucket: str
     name: str
@@ -58,6 +61,8 @@ class ObjectEvent:
     event_time: str = ""
     size: int | None = None
     source: str = "gcs"
+    md5: str | None = None
+    crc32c: str | None = None
 
     def to_message(self) -> Message:
         """The message about this event; `from_message` gives the event back."""
@@ -89,8 +94,8 @@ class ObjectEvent:
     def from_message(cls, message: Message) -> ObjectEvent:
         """The event that a message tells of. Raises UnusableMessage, with the reason, for any other message.
 
-        The attributes decide; of the payload only the size is taken, and a payload that cannot be read is no error
-        (`payloadFormat=NONE` has none).
+        The attributes decide; of the payload only size and checksums are taken, and one that cannot be read is no
+        error (`payloadFormat=NONE` has none).
         """
         attributes = message.attributes
         kind = attributes.get("eventType", "")
@@ -107,13 +112,16 @@ class ObjectEvent:
             )
         except ValueError as error:
             raise UnusableMessage(f"objectGeneration or rescore is {error}") from None
+        size, md5, crc32c = _described_in(message.data)
         return cls(
             bucket=bucket,
             name=name,
             generation=generation,
             event_time=attributes.get("eventTime", "")[:40],
-            size=_size_in(message.data),
+            size=size,
             source=attributes.get("source", "gcs")[:20],
+            md5=md5,
+            crc32c=crc32c,
         )
 
 
@@ -139,8 +147,13 @@ def _whole_number(text: str) -> int:
     return int(text)
 
 
-def _size_in(payload: bytes) -> int | None:
+def _described_in(payload: bytes) -> tuple[int | None, str | None, str | None]:
+    """Size, MD5 and CRC32C as the payload has them."""
     try:
-        return _whole_number(str(json.loads(payload)["size"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+        resource = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None, None, None
+    if not isinstance(resource, dict):
+        return None, None, None
+    size, md5, crc32c = (str(resource[key])[:40] if key in resource else None for key in ("size", "md5Hash", "crc32c"))
+    return int(size) if size and size.isascii() and size.isdigit() else None, md5, crc32c

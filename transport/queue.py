@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -74,7 +74,7 @@ class Queue(Protocol):
     def publish(self, messages: Iterable[Message]) -> int:
         """Adds messages, in batches; all are safely in the queue when it returns. Says how many."""
 
-    def pull(self, max_messages: int, wait: float) -> list[Delivery]:
+    def pull(self, max_messages: int, wait: float) -> Sequence[Delivery]:
         """Up to `max_messages` deliveries; waits at most `wait` seconds for the first, and then for no more.
 
         May be called from one thread while others ack, nack and extend.

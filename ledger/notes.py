@@ -1,0 +1,57 @@
+"""What is put on record beside the receipts: why an attempt failed, and messages that name nothing to score."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from ledger.names import UNUSABLE, Key
+from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, get, put
+from transport.event import Message
+
+MAX_TEXT = 1_000
+MAX_ATTRIBUTES = 50
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why the last attempt at a file failed; what its receipt says should it be dead-lettered."""
+
+    attempt: int
+    error: str
+    worker: str
+    time: str
+
+
+def note_failure(bucket: Bucket, key: Key, failure: Failure) -> None:
+    """Leaves the note of a failed attempt, over an earlier one."""
+    put(bucket, key.failure, json.dumps(asdict(failure)).encode(), content_type="application/json")
+
+
+def read_failure(bucket: Bucket, key: Key) -> Failure | None:
+    """The note of the last failed attempt, or None where there is none that can be read."""
+    try:
+        return Failure(**json.loads(get(bucket, key.failure)))
+    except (ObjectNotFound, ValueError, TypeError):
+        return None
+
+
+def record_unusable(bucket: Bucket, message_id: str, message: Message, reason: str) -> str:
+    """Puts a message that names no object to score on record, once; gives the name of the record."""
+    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in message_id)[:200] or "unnamed"
+    name = f"{UNUSABLE}{safe}.json"
+    record = {
+        "reason": reason[:MAX_TEXT],
+        "message_id": message_id[:MAX_TEXT],
+        "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
+        "payload_bytes": len(message.data),
+        "attributes": {
+            str(key)[:100]: str(value)[:MAX_TEXT] for key, value in sorted(message.attributes.items())[:MAX_ATTRIBUTES]
+        },
+    }
+    content = json.dumps(record, indent=1).encode()
+    with suppress(PreconditionFailed):  # the same message, delivered again
+        put(bucket, name, content, if_generation=ABSENT, content_type="application/json")
+    return name

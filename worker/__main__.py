@@ -1,0 +1,128 @@
+"""`python -m worker`"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+from pydantic import Field
+
+from edge.command import Command, main
+
+
+class Work(Command):
+    """Pulls new files, scores them with production and its shadow, writes predictions and receipts below output/.
+
+    SIGTERM and Ctrl-C: no more is pulled, what is in hand is finished within DRAIN_SECONDS, the rest given back.
+    """
+
+    bucket: str = Field("./bucket", description="folder, or gs://NAME")
+    queue: str = Field("./queue.db", description="SQLite file, or pubsub://PROJECT/TOPIC")
+    prefix: str = Field("", description="inputs lie directly below it; empty is the bucket's root")
+    mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="the MLflow registry")
+    model: str = Field("airline-satisfaction", description="the registered model whose aliases are followed")
+    model_cache: Path = Field(Path(".model-cache"), description="folder for fetched versions")
+    registry_poll_seconds: float = Field(10.0, gt=0, description="how often the aliases are looked at")
+    processes: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="scoring processes, and as many for the shadow"
+    )
+    until_idle: float | None = Field(None, ge=0, description="end with status 0 once nothing was left so many seconds")
+    drain_seconds: float = Field(25.0, ge=0, description="how long files in hand may take to finish at the end")
+    score_seconds: float = Field(600.0, gt=0, description="how long one file may take; beyond it the attempt failed")
+    load_seconds: float = Field(120.0, gt=0, description="how long a version may take to load")
+    shadow_seconds: float = Field(60.0, gt=0, description="how long one file's shadow may take")
+    shadow_fraction: float = Field(1.0, ge=0, le=1, description="share of the files that have a shadow, by their names")
+    shadow_backlog: int = Field(1000, ge=0, description="files that may wait for their shadow; beyond it is skipped")
+    block_bytes: int = Field(1 << 20, ge=1 << 10, description="how much of a file is read at once; no row is longer")
+    filenames_log: str = Field("new_data_filenames.txt", description="every file name taken is appended; empty: off")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+
+    def run(self) -> int:
+        # Imported here: a scoring process imports this module too, and has no use for any of it.
+        import structlog
+
+        from edge.log import start_log
+        from models.registry import PRODUCTION, STAGING, Registry
+        from transport.bucket import BucketError
+        from transport.open import open_bucket, open_queue
+        from transport.queue import QueueError
+        from worker.filenames import FilenamesLog
+        from worker.follow import Follower
+        from worker.handle import Handler
+        from worker.in_hand import InHand
+        from worker.loop import Loop
+        from worker.pool import Pool, prepare
+        from worker.shadow_line import ShadowLine
+
+        start_log("worker", self.log_level)
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        structlog.contextvars.bind_contextvars(worker=name)
+        log = structlog.get_logger()
+        stopping = Event()
+        _end_on_signals(stopping)
+        try:
+            bucket, queue = open_bucket(self.bucket), open_queue(self.queue)
+            bucket.verify()
+            queue.verify()
+            bucket.sweep()
+        except (BucketError, QueueError) as error:
+            log.error("cannot start", error=str(error))
+            return 2
+        scorers = Pool(self.processes, bucket.url, log_level=self.log_level)
+        shadows = Pool(self.processes, bucket.url, log_level=self.log_level)
+        follower = Follower(
+            Registry(self.mlflow_tracking_uri, self.model),
+            self.model_cache,
+            {
+                PRODUCTION: partial(prepare, scorers, timeout=self.load_seconds),
+                STAGING: partial(prepare, shadows, timeout=self.load_seconds),
+            },
+            self.registry_poll_seconds,
+        )
+        follower.wait_for_production(stopping)
+        follower.start()
+        in_hand = InHand(queue)
+        line = ShadowLine(
+            bucket, in_hand, shadows, self.processes, limit=self.shadow_seconds, longest=self.shadow_backlog
+        )
+        handler = Handler(
+            name=name,
+            bucket=bucket,
+            in_hand=in_hand,
+            follower=follower,
+            pool=scorers,
+            shadow_line=line,
+            filenames=FilenamesLog(self.filenames_log),
+            ending=Event(),
+            prefix=self.prefix,
+            score_seconds=self.score_seconds,
+            shadow_fraction=self.shadow_fraction,
+            block_bytes=self.block_bytes,
+        )
+        log.info("worker ready", bucket=bucket.url, queue=queue.url, processes=self.processes)
+        # Twice as many files as processes: while one is scored, another is read or committed.
+        Loop(queue, in_hand, handler, line, (scorers, shadows), 2 * self.processes, self.drain_seconds, stopping).run(
+            self.until_idle
+        )
+        follower.stop()
+        queue.close()
+        bucket.close()
+        return 0
+
+
+def _end_on_signals(stopping: Event) -> None:
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
+if __name__ == "__main__":
+    sys.exit(main("worker", Work.__doc__ or "", {}, default=Work))

@@ -1,0 +1,138 @@
+"""The way of one message: event → scored and committed → receipt → shadow → ack."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event
+
+import structlog
+
+from ledger.commit import settle
+from ledger.names import is_input
+from ledger.notes import Failure, note_failure, record_unusable
+from ledger.receipt import Outcome, Status
+from models.registry import FetchedVersion
+from transport.bucket import Bucket, BucketError, ObjectInfo
+from transport.event import ObjectEvent, UnusableMessage
+from transport.queue import Delivery
+from worker.filenames import FilenamesLog
+from worker.follow import Follower, InForce
+from worker.in_hand import InHand
+from worker.pool import Pool, ScorerDied, TaskFailed
+from worker.score import Attempt, Score
+from worker.shadow import Shadow, in_shadow
+from worker.shadow_line import ShadowLine
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Handler:
+    """Does what a message asks for. `handle` is called by several threads at once, and never raises."""
+
+    name: str
+    bucket: Bucket
+    in_hand: InHand
+    follower: Follower
+    pool: Pool
+    shadow_line: ShadowLine
+    filenames: FilenamesLog
+    ending: Event
+    prefix: str = ""
+    score_seconds: float = 600.0
+    shadow_fraction: float = 1.0
+    block_bytes: int = 1 << 20
+
+    def handle(self, delivery: Delivery) -> None:
+        """Brings the message's file to its receipt and acks, hands the delivery on to the shadow, or gives it back."""
+        try:
+            event = self._scorable(delivery)
+            if event is None:
+                self.in_hand.ack(delivery)
+            else:
+                self._score_and_commit(delivery, event)
+        except Exception:
+            log.exception("message failed in an unforeseen way", message=delivery.id, consequence="it comes again")
+            self.in_hand.give_back(delivery)
+
+    def _scorable(self, delivery: Delivery) -> ObjectEvent | None:
+        """The event of a message about an input of this bucket; any other is put on record, or passed over."""
+        try:
+            event = ObjectEvent.from_message(delivery.message)
+            if event.bucket != self.bucket.name:
+                raise UnusableMessage(
+                    f"it is about bucket {event.bucket[:80]!r}; this worker's is {self.bucket.name!r}"
+                )
+        except UnusableMessage as reason:
+            record = record_unusable(self.bucket, delivery.id, delivery.message, str(reason))
+            log.warning("message unusable", message=delivery.id, reason=str(reason), record=record)
+            return None
+        if not is_input(event.name, self.prefix):
+            log.debug("not an input", file=event.name)
+            return None
+        return event
+
+    def _score_and_commit(self, delivery: Delivery, event: ObjectEvent) -> None:
+        attempt = Attempt(event, delivery.attempt, self.name)
+        key = attempt.key
+        told = log.bind(file=key.name, generation=str(key.generation), attempt=attempt.number)
+        told.info("file taken", source=event.source)
+        self.filenames.append(key)
+        versions = self.follower.in_force
+        started = time.monotonic()
+        try:
+            receipt, mine = settle(
+                self.bucket,
+                key,
+                lambda: self._score(attempt, versions.production),
+                look_for_claim=attempt.number != 1,
+            )
+        except (BucketError, ScorerDied, TaskFailed) as error:
+            self._failed(attempt, versions.production, error)
+            self.in_hand.give_back(delivery)
+            return
+        told.info(
+            "receipt written" if mine else "receipt stood already",
+            status=str(receipt.status),
+            model_version=receipt.model.version if receipt.model else None,
+            rows=receipt.rows,
+            rejected_rows=receipt.rejected_rows,
+            reason=receipt.errors[0].message if receipt.errors else None,
+            seconds=round(time.monotonic() - started, 3),
+        )
+        shadow = self._shadow_of(event, receipt, versions)
+        if shadow is None or (not mine and self.bucket.stat(key.comparison)):
+            self.in_hand.ack(delivery)
+        else:
+            self.shadow_line.send(delivery, shadow)
+
+    def _score(self, attempt: Attempt, production: FetchedVersion | None) -> ObjectInfo | None:
+        if production is None:
+            raise TaskFailed("UnfitModel", "no version is in force for production")
+        return self.pool.run(Score(attempt, production, self.block_bytes), self.score_seconds)
+
+    def _failed(self, attempt: Attempt, production: FetchedVersion | None, error: Exception) -> None:
+        key = attempt.key
+        told = log.bind(file=key.name, generation=str(key.generation), attempt=attempt.number)
+        if self.ending.is_set():
+            told.info("file given back", consequence="another worker scores it")
+            return
+        told.warning("attempt failed", error=str(error), consequence="it comes again, or is dead-lettered")
+        if isinstance(error, TaskFailed) and error.kind == "UnfitModel" and production is not None:
+            self.follower.repair(production)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        try:
+            note_failure(self.bucket, key, Failure(attempt.number, str(error), self.name, now))
+        except BucketError as unwritten:
+            told.warning("failure not noted", error=str(unwritten))
+
+    def _shadow_of(self, event: ObjectEvent, receipt: Outcome, versions: InForce) -> Shadow | None:
+        """The shadow that this file is to have, or None: not scored, not chosen, no staging version to compare with."""
+        production, staging = versions.production, versions.shadow
+        if receipt.status is not Status.SCORED or receipt.model is None or production is None or staging is None:
+            return None
+        if receipt.model.version != production.spec.version:
+            return None  # production has moved on since this file was scored
+        return Shadow(event, receipt, production.spec, staging) if in_shadow(event.name, self.shadow_fraction) else None

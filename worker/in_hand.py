@@ -1,0 +1,65 @@
+"""The deliveries that this worker holds: their leases are kept until each is acked or given back."""
+
+from __future__ import annotations
+
+from threading import Event, Lock, Thread
+
+import structlog
+
+from transport.queue import Delivery, Queue
+
+log = structlog.get_logger()
+
+
+class InHand:
+    """Deliveries taken and not yet done with. Any thread may take, ack and give back."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._held: dict[int, Delivery] = {}
+        self._lock = Lock()
+        self._stop = Event()
+        self._keeper = Thread(target=self._keep_leases, daemon=True, name="leases")
+        self._keeper.start()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def take(self, delivery: Delivery) -> None:
+        """From now on its lease is kept."""
+        with self._lock:
+            self._held[id(delivery)] = delivery
+
+    def ack(self, delivery: Delivery) -> None:
+        """Done: it does not come again."""
+        self._drop(delivery)
+        delivery.ack()
+
+    def give_back(self, delivery: Delivery) -> None:
+        """It comes again, after the queue's back-off."""
+        self._drop(delivery)
+        delivery.nack()
+
+    def give_all_back(self) -> int:
+        """Gives back whatever is still held, and keeps no lease any more; says how many there were."""
+        self._stop.set()
+        with self._lock:
+            left = list(self._held.values())
+            self._held.clear()
+        for delivery in left:
+            delivery.nack()
+        return len(left)
+
+    def _drop(self, delivery: Delivery) -> None:
+        with self._lock:
+            self._held.pop(id(delivery), None)
+
+    def _keep_leases(self) -> None:
+        while not self._stop.wait(self._queue.policy.lease / 3):
+            with self._lock:
+                held = list(self._held.values())
+            for delivery in held:
+                try:
+                    delivery.extend()
+                except Exception as error:  # noqa: BLE001 - the next turn tries again
+                    log.warning("lease not extended", message=delivery.id, error=str(error))

@@ -1,0 +1,79 @@
+"""The worker's loop: pulls as much as it has room for, hands it on, and drains when it is told to end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from threading import Event
+
+import structlog
+
+from transport.queue import Delivery, Queue, QueueError
+from worker.handle import Handler
+from worker.in_hand import InHand
+from worker.pool import Pool
+from worker.shadow_line import ShadowLine
+
+log = structlog.get_logger()
+
+PULL_SECONDS = 0.5
+
+
+@dataclass
+class Loop:
+    """`room`: how many files may be under way at once, their shadows apart. Set `stopping` to end it."""
+
+    queue: Queue
+    in_hand: InHand
+    handler: Handler
+    shadow_line: ShadowLine
+    pools: tuple[Pool, Pool]
+    room: int
+    drain_seconds: float = 25.0
+    stopping: Event = field(default_factory=Event)
+
+    def run(self, until_idle: float | None = None) -> None:
+        """Works until `stopping`, or until nothing has been left to do for `until_idle` seconds; then drains."""
+        under_way: set[Future[None]] = set()
+        busy_at = time.monotonic()
+        with ThreadPoolExecutor(self.room, thread_name_prefix="file") as threads:
+            while not self.stopping.is_set():
+                under_way = {future for future in under_way if not future.done()}
+                if len(under_way) >= self.room:
+                    wait(under_way, timeout=PULL_SECONDS, return_when="FIRST_COMPLETED")
+                    continue
+                for delivery in self._pull(self.room - len(under_way)):
+                    self.in_hand.take(delivery)
+                    under_way.add(threads.submit(self.handler.handle, delivery))
+                if under_way or len(self.in_hand) or (until_idle is not None and self._something_waits()):
+                    busy_at = time.monotonic()
+                elif until_idle is not None and time.monotonic() - busy_at >= until_idle:
+                    break
+            self._drain(under_way)
+
+    def _pull(self, room: int) -> Sequence[Delivery]:
+        try:
+            return self.queue.pull(room, PULL_SECONDS)
+        except QueueError as error:
+            log.error("pull failed", error=str(error), consequence="tried again")
+            self.stopping.wait(1.0)
+            return []
+
+    def _something_waits(self) -> bool:
+        backlog = self.queue.backlog()
+        return bool(backlog.waiting or backlog.leased)
+
+    def _drain(self, under_way: set[Future[None]]) -> None:
+        """Finishes what is in hand within `drain_seconds`, and gives the rest back."""
+        deadline = time.monotonic() + self.drain_seconds
+        log.info("draining", in_hand=len(self.in_hand), seconds=self.drain_seconds)
+        wait(under_way, timeout=self.drain_seconds)
+        self.shadow_line.drain(deadline, end_now=self._end_scoring)
+        log.info("stopped", given_back=self.in_hand.give_all_back())
+
+    def _end_scoring(self) -> None:
+        self.handler.ending.set()
+        for pool in self.pools:
+            pool.kill()

@@ -1,0 +1,129 @@
+"""Scores one file with the production model and claims the outcome: what a scoring process does for a message."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from ledger.commit import claim_metadata, claim_outcome
+from ledger.names import Key
+from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
+from models.registry import FetchedVersion
+from models.scoring import Scorer
+from models.spec import ModelSpec
+from transport.bucket import ABSENT, Bucket, ObjectInfo, ObjectNotFound, PreconditionFailed
+from transport.event import ObjectEvent
+from worker import write
+from worker.predict import Stopwatch, Tally, predict
+from worker.read import BLOCK_BYTES, Unreadable
+from worker.scoring_process import Workshop
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Whose attempt at which event this is."""
+
+    event: ObjectEvent
+    number: int
+    worker: str
+
+    @property
+    def key(self) -> Key:
+        return Key(self.event.name, self.event.generation)
+
+
+@dataclass(frozen=True)
+class Score:
+    """The task: one attempt with one version."""
+
+    attempt: Attempt
+    version: FetchedVersion
+    block_bytes: int = BLOCK_BYTES
+
+    def run(self, workshop: Workshop) -> ObjectInfo | None:
+        return score_file(workshop.bucket, self.attempt, workshop.scorer(self.version), block_bytes=self.block_bytes)
+
+
+def score_file(
+    bucket: Bucket, attempt: Attempt, scorer: Scorer, *, block_bytes: int = BLOCK_BYTES
+) -> ObjectInfo | None:
+    """Scores the event's generation and claims what came of it; None where another claim stood already.
+
+    A fault of the file ends in a claim (`rejected`, or `superseded` where that generation is gone); a fault of the
+    bucket raises, and nothing is claimed.
+    """
+    watch, tally, digest = Stopwatch(), Tally(), hashlib.sha256()
+    outcome = _begun(bucket, attempt)
+    key = attempt.key
+    metadata: dict[str, str] = {}
+    try:
+        with (
+            bucket.read(key.name, key.generation.content) as stream,
+            bucket.write(key.claim, if_generation=ABSENT, metadata=metadata, content_type="text/csv") as claim,
+        ):
+            lines = write.header(scorer.spec)
+            digest.update(lines)
+            claim.write(lines)
+            for predicted in predict(stream, scorer, watch, block_bytes=block_bytes):
+                tally.count(predicted)
+                with watch.step("write"):
+                    lines = write.rows(
+                        scorer.spec,
+                        predicted.first_row,
+                        predicted.ids,
+                        predicted.labels,
+                        predicted.probabilities,
+                        predicted.error_texts,
+                    )
+                    digest.update(lines)
+                    claim.write(lines)
+            metadata.update(
+                claim_metadata(
+                    replace(
+                        outcome,
+                        status=Status.SCORED,
+                        model=model_used(scorer.spec),
+                        rows=tally.rows,
+                        rejected_rows=tally.rejected,
+                        output=key.output,
+                        sha256=digest.hexdigest(),
+                        timings={step: round(seconds, 6) for step, seconds in watch.seconds.items()},
+                        finished=_now(),
+                        errors=tuple(tally.errors),
+                    )
+                )
+            )
+        return claim.info
+    except PreconditionFailed:
+        return None
+    except Unreadable as fault:
+        errors = (RowError(str(fault), column=fault.column),)
+        return claim_outcome(bucket, replace(outcome, model=model_used(scorer.spec), errors=errors, finished=_now()))
+    except ObjectNotFound:
+        gone = RowError("this generation is gone: the file was replaced or deleted before it was scored")
+        return claim_outcome(bucket, replace(outcome, status=Status.SUPERSEDED, errors=(gone,), finished=_now()))
+
+
+def model_used(spec: ModelSpec) -> ModelUsed:
+    """What a receipt says of the model."""
+    positive = write.positive_index(spec)
+    return ModelUsed(spec.name, spec.version, spec.run_id, None if positive is None else spec.classes[positive])
+
+
+def _begun(bucket: Bucket, attempt: Attempt) -> Outcome:
+    event = attempt.event
+    source = Source(
+        bucket.name,
+        event.name,
+        event.generation.content,
+        event.generation.rescore,
+        event.size,
+        event.md5,
+        event.crc32c,
+    )
+    return Outcome(Status.REJECTED, source, attempt=attempt.number, worker=attempt.worker)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,212 @@
+"""The shadow of one scored file: staging's predictions beside production's, and the record that compares them.
+
+It starts after production's receipt stands, in processes of its own: whatever becomes of it, production is served.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from ledger.commit import SOURCE_GENERATION, output_generation, publish
+from ledger.names import Key
+from ledger.receipt import Outcome
+from models.evidence.record import Comparison, FileHeader, Predictions
+from models.registry import FetchedVersion
+from models.spec import ModelSpec
+from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, put
+from transport.event import ObjectEvent
+from worker import write
+from worker.predict import Predicted, Stopwatch, predict
+from worker.scoring_process import Workshop
+
+MEMORY_OF_SPOOL = 8 << 20
+
+
+class NothingToCompare(Exception):
+    """What was to be compared is no longer there, or never fitted; the text says why."""
+
+
+def in_shadow(name: str, fraction: float) -> bool:
+    """True for the share `fraction` (0 to 1) of all names; every worker chooses alike."""
+    return zlib.crc32(name.encode()) < fraction * 2**32
+
+
+def event_time(event: ObjectEvent) -> datetime:
+    """When the event happened; events of foreign make may say it badly, and then it is 1970."""
+    try:
+        at = datetime.fromisoformat(event.event_time)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """The task: scores a file with the staging version and compares it with what production wrote."""
+
+    event: ObjectEvent
+    receipt: Outcome
+    production: ModelSpec
+    staging: FetchedVersion
+
+    def run(self, workshop: Workshop) -> None:
+        """Writes the shadow's output and the comparison record. Raises NothingToCompare, Incomparable, Unreadable."""
+        bucket, key = workshop.bucket, self.receipt.key
+        file = FileHeader(key.name, str(key.generation), event_time(self.event))
+        comparison = Comparison.start(self.production, self.staging.spec, file)
+        scorer = workshop.scorer(self.staging)
+        watch = Stopwatch()
+        with tempfile.SpooledTemporaryFile(max_size=MEMORY_OF_SPOOL) as spool:
+            try:
+                self._compare(bucket, key, comparison, scorer, watch, spool)
+            except ObjectNotFound as error:
+                raise NothingToCompare(f"the file or its output was replaced meanwhile: {error}") from None
+
+            def upload(looked_at: int) -> None:
+                spool.seek(0)
+                metadata = {SOURCE_GENERATION: str(key.generation), "model-version": self.staging.spec.version}
+                with bucket.write(
+                    key.shadow, if_generation=looked_at, metadata=metadata, content_type="text/csv"
+                ) as writer:
+                    while block := spool.read(1 << 20):
+                        writer.write(block)
+
+            publish(bucket, key.shadow, key.generation, upload)
+        record_comparison(bucket, key, comparison.to_json())
+
+    def _compare(
+        self,
+        bucket: Bucket,
+        key: Key,
+        comparison: Comparison,
+        scorer: Any,
+        watch: Stopwatch,
+        spool: Any,
+    ) -> None:
+        published = bucket.stat(key.output)
+        if published is None or output_generation(published) != key.generation:
+            raise NothingToCompare("production's output was replaced by that of a newer generation meanwhile")
+        production_seconds = self.receipt.timings.get("score", 0.0)
+        truth_column = comparison.pair.label_column
+        with (
+            bucket.read(key.name, key.generation.content) as input_stream,
+            bucket.read(key.output, published.generation) as output_stream,
+        ):
+            served = _Served(output_stream, self.production)
+            spool.write(write.header(scorer.spec))
+            scored_before = 0.0
+            for predicted in predict(input_stream, scorer, watch, truth_column=truth_column):
+                spool.write(
+                    write.rows(
+                        scorer.spec,
+                        predicted.first_row,
+                        predicted.ids,
+                        predicted.labels,
+                        predicted.probabilities,
+                        predicted.error_texts,
+                    )
+                )
+                count = len(predicted.labels)
+                scored = watch.seconds["score"]
+                share = count / max(self.receipt.rows, 1)
+                labels, probabilities = served.take(count)
+                comparison.add(
+                    Predictions(labels, probabilities, production_seconds * share),
+                    Predictions(predicted.labels, predicted.probabilities.astype(np.float64), scored - scored_before),
+                    predicted.truth,
+                    _all_rows(predicted),
+                )
+                scored_before = scored
+
+
+def record_comparison(bucket: Bucket, key: Key, record: dict[str, Any]) -> None:
+    """Writes the comparison record of a file unless there is one."""
+    content = json.dumps(record).encode()
+    with suppress(PreconditionFailed):  # a redelivery, or another worker, compared this file already
+        put(bucket, key.comparison, content, if_generation=ABSENT, content_type="application/json")
+
+
+def failed_record(event: ObjectEvent, production: str, staging: str, reason: str) -> dict[str, Any]:
+    """The record of a file that could not be compared: versions, and why."""
+    return {
+        "schema": "understudy.comparison.failed",
+        "version": 1,
+        "production": production,
+        "staging": staging,
+        "file": {
+            "name": event.name,
+            "generation": str(event.generation),
+            "event_time": event_time(event).isoformat(),
+        },
+        "failed": reason[:1000],
+    }
+
+
+class _Served:
+    """Production's rows as they were written, in order, any number at a time."""
+
+    def __init__(self, stream: BinaryIO, spec: ModelSpec) -> None:
+        self._positive = write.positive_index(spec)
+        self._classes = len(spec.classes)
+        types = {"prediction": pa.string()}
+        if self._positive is None:
+            types |= {f"probability_{label}": pa.float64() for label in spec.classes}
+        else:
+            types["probability"] = pa.float64()
+        self._batches: Iterator[Any] = iter(
+            pacsv.open_csv(
+                pa.PythonFile(stream, mode="r"),
+                read_options=pacsv.ReadOptions(use_threads=False),
+                parse_options=pacsv.ParseOptions(newlines_in_values=True),
+                convert_options=pacsv.ConvertOptions(
+                    include_columns=list(types),
+                    column_types=types,
+                    null_values=[""],
+                    strings_can_be_null=True,
+                ),
+            )
+        )
+        self._ahead = pa.table({name: pa.array([], kind) for name, kind in types.items()})
+
+    def take(self, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """The next `count` rows: labels [count] (None where the row failed) and probabilities [count, K]."""
+        while self._ahead.num_rows < count:
+            more = next(self._batches, None)
+            if more is None:
+                raise NothingToCompare("production's output has fewer rows than the file")
+            self._ahead = pa.concat_tables([self._ahead, pa.Table.from_batches([more])])
+        taken, self._ahead = self._ahead.slice(0, count), self._ahead.slice(count)
+        labels = np.asarray(taken.column(0).combine_chunks().to_numpy(zero_copy_only=False), dtype=object)
+        columns = [taken.column(i).combine_chunks().to_numpy(zero_copy_only=False) for i in range(1, taken.num_columns)]
+        if self._positive is None:
+            return labels, np.column_stack(columns)
+        probabilities = np.empty((count, self._classes))
+        probabilities[:, self._positive] = columns[0]
+        probabilities[:, 1 - self._positive] = 1 - columns[0]
+        return labels, probabilities
+
+
+def _all_rows(predicted: Predicted) -> dict[str, np.ndarray[Any, Any]]:
+    """The model's inputs of all rows; gaps in those that have no cells."""
+    count = len(predicted.labels)
+    if len(predicted.positions) == count:
+        return predicted.columns
+    spread = {}
+    for name, cells in predicted.columns.items():
+        whole: np.ndarray[Any, Any] = (
+            np.full(count, "", dtype=object) if cells.dtype == object else np.full(count, np.nan)
+        )
+        whole[predicted.positions] = cells
+        spread[name] = whole
+    return spread

@@ -1,0 +1,99 @@
+"""The line of scored files that wait for their shadow. Whatever a shadow does, its message is acked and recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Lock
+
+import structlog
+
+from transport.bucket import Bucket, BucketError
+from transport.queue import Delivery
+from worker.in_hand import InHand
+from worker.pool import Pool
+from worker.shadow import Shadow, failed_record, record_comparison
+
+log = structlog.get_logger()
+
+
+class ShadowLine:
+    """Runs shadows in processes of their own, so that production never waits for one.
+
+    `limit`: seconds a shadow may take; `longest`: how many files may wait, beyond which a file's shadow is skipped.
+    """
+
+    def __init__(
+        self, bucket: Bucket, in_hand: InHand, pool: Pool, size: int, *, limit: float = 60.0, longest: int = 1000
+    ) -> None:
+        self._bucket = bucket
+        self._in_hand = in_hand
+        self._pool = pool
+        self._limit = limit
+        self._longest = longest
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="shadow")
+        self._waiting: dict[Future[None], Delivery] = {}
+        self._lock = Lock()
+        self._draining = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def send(self, delivery: Delivery, shadow: Shadow) -> None:
+        """Takes over the delivery: it is acked once the shadow has run, or has failed and that is recorded."""
+        with self._lock:
+            if self._draining:
+                self._in_hand.give_back(delivery)  # its receipt stands: the shadow can wait for another worker
+                return
+            if len(self._waiting) < self._longest:
+                future = self._threads.submit(self._run, delivery, shadow)
+                self._waiting[future] = delivery
+                future.add_done_callback(self._forget)
+                return
+        self._failed(shadow, f"skipped: {self._longest} files were waiting for their shadow")
+        self._in_hand.ack(delivery)
+
+    def drain(self, deadline: float, end_now: Callable[[], None]) -> None:
+        """Gives back what waits, finishes what runs until `deadline` (monotonic), then calls `end_now`."""
+        with self._lock:
+            self._draining = True
+            running = dict(self._waiting)
+        for future, delivery in running.items():
+            if future.cancel():
+                self._in_hand.give_back(delivery)
+        wait(running, timeout=max(0.0, deadline - time.monotonic()))
+        end_now()
+        self._threads.shutdown(wait=True)
+
+    def _forget(self, future: Future[None]) -> None:
+        # Called by a thread that may hold the lock: by `submit` itself where the shadow is done at once.
+        self._waiting.pop(future, None)
+
+    def _run(self, delivery: Delivery, shadow: Shadow) -> None:
+        started = time.monotonic()
+        try:
+            self._pool.run(shadow, self._limit)
+        except Exception as error:  # noqa: BLE001 - whatever it is, production is not affected
+            if self._draining:
+                self._in_hand.give_back(delivery)
+                return
+            self._failed(shadow, str(error))
+        else:
+            log.info(
+                "shadow compared",
+                file=shadow.event.name,
+                generation=str(shadow.event.generation),
+                model_version=shadow.staging.spec.version,
+                seconds=round(time.monotonic() - started, 3),
+            )
+        self._in_hand.ack(delivery)
+
+    def _failed(self, shadow: Shadow, reason: str) -> None:
+        told = log.bind(file=shadow.event.name, generation=str(shadow.event.generation))
+        told.warning("shadow failed", error=reason, consequence="production is not affected")
+        record = failed_record(shadow.event, str(shadow.production), str(shadow.staging.spec), reason)
+        try:
+            record_comparison(self._bucket, shadow.receipt.key, record)
+        except BucketError as error:
+            told.warning("failed comparison not recorded", error=str(error))

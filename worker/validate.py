@@ -1,0 +1,127 @@
+"""From raw cells to what a model takes: text, numbers and gaps; a cell that is neither makes its row an error. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ledger.receipt import RowError
+from models.spec import Column
+from worker.read import Batch
+
+GAPS = ("", "NA", "NaN", "null", "na", "nan", "NULL", "N/A", "n/a")
+_GAPS = pa.array(GAPS)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The n rows of a batch that could be split into cells, as a model takes them.
+
+    `columns`: column → [n] str objects ("" for a gap) or numbers (NaN for a gap, and in the rows that have an error);
+    `errors`: index into these n rows → what is wrong with the first bad cell.
+    """
+
+    columns: dict[str, np.ndarray[Any, Any]]
+    errors: dict[int, RowError]
+
+
+def validate(batch: Batch, columns: Sequence[Column]) -> Rows:
+    """Converts the cells of each of the model's columns."""
+    errors: dict[int, RowError] = {}
+    converted: dict[str, np.ndarray[Any, Any]] = {}
+    for column in columns:
+        cells, bad = (_texts if column.is_text else _numbers)(batch.cells[column.name])
+        if column.is_whole:
+            bad |= _not_whole(cells, bad)
+            cells = np.where(np.isfinite(cells), cells, 0.0)
+        for index, message in bad.items():
+            row = batch.first_row + int(batch.positions[index])
+            errors.setdefault(index, RowError(message, row, column.name))
+        converted[column.name] = cells
+    return Rows(converted, errors)
+
+
+def texts(cells: pa.Array) -> np.ndarray[Any, Any]:
+    """Raw cells [n] as str objects; bytes that are not UTF-8 become �."""
+    try:
+        return _as_objects(cells.cast(pa.string()))
+    except pa.ArrowInvalid:
+        return np.array([cell.decode("utf-8", errors="replace") for cell in cells.to_pylist()], dtype=object)
+
+
+def _texts(cells: pa.Array) -> tuple[np.ndarray[Any, Any], dict[int, str]]:
+    try:
+        text = cells.cast(pa.string())
+    except pa.ArrowInvalid:
+        bad = {i: "is not UTF-8 text" for i, cell in enumerate(cells.to_pylist()) if not _is_utf8(cell)}
+        return texts(cells), bad
+    return _as_objects(pc.if_else(pc.is_in(text, _GAPS), "", text)), {}
+
+
+def _as_objects(text: pa.Array) -> np.ndarray[Any, Any]:
+    """[n] str objects; equal cells of a column share one object, which is most of the cost of making them."""
+    coded = text.dictionary_encode()
+    if len(coded.dictionary) > len(text) // 2:
+        return np.asarray(text.to_numpy(zero_copy_only=False), dtype=object)
+    known = np.array([*coded.dictionary.to_pylist(), None], dtype=object)[:-1]
+    return known[coded.indices.to_numpy()] if len(text) else np.empty(0, dtype=object)
+
+
+def _numbers(cells: pa.Array) -> tuple[np.ndarray[Any, Any], dict[int, str]]:
+    """Doubles [n]. The usual column is all numbers, or numbers and gaps: one or two calls; only else cell by cell."""
+    try:
+        text = cells.cast(pa.string())
+        try:
+            numbers = pc.cast(text, pa.float64())
+        except pa.ArrowInvalid:
+            trimmed = pc.utf8_trim_whitespace(text)
+            known = pc.if_else(pc.is_in(trimmed, _GAPS), pa.scalar(None, pa.string()), trimmed)
+            numbers = pc.cast(known, pa.float64())
+    except pa.ArrowInvalid:
+        return _numbers_one_by_one(cells)
+    array = np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+    infinite = np.flatnonzero(np.isinf(array))
+    array[infinite] = np.nan
+    return array, {int(i): _not_a_number(cells[int(i)].as_py()) for i in infinite}
+
+
+def _numbers_one_by_one(cells: pa.Array) -> tuple[np.ndarray[Any, Any], dict[int, str]]:
+    array = np.full(len(cells), np.nan)
+    bad = {}
+    for index, cell in enumerate(cells.to_pylist()):
+        text = cell.decode("utf-8", errors="replace").strip()
+        if text in GAPS:
+            continue
+        try:
+            number = float(text) if text.isascii() and "_" not in text else np.inf
+        except ValueError:
+            number = np.inf
+        if np.isfinite(number):
+            array[index] = number
+        else:
+            bad[index] = _not_a_number(cell)
+    return array, bad
+
+
+def _not_whole(numbers: np.ndarray[Any, Any], bad: dict[int, str]) -> dict[int, str]:
+    with np.errstate(invalid="ignore"):
+        wrong = np.flatnonzero(~(np.mod(numbers, 1) == 0))
+    return {int(i): "is not a whole number, and this model takes no gap here" for i in wrong if int(i) not in bad}
+
+
+def _not_a_number(cell: bytes) -> str:
+    shown = cell.decode("utf-8", errors="replace")
+    return f"is not a number: {shown[:40]!r}{'…' if len(shown) > 40 else ''}"
+
+
+def _is_utf8(cell: bytes) -> bool:
+    try:
+        cell.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""Predictions as CSV bytes: one row per input row, in order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.spec import ModelSpec
+
+
+def positive_index(spec: ModelSpec) -> int | None:
+    """Which column of the probabilities is written where there are two classes; None where all are."""
+    if len(spec.classes) != 2:
+        return None
+    return spec.classes.index(spec.positive) if spec.positive in spec.classes else 1
+
+
+def header(spec: ModelSpec) -> bytes:
+    """The header row of an output of this model."""
+    if positive_index(spec) is not None:
+        probabilities = ["probability"]
+    else:
+        probabilities = [f"probability_{label}" for label in spec.classes]
+    cells = _quoted(pa.array(["row", "id", "prediction", *probabilities, "error"]))
+    return ",".join(cells.to_pylist()).encode() + b"\n"
+
+
+def rows(
+    spec: ModelSpec,
+    first_row: int,
+    ids: np.ndarray[Any, Any] | None,
+    labels: np.ndarray[Any, Any],
+    probabilities: np.ndarray[Any, Any],
+    errors: Mapping[int, str],
+) -> bytes:
+    """N rows as CSV: `ids` [N] text or None, `labels` [N] text, `probabilities` [N, K] float32, `errors` index → text.
+
+    A row in `errors` keeps its place, with an empty prediction. A probability is written with the fewest digits that
+    give the same float32 back.
+    """
+    count = len(labels)
+    if count == 0:
+        return b""
+    failed = np.zeros(count, dtype=bool)
+    failed[list(errors)] = True
+    blank = pa.array(failed)
+    positive = positive_index(spec)
+    wanted = range(len(spec.classes)) if positive is None else (positive,)
+    columns = [
+        pa.array(np.arange(first_row, first_row + count)).cast(pa.string()),
+        _quoted(_strings(ids)) if ids is not None else _empty(count),
+        pc.if_else(blank, "", _quoted(_strings(labels))),
+        *(pc.if_else(blank, "", pa.array(probabilities[:, k]).cast(pa.string())) for k in wanted),
+        _quoted(pa.array([errors.get(i, "") for i in range(count)])) if errors else _empty(count),
+    ]
+    lines = pc.binary_join_element_wise(*columns, ",")
+    joined: str = pc.binary_join(pa.ListArray.from_arrays([0, count], lines), "\n")[0].as_py()
+    return joined.encode() + b"\n"
+
+
+def _strings(cells: np.ndarray[Any, Any]) -> pa.Array:
+    return pa.array(cells.tolist(), pa.string())
+
+
+def _empty(count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(""), count)
+
+
+def _quoted(cells: pa.Array) -> pa.Array:
+    """Cells with quotes around those that need them (RFC 4180)."""
+    needs = pc.match_substring_regex(cells, '[",\r\n]')
+    if not pc.any(needs).as_py():
+        return cells
+    escaped = pc.binary_join_element_wise('"', pc.replace_substring(cells, '"', '""'), '"', "")
+    return pc.if_else(needs, escaped, cells)
