@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from transport.queue import Policy
 
+SUBSCRIPTION = "workers"  # what dead letters call the queue that they come from
 CLOCK_NOISE = 1.0  # seconds that a clock may be set back without that being taken for a jump
 
 # AUTOINCREMENT: a number is never used again, so number, queue and attempt name one delivery for good.
@@ -113,10 +114,11 @@ def _bury(connection: sqlite3.Connection, number: int, attempt: int, now: float)
     if row is None:
         return
     attributes, published = row
-    source = {  # the names are Pub/Sub's own
+    arrived = datetime.fromtimestamp(published, UTC).isoformat(timespec="milliseconds")
+    source = {  # named and written as Pub/Sub does it
         "CloudPubSubDeadLetterSourceDeliveryCount": str(attempt),
-        "CloudPubSubDeadLetterSourceSubscription": "local-workers",
-        "CloudPubSubDeadLetterSourceTopicPublishTime": datetime.fromtimestamp(published, UTC).isoformat(),
+        "CloudPubSubDeadLetterSourceSubscription": SUBSCRIPTION,
+        "CloudPubSubDeadLetterSourceTopicPublishTime": arrived.replace("+00:00", "Z"),
     }
     connection.execute(
         "UPDATE message SET dead = 1, leased = 0, attempt = 0, due = ?, published = ?, attributes = ? WHERE number = ?",

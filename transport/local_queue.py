@@ -17,7 +17,7 @@ from pathlib import Path
 
 from transport import lease_table
 from transport.event import Message
-from transport.queue import Backlog, Policy
+from transport.queue import Backlog, Policy, QueueError
 from transport.queue_file import QueueFile, policy_in
 
 BATCH = 1000  # messages per transaction: long enough to be fast, short enough (about 10 ms) for others to wait for
@@ -87,8 +87,12 @@ class LocalQueue:
         """Up to `max_messages` deliveries, those due longest first; looks every POLL seconds until one is due."""
         give_up = time.monotonic() + wait
         while not self._closed.is_set():
-            if self._anything_due() and (taken := self._take(max_messages)):
-                return taken
+            try:
+                if self._anything_due() and (taken := self._take(max_messages)):
+                    return taken
+            except QueueError:
+                if not self._closed.is_set():  # closed by another thread between our two looks
+                    raise
             remaining = give_up - time.monotonic()
             if remaining <= 0:
                 break
