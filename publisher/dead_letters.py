@@ -20,18 +20,21 @@ from transport.event import Message, ObjectEvent, UnusableMessage
 from transport.queue import Delivery, Queue
 
 ATTEMPTS = "CloudPubSubDeadLetterSourceDeliveryCount"  # the attribute in which Pub/Sub counts deliveries
-PULLED_AT_ONCE = 100
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Drained:
-    """What one drain did: receipts that stand now, messages put on record as unusable, and those given back."""
+    """What one drain did: receipts that stand now, messages put on record as unusable, and those given back.
+
+    `more`: it stopped at its limit.
+    """
 
     receipts: int = 0
     unusable: int = 0
     failed: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Failure:
 
 
 def drain(
-    bucket: Bucket, dead_letters: Queue, *, prefix: str = "", now: float, limit: int = 1000, wait: float = 0.0
+    bucket: Bucket, dead_letters: Queue, *, prefix: str = "", now: float, limit: int = 100, wait: float = 0.0
 ) -> Drained:
     """Turns up to `limit` dead letters into receipts. `now` in seconds since 1970; waits up to `wait` for the first.
 
@@ -53,7 +56,7 @@ def drain(
     """
     receipts = unusable = failed = 0
     while receipts + unusable < limit and not failed:
-        deliveries = dead_letters.pull(min(PULLED_AT_ONCE, limit), wait)
+        deliveries = dead_letters.pull(limit - receipts - unusable, wait)
         if not deliveries:
             break
         for delivery in deliveries:
@@ -71,7 +74,7 @@ def drain(
             else:
                 delivery.ack()
         wait = 0.0
-    return Drained(receipts, unusable, failed)
+    return Drained(receipts, unusable, failed, more=not failed and receipts + unusable >= limit)
 
 
 def read_failure(bucket: Bucket, key: Key) -> Failure:

@@ -79,14 +79,10 @@ class Reconciler:
         return done
 
     def steps(self, done: Pass, *, wait_for_dead_letters: float = 0.0) -> Iterator[None]:
-        """A full pass that pauses now and then, so that a changed file need not wait for its end; counts into `done`."""
+        """A full pass that pauses now and then, so that changed files need not wait for its end; counts into `done`."""
         with self._step("drain the dead letters", done):
-            drained = drain(
-                self._bucket, self._dead_letters, prefix=self._prefix, now=self._now(), wait=wait_for_dead_letters
-            )
-            done.dead_letters, done.unusable = drained.receipts, drained.unusable
-            done.errors += drained.failed
-        yield
+            while self._drain(done, wait_for_dead_letters):
+                yield
         with self._step("publish what has no receipt", done):
             yield from self._publish_missing(done)
         self.settling.keep(self._ticks())
@@ -109,6 +105,14 @@ class Reconciler:
                     missing.append(info)
             self._publish(missing, "watch", done)
         return done.published
+
+    def _drain(self, done: Pass, wait: float) -> bool:
+        """Some of the dead letters; True where there may be more."""
+        drained = drain(self._bucket, self._dead_letters, prefix=self._prefix, now=self._now(), wait=wait)
+        done.dead_letters += drained.receipts
+        done.unusable += drained.unusable
+        done.errors += drained.failed
+        return drained.more
 
     def _publish_missing(self, done: Pass) -> Iterator[None]:
         inputs = (info for info in self._bucket.objects(self._prefix, recursive=False) if self._is_input(info.name))

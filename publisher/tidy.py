@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import structlog
+
 from ledger.commit import settle
 from ledger.names import CLAIMS, FAILURES, Key, parse_key
 from transport.bucket import Bucket, ObjectInfo
 
 ABANDONED = 3600.0  # seconds: a claim still without receipt after these has no message that would bring its worker back
+
+log = structlog.get_logger()
 
 
 class _ClaimGone(Exception):
@@ -39,5 +43,8 @@ def _follow_abandoned(bucket: Bucket, key: Key) -> bool:
     try:
         settle(bucket, key, score)
     except _ClaimGone:
+        return False
+    except (ValueError, KeyError) as error:
+        log.warning("this claim is none of ours; remove it", claim=key.claim, error=repr(error))
         return False
     return True
