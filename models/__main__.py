@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 from edge.command import Command, main
-from models import commands_train
+from models import alias_commands, commands_train
 
 # One table per module of commands; such a module imports nothing heavy before a command runs.
 COMMANDS: dict[str, type[Command]] = {
     **commands_train.COMMANDS,
+    **alias_commands.COMMANDS,
 }
 
 ABOUT = "Trains models, registers them, and moves the aliases that workers follow."

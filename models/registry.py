@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -31,6 +31,16 @@ HOW_TO_REGISTER = "register it with `python -m models register FILE.onnx`, which
 
 class RegistryUnreachable(Exception):
     """The registry gave no answer: network, database or permission. Nothing is known; ask again later."""
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version as the registry lists it; `created` in seconds since 1970."""
+
+    version: VersionId
+    run_id: str
+    created: float
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,21 @@ class Registry:
     def resolve(self, alias: str) -> VersionId | None:
         """The version that `alias` names now, or None. Raises RegistryUnreachable."""
         return self.aliases().get(alias)
+
+    def versions(self) -> list[RegisteredVersion]:
+        """Every version of the model, the oldest first; none where the model does not exist."""
+        quote = '"' if "'" in self.model else "'"
+        which = f"name={quote}{self.model}{quote}"
+        found: list[RegisteredVersion] = []
+        token: str | None = None
+        while True:
+            page = self._ask(partial(self.client.search_model_versions, which, page_token=token))
+            for entry in page or ():
+                created, tags = entry.creation_timestamp / 1000, dict(entry.tags or {})
+                found.append(RegisteredVersion(str(entry.version), entry.run_id or "", created, tags))
+            token = getattr(page, "token", None)
+            if not token:
+                return sorted(found, key=lambda version: int(version.version))
 
     def fetch(self, version: VersionId, into: Path) -> FetchedVersion:
         """The version's two files under `into`, downloaded unless they lie there with the right digests.

@@ -1,0 +1,237 @@
+"""The commands that read and move the aliases: `list`, `promote`, `stage`, `swap`, `rollback`, `history`."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import CliPositionalArg
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from edge.command import Command
+from models.aliases import Aliases, Move, MoveRefused
+from models.registry import PRODUCTION, STAGING, RegisteredVersion, Registry, RegistryUnreachable
+from models.spec import UnfitModel
+
+ROLE_STYLE = {PRODUCTION: "bold green", STAGING: "bold yellow"}
+
+
+class RegistryCommand(Command):
+    """A command over one registered model."""
+
+    mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="where the MLflow registry is")
+    model: str = Field("airline-satisfaction", description="the registered model")
+
+    def run(self) -> int:
+        """Does the work; refusals end with a line on stderr and status 1."""
+        try:
+            self.act(Registry(self.mlflow_tracking_uri, self.model))
+        except (MoveRefused, RegistryUnreachable, UnfitModel) as refusal:
+            print(refusal, file=sys.stderr)
+            return 1
+        return 0
+
+    def act(self, registry: Registry) -> None:
+        """What the command does with the registry."""
+        raise NotImplementedError
+
+
+class List(RegistryCommand):
+    """Shows every version: its aliases, what it is, how well it did."""
+
+    as_json: bool = Field(False, alias="json", description="print JSON, one array")
+
+    def act(self, registry: Registry) -> None:
+        """Prints the table."""
+        rows = list_versions(registry)
+        if self.as_json:
+            print(json.dumps([asdict(row) for row in rows], indent=2))
+            return
+        if not rows:
+            print(f"{self.model} has no versions: `python -m models train all` makes some", file=sys.stderr)
+            return
+        table = Table(title=self.model, title_justify="left")
+        for heading in ("version", "alias", "kind"):
+            table.add_column(heading)
+        for heading in ("accuracy", "AUC"):
+            table.add_column(heading, justify="right")
+        for heading in ("created", "run"):
+            table.add_column(heading)
+        for row in reversed(rows):
+            roles = Text(", ").join(Text(alias, ROLE_STYLE.get(alias, "bold")) for alias in row.aliases)
+            table.add_row(row.version, roles, row.kind, _score(row.accuracy), _score(row.auc), row.created, row.run)
+        Console().print(table)
+
+
+class MoveCommand(RegistryCommand):
+    """A command that moves an alias."""
+
+    why: str = Field("", description="the reason, kept in the history")
+    who: str = Field("", description="who moves it (default: the login name)")
+
+    def act(self, registry: Registry) -> None:
+        """Moves, and says what was moved."""
+        for made in self.moves(Aliases(registry, self.who or _login_name()), datetime.now(UTC)):
+            Console().print(_sentence(made))
+
+    def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
+        """Makes the moves."""
+        raise NotImplementedError
+
+    def refuse_unfit(self, registry: Registry, version: str) -> None:
+        """Raises UnfitModel where a worker would refuse the version: fetches it and scores its own example."""
+        from models.scoring import Scorer
+
+        with tempfile.TemporaryDirectory() as folder:
+            fetched = registry.fetch(version, Path(folder))
+            Scorer(fetched.graph.read_bytes(), fetched.spec).check_example()
+
+
+class Promote(MoveCommand):
+    """Makes a version production: workers serve it from their next file on."""
+
+    version: CliPositionalArg[str] = Field(description="the number of the version")
+    force: bool = Field(False, description="also where a worker could not load it")
+
+    def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
+        """Points production at the version, if it can serve."""
+        if not self.force:
+            self.refuse_unfit(aliases.registry, self.version)
+        return [aliases.point(PRODUCTION, self.version, self.why, now)]
+
+
+class Stage(MoveCommand):
+    """Makes a version staging: workers score with it in production's shadow."""
+
+    version: CliPositionalArg[str] = Field(description="the number of the version")
+
+    def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
+        """Points staging at the version."""
+        return [aliases.point(STAGING, self.version, self.why, now)]
+
+
+class Swap(MoveCommand):
+    """Exchanges production and staging."""
+
+    force: bool = Field(False, description="also where a worker could not load the new production")
+
+    def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
+        """Moves both aliases, production first."""
+        standing = aliases.registry.aliases()
+        coming = standing.get(STAGING)
+        if coming is not None and coming != standing.get(PRODUCTION) and not self.force:
+            self.refuse_unfit(aliases.registry, coming)
+        return aliases.swap(self.why, now)
+
+
+class Rollback(MoveCommand):
+    """Gives production back to the version that had it before its last move."""
+
+    def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
+        """Points production back. A worker's need is urgent here, so the version is not tried first."""
+        return [aliases.rollback(self.why, now)]
+
+
+class History(RegistryCommand):
+    """Shows every move of an alias: when, from where to where, by whom and why."""
+
+    as_json: bool = Field(False, alias="json", description="print JSON, one array")
+
+    def act(self, registry: Registry) -> None:
+        """Prints the moves, oldest first."""
+        moves = Aliases(registry, "").history()
+        if self.as_json:
+            print(json.dumps([_plain(made) for made in moves], indent=2))
+            return
+        if not moves:
+            print(f"no alias of {self.model} was ever moved", file=sys.stderr)
+            return
+        table = Table(title=f"{self.model}: moves of its aliases", title_justify="left")
+        for heading in ("when (UTC)", "alias", "from", "to", "by", "why"):
+            table.add_column(heading)
+        for made in moves:
+            when = f"{made.when:%Y-%m-%d %H:%M:%S}" if made.when else "?"
+            alias = Text(made.alias, ROLE_STYLE.get(made.alias, "bold"))
+            table.add_row(when, alias, made.came_from or "-", made.to or "-", Text(made.who or "?"), Text(made.why))
+        Console().print(table)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A version as `list` shows it; `created` is UTC."""
+
+    version: str
+    aliases: tuple[str, ...]
+    kind: str
+    accuracy: float | None
+    auc: float | None
+    created: str
+    run: str
+
+
+def list_versions(registry: Registry) -> list[Row]:
+    """Every version of the model, the oldest first. Raises RegistryUnreachable."""
+    standing = registry.aliases()
+    rows = []
+    for version in registry.versions():
+        aliases = tuple(sorted(alias for alias, at in standing.items() if at == version.version))
+        created = datetime.fromtimestamp(version.created, UTC).isoformat(" ", "seconds").removesuffix("+00:00")
+        accuracy, auc = (_number(version, f"understudy.{name}") for name in ("accuracy", "auc"))
+        kind = version.tags.get("understudy.kind", "")
+        rows.append(Row(version.version, aliases, kind, accuracy, auc, created, version.run_id))
+    return rows
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has a number and no name
+        return f"uid {os.getuid()}"
+
+
+def _number(version: RegisteredVersion, tag: str) -> float | None:
+    try:
+        return float(version.tags[tag])
+    except (KeyError, ValueError):
+        return None
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _sentence(made: Move) -> Text:
+    came = f"from version {made.came_from} " if made.came_from else ""
+    return Text.assemble((made.alias, ROLE_STYLE.get(made.alias, "bold")), f" moved {came}to version {made.to}")
+
+
+def _plain(made: Move) -> dict[str, Any]:
+    return {
+        "alias": made.alias,
+        "from": made.came_from,
+        "to": made.to,
+        "when": made.when.isoformat() if made.when else None,
+        "by": made.who or None,
+        "why": made.why,
+    }
+
+
+COMMANDS: dict[str, type[Command]] = {
+    "list": List,
+    "promote": Promote,
+    "stage": Stage,
+    "swap": Swap,
+    "rollback": Rollback,
+    "history": History,
+}

@@ -1,0 +1,404 @@
+"""The registry as a worker sees it. Every hostile version here would leave a file behind if any of its code ran."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from models.registry import FetchedVersion, Registry, RegistryUnreachable
+from models.scoring import Scorer
+from models.spec import GRAPH_FILE, SHA256_TAG, SPEC_FILE, UnfitModel
+from models.version_files import folder_name
+from tests.unit.registered import (
+    MODEL,
+    good_files,
+    graph,
+    mlmodel,
+    new_registry,
+    pins,
+    register,
+    register_folder,
+)
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    return new_registry(tmp_path)
+
+
+@pytest.fixture
+def artefact(tmp_path: Path) -> Path:
+    return tmp_path / "artefact"
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Iterator[Path]:
+    """The file that planted code would make; a test that uses it fails if it exists in the end."""
+    mark = tmp_path / "planted code ran"
+    yield mark
+    assert not mark.exists()
+
+
+def touch_command(mark: Path) -> str:
+    return f"open({str(mark)!r}, 'w').close()"
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
+
+
+def refusal(uri: str, version: str, cache: Path, **options: int) -> str:
+    with pytest.raises(UnfitModel) as caught:
+        Registry(uri, MODEL, **options).fetch(version, cache)
+    # Whatever was wrong: nothing of it may stay where a worker could find it.
+    assert files_in(cache) == set()
+    return str(caught.value)
+
+
+class TestAliases:
+    def test_an_alias_names_a_version_and_a_moved_alias_another(self, uri: str, tmp_path: Path) -> None:
+        first = register(uri, tmp_path / "1", good_files(1.0))
+        second = register(uri, tmp_path / "2", good_files(2.0))
+        registry = Registry(uri, MODEL)
+        assert registry.resolve("production") is None
+        registry.client.set_registered_model_alias(MODEL, "production", first)
+        assert registry.resolve("production") == first
+        assert registry.resolve("staging") is None
+        registry.client.set_registered_model_alias(MODEL, "production", second)
+        assert registry.resolve("production") == second
+
+    def test_a_model_that_does_not_exist_has_no_aliases_and_no_versions(self, uri: str) -> None:
+        registry = Registry(uri, "never registered")
+        assert registry.aliases() == {}
+        assert registry.versions() == []
+
+    @pytest.mark.filterwarnings("ignore:.*transition_model_version_stage.*:FutureWarning")
+    def test_stages_count_only_where_there_is_no_alias_at_all(self, uri: str, tmp_path: Path) -> None:
+        first = register(uri, tmp_path / "1", good_files(1.0))
+        second = register(uri, tmp_path / "2", good_files(2.0))
+        registry = Registry(uri, MODEL)
+        registry.client.transition_model_version_stage(MODEL, first, "Production")
+        registry.client.transition_model_version_stage(MODEL, second, "Staging")
+        assert registry.aliases() == {"production": first, "staging": second}
+        registry.client.set_registered_model_alias(MODEL, "staging", first)
+        assert registry.aliases() == {"staging": first}
+
+    def test_all_versions_are_listed_over_many_pages_and_odd_names(self, uri: str, tmp_path: Path) -> None:
+        registry = Registry(uri, "it's ours")
+        registry.client.create_registered_model("it's ours")
+        for _ in range(3):
+            registry.client.create_model_version("it's ours", str(tmp_path), tags={"a": "b"})
+        register(uri, tmp_path / "other model", good_files())
+        assert [(version.version, version.tags) for version in registry.versions()] == [
+            (number, {"a": "b"}) for number in "123"
+        ]
+
+
+class TestUnreachable:
+    def test_a_wrong_path_is_told_and_makes_no_database(self, tmp_path: Path) -> None:
+        missing = tmp_path / "no such.db"
+        with pytest.raises(
+            RegistryUnreachable, match=r"no registry at .*no such\.db: run `python -m models train all`"
+        ):
+            Registry(f"sqlite:///{missing}", MODEL).resolve("production")
+        assert not missing.exists()
+
+    def test_a_database_of_something_else_is_left_as_it_is(self, tmp_path: Path) -> None:
+        other = tmp_path / "queue.db"
+        with sqlite3.connect(other) as database:
+            database.execute("CREATE TABLE messages (id)")
+        database.close()
+        before = other.read_bytes()
+        with pytest.raises(RegistryUnreachable, match="is not a registry of MLflow's"):
+            Registry(f"sqlite:///{other}", MODEL).resolve("production")
+        other_text = tmp_path / "notes.txt"
+        other_text.write_text("no database at all, but a text of some length\n" * 100)
+        with pytest.raises(RegistryUnreachable, match="no readable database"):
+            Registry(f"sqlite:///{other_text}", MODEL).resolve("production")
+        assert other.read_bytes() == before
+
+    def test_a_registry_that_comes_into_being_later_is_found(self, tmp_path: Path) -> None:
+        registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", MODEL)
+        with pytest.raises(RegistryUnreachable):
+            registry.resolve("production")
+        new_registry(tmp_path)
+        assert registry.resolve("production") is None
+
+    def test_a_server_that_is_down_or_silent_costs_seconds_not_minutes(self) -> None:
+        # In a process of its own, because MLflow takes the limits from the environment of the whole process.
+        with socket.socket() as silent, socket.socket() as closed:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            closed.bind(("127.0.0.1", 0))
+            code = (
+                "import sys, time\n"
+                "from models.registry import Registry, RegistryUnreachable\n"
+                "import mlflow\n"
+                "for port in sys.argv[1:]:\n"
+                "    began = time.monotonic()\n"
+                "    try:\n"
+                "        Registry('http://127.0.0.1:' + port, 'm', patience=1).resolve('production')\n"
+                "    except RegistryUnreachable as trouble:\n"
+                "        assert '127.0.0.1' in str(trouble)\n"
+                "        print(time.monotonic() - began)\n"
+            )
+            ports = [str(server.getsockname()[1]) for server in (silent, closed)]
+            done = subprocess.run(
+                [sys.executable, "-c", code, *ports], capture_output=True, text=True, timeout=100, check=True
+            )
+        took = [float(line) for line in done.stdout.split()]
+        assert len(took) == 2, done
+        assert max(took) < 10  # the default limits make this 247 s
+        assert done.stderr == ""
+
+
+class TestFetch:
+    def test_the_two_files_come_verified_and_can_score(self, uri: str, artefact: Path, cache: Path) -> None:
+        version = register(uri, artefact, good_files())
+        fetched = Registry(uri, MODEL).fetch(version, cache)
+        assert (fetched.spec.name, fetched.spec.version, fetched.spec.run_id) == (MODEL, "1", "0123456789abcdef")
+        assert fetched.graph.read_bytes() == graph()
+        assert fetched.sha256 == pins(good_files())[SHA256_TAG + GRAPH_FILE]
+        assert fetched.graph.parent.parent == cache / MODEL
+        Scorer(fetched.graph.read_bytes(), fetched.spec)
+
+    def test_what_lies_in_the_cache_is_not_downloaded_again(self, uri: str, artefact: Path, cache: Path) -> None:
+        version = register(uri, artefact, good_files())
+        first = Registry(uri, MODEL).fetch(version, cache)
+        for file in artefact.iterdir():
+            file.unlink()
+        assert Registry(uri, MODEL).fetch(version, cache) == first
+
+    @pytest.mark.parametrize("damage", ["changed", "truncated", "gone"])
+    def test_a_damaged_cache_is_mended(self, uri: str, artefact: Path, cache: Path, damage: str) -> None:
+        version = register(uri, artefact, good_files())
+        kept = Registry(uri, MODEL).fetch(version, cache).graph
+        if damage == "gone":
+            kept.unlink()
+        else:
+            kept.write_bytes(graph(9.0) if damage == "changed" else graph()[:10])
+        assert Registry(uri, MODEL).fetch(version, cache).graph.read_bytes() == graph()
+
+    def test_many_at_once_share_one_copy_and_leave_nothing_else(self, uri: str, artefact: Path, cache: Path) -> None:
+        version = register(uri, artefact, good_files())
+        registry = Registry(uri, MODEL)
+
+        def fetch(_: int) -> FetchedVersion:
+            return registry.fetch(version, cache)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len({fetched.graph for fetched in pool.map(fetch, range(24))}) == 1
+        assert {Path(file).name for file in files_in(cache)} == {SPEC_FILE, GRAPH_FILE}
+        assert len(files_in(cache)) == 2
+
+    def test_what_a_killed_download_left_is_cleared_once_it_is_old(self, uri: str, artefact: Path, cache: Path) -> None:
+        version = register(uri, artefact, good_files())
+        old, young = cache / MODEL / ".part-old", cache / MODEL / ".part-young"
+        for part in (old, young):
+            part.mkdir(parents=True)
+            (part / GRAPH_FILE).write_bytes(b"half")
+        os.utime(old, (time.time() - 7200,) * 2)
+        Registry(uri, MODEL).fetch(version, cache)
+        assert not old.exists()
+        assert young.exists()
+
+    @pytest.mark.parametrize("name", ["..", ".", "../../x", "/etc", "a/b\\c", ".part-x"])
+    def test_a_model_named_like_a_path_is_one_plain_folder(self, name: str, cache: Path) -> None:
+        folder = cache / folder_name(name)
+        assert folder.parent == cache
+        assert not folder.name.startswith(".")
+
+    def test_it_says_nothing_on_stdout_or_stderr(
+        self, uri: str, artefact: Path, cache: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        version = register(uri, artefact, good_files())
+        capfd.readouterr()
+        Registry(uri, MODEL).fetch(version, cache)
+        assert capfd.readouterr() == ("", "")
+
+
+class TestRefusals:
+    def test_an_unknown_version(self, uri: str, artefact: Path, cache: Path) -> None:
+        register(uri, artefact, good_files())
+        assert "has no version 7" in refusal(uri, "7", cache)
+        assert "has no version seven" in refusal(uri, "seven", cache)
+
+    def test_a_pickle_is_not_opened_and_the_owner_told_what_to_do(
+        self, uri: str, artefact: Path, cache: Path, planted: Path
+    ) -> None:
+        class Bomb:
+            def __reduce__(self) -> tuple[object, tuple[str]]:
+                return exec, (touch_command(planted),)
+
+        flavors = {"sklearn": {"pickled_model": "model.pkl"}, "python_function": {"loader_module": "mlflow.sklearn"}}
+        files = {
+            SPEC_FILE: mlmodel(flavors=flavors),
+            "model.pkl": pickle.dumps(Bomb()),
+            GRAPH_FILE: pickle.dumps(Bomb()),
+        }
+        version = register(uri, artefact, files)
+        told = refusal(uri, version, cache)
+        assert "python_function, sklearn" in told
+        assert "python -m models register FILE.onnx" in told
+
+    def test_a_pickle_without_our_tags_is_told_the_same(self, uri: str, artefact: Path, cache: Path) -> None:
+        files = {SPEC_FILE: mlmodel(flavors={"sklearn": {}}), "model.pkl": b""}
+        assert "is of flavor sklearn, and workers run ONNX only" in refusal(uri, register(uri, artefact, files), cache)
+
+    def test_a_loader_module_with_code_is_never_imported_nor_downloaded(
+        self, uri: str, artefact: Path, cache: Path, planted: Path
+    ) -> None:
+        evil = {"python_function": {"loader_module": "evil", "code": "code", "env": "conda.yaml"}}
+        code = {"code/evil.py": touch_command(planted).encode(), "conda.yaml": b"dependencies: [evil]"}
+        alone = register(uri, artefact / "alone", {SPEC_FILE: mlmodel(flavors=evil), **code})
+        assert "workers run ONNX only" in refusal(uri, alone, cache)
+        # Beside a proper graph it is simply not looked at.
+        beside = register(
+            uri, artefact / "beside", {**good_files(), SPEC_FILE: mlmodel(flavors={"onnx": {}, **evil}), **code}
+        )
+        fetched = Registry(uri, MODEL).fetch(beside, cache)
+        Scorer(fetched.graph.read_bytes(), fetched.spec)
+        assert {Path(file).name for file in files_in(cache)} == {SPEC_FILE, GRAPH_FILE}
+        assert "evil" not in sys.modules
+
+    def test_yaml_that_builds_objects_is_refused(self, uri: str, artefact: Path, cache: Path, planted: Path) -> None:
+        spec = b"flavors: !!python/object/apply:builtins.exec [" + json.dumps(touch_command(planted)).encode() + b"]\n"
+        version = register(uri, artefact, {**good_files(), SPEC_FILE: spec})
+        assert "MLmodel" in refusal(uri, version, cache)
+
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            b"",
+            b"\xff\xfe\x00",
+            b"[1, 2]",
+            b"[" * 100_000,
+            mlmodel(metadata={"understudy": {"classes": ["a", "b"], "example": {}}}),
+        ],
+        ids=["empty", "no text", "a list", "deep", "an example without rows"],
+    )
+    def test_an_mlmodel_of_any_other_content(self, uri: str, artefact: Path, cache: Path, spec: bytes) -> None:
+        version = register(uri, artefact, {**good_files(), SPEC_FILE: spec})
+        assert "MLmodel" in refusal(uri, version, cache)
+
+    @pytest.mark.parametrize("name", [SPEC_FILE, GRAPH_FILE])
+    def test_changed_bytes(self, uri: str, artefact: Path, cache: Path, name: str) -> None:
+        version = register(uri, artefact, good_files())
+        changed = mlmodel(run_id="another") if name == SPEC_FILE else graph(-1.0)
+        (artefact / name).write_bytes(changed)
+        assert f"{name} was changed after it was registered" in refusal(uri, version, cache)
+
+    @pytest.mark.parametrize("name", [SPEC_FILE, GRAPH_FILE])
+    def test_a_missing_tag(self, uri: str, artefact: Path, cache: Path, name: str) -> None:
+        tags = {key: value for key, value in pins(good_files()).items() if not key.endswith(name)}
+        version = register(uri, artefact, good_files(), tags=tags)
+        assert f"has no tag understudy.sha256.{name}" in refusal(uri, version, cache)
+
+    @pytest.mark.parametrize("climbing", ["../secret", "/etc/hostname", "MLmodel"])
+    def test_external_data_finds_no_file_to_read(self, uri: str, artefact: Path, cache: Path, climbing: str) -> None:
+        weights = b"\x00" * 8
+        files = {**good_files(), GRAPH_FILE: graph(external=climbing), "model.onnx.data": weights}
+        fetched = Registry(uri, MODEL).fetch(register(uri, artefact, files), cache)
+        (fetched.graph.parent.parent / "secret").write_bytes(weights)
+        with pytest.raises(UnfitModel, match="onnxruntime refuses its graph"):
+            Scorer(fetched.graph.read_bytes(), fetched.spec)
+        assert not list(cache.rglob("*.data"))
+
+    def test_paths_in_mlmodel_are_not_followed(self, uri: str, artefact: Path, cache: Path) -> None:
+        flavors = {"onnx": {"data": "/etc/passwd", "code": "../../.."}}
+        spec = mlmodel(flavors=flavors, artifact_path="/etc", model_uuid="../..")
+        fetched = Registry(uri, MODEL).fetch(register(uri, artefact, {**good_files(), SPEC_FILE: spec}), cache)
+        assert fetched.graph.read_bytes() == graph()
+        assert len(files_in(cache)) == 2
+
+    def test_a_source_elsewhere_gives_at_most_files_of_those_two_names(
+        self, uri: str, tmp_path: Path, cache: Path
+    ) -> None:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "id_rsa").write_text("secret")
+        version = register_folder(uri, elsewhere.as_uri(), pins(good_files()))
+        assert "has no MLmodel that this machine can see" in refusal(uri, version, cache)
+
+    @pytest.mark.parametrize("name", [SPEC_FILE, GRAPH_FILE])
+    @pytest.mark.parametrize("kind", ["endless device", "pipe", "folder"])
+    def test_what_is_no_plain_file(self, uri: str, artefact: Path, cache: Path, name: str, kind: str) -> None:
+        version = register(uri, artefact, good_files())
+        (artefact / name).unlink()
+        if kind == "endless device":
+            (artefact / name).symlink_to("/dev/zero")
+        elif kind == "pipe":
+            os.mkfifo(artefact / name)
+        else:
+            (artefact / name).mkdir()
+            (artefact / name / "inside").write_text("x")
+        # MLflow itself refuses a link that leads out of the artefact
+        expected = f"has no {name}" if kind == "endless device" else f"{name} is not a plain file"
+        assert expected in refusal(uri, version, cache)
+
+    def test_a_graph_over_the_limit(self, uri: str, artefact: Path, cache: Path) -> None:
+        version = register(uri, artefact, good_files())
+        assert "at most 100 are allowed" in refusal(uri, version, cache, largest_graph=100)
+
+
+@pytest.mark.slow
+def test_a_server_gives_the_same_as_the_database(tmp_path: Path, artefact: Path, cache: Path) -> None:
+    # Given an MLflow server that keeps the artefacts itself
+    uri = new_registry(tmp_path)
+    files = good_files()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", uri, "--artifacts-destination", str(tmp_path / "served")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            deadline = time.monotonic() + 90
+            address = f"http://127.0.0.1:{port}"
+            while not _answers(address):
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            # When a version is registered whose files lie with the server
+            client = Registry(address, MODEL).client
+            run = client.create_run(client.create_experiment("tiny", "mlflow-artifacts:/tiny"))
+            for name, content in files.items():
+                (tmp_path / name).write_bytes(content)
+                client.log_artifact(run.info.run_id, str(tmp_path / name), "model")
+            source = f"{run.info.artifact_uri}/model"
+            client.create_registered_model(MODEL)
+            version = client.create_model_version(MODEL, source, run_id=run.info.run_id, tags=pins(files)).version
+            registry = Registry(address, MODEL)
+            registry.client.set_registered_model_alias(MODEL, "production", version)
+            # Then it is found and fetched like any other, and one that lacks its graph is refused
+            assert registry.resolve("production") == version
+            assert registry.fetch(version, cache).graph.read_bytes() == graph()
+            next((tmp_path / "served").rglob(GRAPH_FILE)).unlink()
+            assert "has no model.onnx" in refusal(address, version, tmp_path / "another cache")
+            assert "has no version 9" in refusal(address, "9", tmp_path / "another cache")
+            assert Registry(address, "never registered").aliases() == {}
+        finally:
+            server.terminate()
+
+
+def _answers(address: str) -> bool:
+    try:
+        Registry(address, MODEL).aliases()
+    except RegistryUnreachable:
+        return False
+    return True
