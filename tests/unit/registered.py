@@ -73,12 +73,22 @@ def graph(weight: float = 1.0, *, external: str | None = None) -> bytes:
 
 
 def mlmodel(**changes: Any) -> bytes:
-    """An MLmodel file (JSON is YAML) of `graph`; `changes` replace its entries."""
+    """An MLmodel file (JSON is YAML) of `graph` (of any positive weight); `changes` replace its entries."""
     document = {
         "flavors": {"onnx": {"data": GRAPH_FILE}},
         "run_id": "0123456789abcdef",
         "signature": {"inputs": json.dumps([{"name": "distance", "type": "double"}])},
-        "metadata": {METADATA_KEY: {"classes": ["neutral", "satisfied"], "positive_class": "satisfied"}},
+        "metadata": {
+            METADATA_KEY: {
+                "classes": ["neutral", "satisfied"],
+                "positive_class": "satisfied",
+                "example": {
+                    "inputs": {"distance": [1000.0, -1000.0]},
+                    "labels": ["satisfied", "neutral"],
+                    "probabilities": [[0.0, 1.0], [1.0, 0.0]],
+                },
+            }
+        },
     }
     return json.dumps(document | changes).encode()
 
