@@ -20,8 +20,8 @@ def overdispersion(won: Integers, lost: Integers, rows: Integers) -> float | Non
     """How much more the files' differences vary than independent rows would make them: 1 where rows are independent.
 
     Pearson's chi-square of the files' won - lost over its degrees of freedom, with the rows' pooled variance. Above
-    OVERDISPERSED, evidence that counts rows is overstated. None where fewer than two files have labelled rows, or none a
-    discordant one. Source: McCullagh & Nelder 1989, "Generalized Linear Models", 4.5 (the dispersion parameter).
+    OVERDISPERSED, evidence that counts rows is overstated. None where fewer than two files have labelled rows, or
+    none has a discordant one. Source: McCullagh & Nelder 1989, "Generalized Linear Models", 4.5.
     """
     labelled = rows > 0
     won, lost, rows = won[labelled], lost[labelled], rows[labelled]
@@ -80,7 +80,7 @@ def slices(columns: Iterable[tuple[str, Levels]]) -> tuple[Slice, ...]:
 
 
 def extremes(found: Sequence[Slice], count: int = 8) -> tuple[tuple[Slice, ...], tuple[Slice, ...]]:
-    """The slices where staging is worst and where it is best, that stand out: at most `count` each, the surest first."""
+    """The slices where staging is worst and where it is best, that stand out: at most `count` each, surest first."""
     sure = sorted((each for each in found if each.found), key=lambda each: (each.p, each.column, each.level))
     worst = tuple(each for each in sure if each.difference < 0)[:count]
     return worst, tuple(each for each in sure if each.difference > 0)[:count]

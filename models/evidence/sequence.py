@@ -50,7 +50,7 @@ class Looks:
 
 
 def looks_by_row(won: Integers, lost: Integers, rows: Integers) -> Looks:
-    """Looks after each of F files, whose rows count one by one: rows won, lost and labelled per file, in order of time."""
+    """Looks after each of F files, whose rows count one by one: rows won, lost and labelled, in order of time."""
     total, up, down = np.cumsum(rows), np.cumsum(won), np.cumsum(lost)
     low, high, moved = _nested(*row_bounds(up, down, total))
     return Looks("row", total, _share(up - down, total), low, high, log_e_value(up, down), log_e_value(down, up), moved)
