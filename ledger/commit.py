@@ -7,11 +7,12 @@ by anybody, and any process may die between any two of them: whoever comes next 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from ledger.names import Key
 from ledger.receipt import Outcome, RowError, Status
-from transport.bucket import ABSENT, Bucket, ObjectInfo, ObjectNotFound, PreconditionFailed, get, put
+from transport.bucket import ABSENT, Bucket, ObjectInfo, ObjectNotFound, ObjectWriter, PreconditionFailed, get, put
 from transport.event import Generation
 
 OUTCOME = "outcome"  # key in a claim's metadata
@@ -49,9 +50,19 @@ def settle(bucket: Bucket, key: Key, score: Score, *, look_for_claim: bool = Tru
 def claim_outcome(bucket: Bucket, outcome: Outcome) -> ObjectInfo | None:
     """Claims an outcome that has no predictions; None where another claim stands already."""
     try:
-        return put(bucket, outcome.key.claim, b"", if_generation=ABSENT, metadata=claim_metadata(outcome))
+        with open_claim(bucket, outcome.key, claim_metadata(outcome)) as claim:
+            pass
     except PreconditionFailed:
         return None
+    return claim.info
+
+
+def open_claim(bucket: Bucket, key: Key, metadata: dict[str, str]) -> AbstractContextManager[ObjectWriter]:
+    """The claim of an outcome with predictions, being written; `metadata` gets `claim_metadata` before it ends.
+
+    Ends in PreconditionFailed where another claim stands already.
+    """
+    return bucket.write(key.claim, if_generation=ABSENT, metadata=metadata, content_type="text/csv")
 
 
 def claim_metadata(outcome: Outcome) -> dict[str, str]:

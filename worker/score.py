@@ -6,13 +6,13 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from ledger.commit import claim_metadata, claim_outcome
+from ledger.commit import claim_metadata, claim_outcome, open_claim
 from ledger.names import Key
 from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
 from models.registry import FetchedVersion
 from models.scoring import Scorer
 from models.spec import ModelSpec
-from transport.bucket import ABSENT, Bucket, ObjectInfo, ObjectNotFound, PreconditionFailed
+from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, PreconditionFailed
 from transport.event import ObjectEvent
 from worker import write
 from worker.predict import Stopwatch, Tally, predict
@@ -60,7 +60,7 @@ def score_file(
     try:
         with (
             bucket.read(key.name, key.generation.content) as stream,
-            bucket.write(key.claim, if_generation=ABSENT, metadata=metadata, content_type="text/csv") as claim,
+            open_claim(bucket, key, metadata) as claim,
         ):
             lines = write.header(scorer.spec)
             digest.update(lines)
