@@ -14,6 +14,7 @@ from ledger.names import is_input
 
 STEP = 10  # milliseconds without a further event after which events are told
 DEBOUNCE = 100  # milliseconds after which they are told in any case
+LOOK_AFTER = 500  # milliseconds without events after which it is seen to whether we are stopped
 TRY_AGAIN = 30.0  # seconds until a folder that could not be watched is tried again
 
 log = structlog.get_logger()
@@ -59,19 +60,27 @@ class FolderWatch:
                 self._stop.wait(TRY_AGAIN)
 
     def _follow(self) -> None:
+        """Tells of changes until stopped, or until another folder has this one's name."""
         below = _folder_of(self._prefix)
-        for changes in watch(
-            self._folder,
-            watch_filter=self._concerns_us,
-            recursive=False,
-            step=STEP,
-            debounce=DEBOUNCE,
-            rust_timeout=500,
-            stop_event=self._stop,
-            raise_interrupt=False,
-        ):
-            for name in {below + os.path.basename(path) for _, path in changes}:
-                self._changed(name)
+        watched = os.open(self._folder, os.O_RDONLY)  # held open, so that no other folder can get its number
+        try:
+            for changes in watch(
+                self._folder,
+                watch_filter=self._concerns_us,
+                recursive=False,
+                step=STEP,
+                debounce=DEBOUNCE,
+                rust_timeout=LOOK_AFTER,
+                yield_on_timeout=True,
+                stop_event=self._stop,
+                raise_interrupt=False,
+            ):
+                for name in {below + os.path.basename(path) for _, path in changes}:
+                    self._changed(name)
+                if not changes and not os.path.samestat(os.fstat(watched), os.stat(self._folder)):
+                    return
+        finally:
+            os.close(watched)
 
     def _concerns_us(self, change: Change, path: str) -> bool:
         return change is not Change.deleted and is_input(
