@@ -61,7 +61,9 @@ def read_dataset(path: Path) -> Dataset:
         raise BadDataset(f"{path} has no column {LABEL_COLUMN!r}: training needs the answers")
     if table.empty:
         raise BadDataset(f"{path} has a header and no rows")
-    return Dataset(path.name, _features(table, path), _labels(table, path), hashlib.sha256(path.read_bytes()).hexdigest())
+    return Dataset(
+        path.name, _features(table, path), _labels(table, path), hashlib.sha256(path.read_bytes()).hexdigest()
+    )
 
 
 def synthetic_dataset(rows: int, seed: int, name: str = "synthetic sample") -> Dataset:

@@ -1,0 +1,108 @@
+"""Experiment tracking in MLflow: where runs and their files go, and one run as a person reads it afterwards."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+
+from models.plots import calibration_plot, confusion_plot
+from models.scoring import Scores
+
+DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+EXPERIMENT = "airline-satisfaction"
+ARTIFACTS_FOLDER = "mlartifacts"  # beside the database
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+class Tracking:
+    """The runs of one experiment at one MLflow address. MLflow keeps its address per process, so use one at a time."""
+
+    def __init__(self, uri: str = DEFAULT_TRACKING_URI, experiment: str = EXPERIMENT) -> None:
+        """Makes the database and the experiment where they are missing. Raises what MLflow raises."""
+        for name, value in _QUIET.items():  # read at MLflow's import
+            os.environ.setdefault(name, value)
+        import mlflow
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        self.uri = uri
+        self.experiment = experiment
+        folder = _artifacts_folder(uri)
+        if folder is not None:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        self.client = mlflow.MlflowClient(uri)
+        if self.client.get_experiment_by_name(experiment) is None:
+            # Absolute: MLflow would take ./mlruns of whatever folder a program happens to run in.
+            self.client.create_experiment(experiment, None if folder is None else folder.absolute().as_uri())
+
+    @contextmanager
+    def run(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> Iterator[str]:
+        """One run, under its id; ended as FAILED where the body raises."""
+        import mlflow
+
+        mlflow.set_experiment(self.experiment)
+        with warnings.catch_warnings(), mlflow.start_run(run_name=name, tags=dict(tags)) as run:
+            warnings.simplefilter("ignore")
+            mlflow.log_params(dict(parameters))
+            yield str(run.info.run_id)
+
+    def log_data(self, name: str, sha256: str, rows: pd.DataFrame, context: str) -> None:
+        """Names a data set as an input of the running run; `context` is `training` or `test`."""
+        import mlflow
+        from mlflow.data.pandas_dataset import from_pandas
+
+        mlflow.log_input(from_pandas(rows, name=name[:200], digest=sha256[:32]), context=context)
+        mlflow.set_tag(f"{context}_data.sha256", sha256)
+
+    def log_history(self, run_id: str, history: Mapping[str, Sequence[float]]) -> None:
+        """Metric → its value per epoch, counted from 1."""
+        from mlflow.entities import Metric
+
+        now = 0
+        metrics = [
+            Metric(name, float(value), now, epoch)
+            for name, values in history.items()
+            for epoch, value in enumerate(values, start=1)
+        ]
+        for start in range(0, len(metrics), 1000):  # MLflow's limit of one request
+            self.client.log_batch(run_id, metrics=metrics[start : start + 1000])
+
+    def log_test(
+        self,
+        metrics: Mapping[str, float],
+        labels: np.ndarray[Any, Any],
+        scores: Scores,
+        classes: Sequence[str],
+        positive: str | None,
+    ) -> None:
+        """The running run's metrics on the test rows, and its two plots."""
+        import mlflow
+
+        mlflow.log_metrics(dict(metrics))
+        mlflow.log_figure(confusion_plot(labels, scores.labels, classes), "confusion.png")
+        if positive is not None:
+            chance = scores.probabilities[:, list(classes).index(positive)]
+            mlflow.log_figure(calibration_plot(labels == positive, chance, positive), "calibration.png")
+
+
+def _artifacts_folder(uri: str) -> Path | None:
+    """Beside a SQLite database; None where a server decides."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    return Path(unquote(uri.removeprefix("sqlite:///").partition("?")[0])).parent / ARTIFACTS_FOLDER

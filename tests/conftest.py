@@ -1,0 +1,3 @@
+"""Fixtures for every test."""
+
+from tests.registry import tiny_registry as tiny_registry

@@ -1,0 +1,43 @@
+"""A small registry with two real models: a tiny forest in production and tiny boosting in staging, no TensorFlow."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+MODEL = "airline-satisfaction"
+TINY = {"forest": {"trees": 16}, "boosting": {"max_iter": 20, "max_leaf_nodes": 15, "early_stopping": False}}
+
+
+def make_tiny_registry(folder: Path) -> str:
+    """Trains and registers both models of TINY (versions 1 and 2 of MODEL) in `folder`; gives the tracking URI."""
+    from threadpoolctl import threadpool_limits
+
+    from models.airline.dataset import synthetic_dataset
+    from models.airline.training import train_and_register
+    from models.aliases import move
+    from models.tracking import Tracking
+
+    tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}")
+    training, test = synthetic_dataset(1500, seed=1), synthetic_dataset(300, seed=2)
+    with threadpool_limits(1):  # more threads than free cores make so small a training many times slower
+        for kind, changes in TINY.items():
+            made = train_and_register(kind, training, test, tracking, MODEL, who="tests", **changes)
+    move(tracking.client, MODEL, "staging", made.version, who="tests", why="the tiny registry", when=datetime.now(UTC))
+    return tracking.uri
+
+
+def copy_registry(uri: str, folder: Path) -> str:
+    """A registry of one's own to move aliases in and register to; the files of the versions so far are shared."""
+    shutil.copyfile(uri.removeprefix("sqlite:///"), folder / "mlflow.db")
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="session")
+def tiny_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The tracking URI of the tiny registry. For reading: who writes takes a `copy_registry` of it."""
+    yield make_tiny_registry(tmp_path_factory.mktemp("tiny_registry"))
