@@ -13,10 +13,10 @@ import numpy as np
 
 from models.evidence.exact import Floats, Integers
 
-SCORE_BINS = 2048
+SCORE_BINS = 4096
 CALIBRATION_BINS = 10
 DIFFERENCE_BINS = 2000
-LARGEST_LOGIT = 18.0
+LARGEST_LOGIT = 37.0  # of the double next to 1
 
 _ENDS = (1e-6, 1e-5, 1e-4, 1e-3, 5e-3, 0.01, 0.02)
 _MIDDLE = tuple(twentieth / 20 for twentieth in range(1, 20))

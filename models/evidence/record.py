@@ -36,7 +36,7 @@ class Comparison:
     `rows` [6]: see ROWS; a row that either model could not score, or whose label is unknown, counts there and in
     nothing that needs it. `agreement` [K, K]: production's class by staging's. `paired` [4]: OUTCOMES of
     models.evidence.columns. `confusion` [2, K, K]: production's and staging's tables, the true class by the predicted.
-    `difference` [2000]: histogram of staging's minus production's probability. `scores` [2, 3, 2048] per model and
+    `difference` [2000]: histogram of staging's minus production's probability. `scores` [2, 3, 4096] per model and
     target (false, true, unknown). `joint` [2, J, J]: production's score by staging's, target false and true.
     `calibration` [2, 10, 2]: per model and tenth, rows and those with a true target; `calibration_sums` [2][10]: exact
     sums of their scores. `sums`: exact sums by name. `inputs`: per column counts in the bins of `pair.training`.
