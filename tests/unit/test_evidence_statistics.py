@@ -167,7 +167,10 @@ def test_every_joint_bin_lies_within_one_tenth():
 
 
 def test_scores_bins_grow_with_the_score_and_their_centres_lie_in_them():
-    assert bins.score_bin(bins.score_centres()).tolist() == list(range(bins.SCORE_BINS))
+    found = bins.score_bin(bins.score_centres())
+    told_apart = bins.score_centres() < 1 - 1e-12  # closer to 1 the doubles themselves are too far apart
+    assert found[told_apart].tolist() == np.flatnonzero(told_apart).tolist()
+    assert np.all(np.diff(found) >= 0)
     assert bins.score_bin(np.array([0.0, 1.0])).tolist() == [0, bins.SCORE_BINS - 1]
 
 
