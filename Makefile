@@ -15,6 +15,21 @@ lock: install ## rewrite the lock files from requirements/*.in
 	cd requirements && for set in uv dev; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $$set.in -o $$set.txt || exit 1; done
 	cd requirements && for set in training worker; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c dev.txt $$set.in -o $$set.txt || exit 1; done
 
+demo: install ## the whole way of twenty files, from training to the comparison
+	$(PY) -m deploy.demo
+
+up: install ## publisher, two workers and the MLflow UI on this machine, staying up
+	$(PY) -m deploy.up up
+
+down: install ## end what `make up` started
+	$(PY) -m deploy.up down
+
+status: install ## backlog, receipts, models in force
+	$(PY) -m publisher status
+
+bench: install ## how fast, against a plain loop and a naive one
+	$(PY) -m benchmarks.scoring
+
 test: install ## the tests, in under six minutes
 	$(PY) -m pytest -m "not slow"
 
@@ -27,4 +42,4 @@ check: install ## ruff, mypy strict, the import arrows
 	.venv/bin/mypy
 	$(PY) -m pytest -q tests/unit/test_house.py
 
-.PHONY: help install lock test test-all check
+.PHONY: help install lock demo up down status bench test test-all check

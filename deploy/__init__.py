@@ -1,0 +1,1 @@
+"""Running the programs: on this machine (demo, up, down), in images, on a fleet."""

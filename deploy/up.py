@@ -1,0 +1,75 @@
+"""`make up`, `make down`: publisher, two workers and the MLflow UI on this machine, staying up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from pydantic import Field
+
+from deploy.processes import ROOT, Program, end_pids, remember, still_running
+from edge.command import Command, main
+
+FOLDER = ROOT / ".run" / "up"
+
+
+class Up(Command):
+    """Starts publisher, workers and the MLflow UI; trains on the synthetic sample first where there is no registry."""
+
+    bucket: str = Field("./bucket", description="folder, or gs://NAME")
+    queue: str = Field("./queue.db", description="SQLite file, or pubsub://PROJECT/TOPIC")
+    mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="the MLflow registry")
+    workers: int = Field(2, ge=1, description="how many workers")
+    processes: int = Field(1, ge=1, description="scoring processes of each worker")
+    ui_port: int = Field(5000, description="port of the MLflow UI on 127.0.0.1")
+
+    def run(self) -> int:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        if running := still_running(FOLDER):
+            print(f"already up: {', '.join(running)}; `make down` ends it")
+            return 1
+        environment = {
+            "BUCKET": self.bucket,
+            "QUEUE": self.queue,
+            "MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,
+        }
+        if self.mlflow_tracking_uri == "sqlite:///mlflow.db" and not (ROOT / "mlflow.db").exists():
+            print("no registry yet: training on the synthetic sample")
+            trained = subprocess.run([sys.executable, "-m", "models", "train", "all"], cwd=ROOT, check=False)
+            if trained.returncode:
+                return trained.returncode
+        programs = [Program("publisher", ["publisher"], environment)]
+        programs += [
+            Program(f"worker-{number}", ["worker", "--processes", str(self.processes)], environment)
+            for number in range(1, self.workers + 1)
+        ]
+        programs.append(Program("mlflow", self._ui(), environment))
+        for program in programs:
+            remember(FOLDER, program.name, program.start(FOLDER).pid)
+        print(f"""up: {", ".join(program.name for program in programs)}; logs are in {FOLDER.relative_to(ROOT)}/
+  drop files     cp flights.csv {self.bucket}/
+  predictions    {self.bucket}/output/
+  see            make status
+  MLflow UI      http://127.0.0.1:{self.ui_port}/#/models
+  end            make down""")
+        return 0
+
+    def _ui(self) -> list[str]:
+        address = ["--host", "127.0.0.1", "--port", str(self.ui_port)]
+        return ["mlflow", "server", "--backend-store-uri", self.mlflow_tracking_uri, "--workers", "1", *address]
+
+
+class Down(Command):
+    """Ends what `make up` started: the workers finish what they have in hand."""
+
+    def run(self) -> int:
+        running = still_running(FOLDER) if FOLDER.exists() else {}
+        end_pids(running)
+        for name in running:
+            (FOLDER / f"{name}.pid").unlink(missing_ok=True)
+        print(f"ended: {', '.join(running)}" if running else "nothing was up")
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("deploy.up", "Understudy on this machine.", {"up": Up, "down": Down}))
