@@ -132,7 +132,7 @@ def status_screen(status: Overview) -> RenderableType:
     )
     facts.add_row("ended as", Text.assemble(counts or "nothing yet", f" ({among})"))
     models = [f"{model.name} version {model.version} (last at {_short(model.last_used)})" for model in status.models]
-    facts.add_row("models", "\n".join(models) or "none has scored yet")
+    facts.add_row("models", Text("\n".join(models) or "none has scored yet"))
     if not status.newest:
         return facts
     table = Table("file", "status", "rows", "not scored", "model", "seconds", "finished", title="Newest receipts")

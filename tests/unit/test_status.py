@@ -1,0 +1,157 @@
+"""How a bucket and its queue stand."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from edge.command import main
+from ledger.commit import claim_outcome
+from ledger.names import Key
+from ledger.receipt import ModelUsed, Outcome, Source, Status
+from publisher import show
+from publisher.__main__ import ABOUT, COMMANDS
+from publisher.show import status_screen
+from publisher.status import InForce, overview
+from tests.memory import Clock, MemoryBucket, MemoryQueue
+from transport.bucket import Bucket, put
+from transport.event import Generation, Message
+from transport.folder import FolderBucket
+from transport.queue import Policy
+
+
+def answered(bucket: Bucket, name: str, status: Status, *, version: str = "", finished: str = "", rows: int = 0) -> Key:
+    """An input and its receipt."""
+    info = put(bucket, name, b"a\n1\n")
+    outcome = Outcome(
+        status,
+        Source(bucket.name, name, info.generation),
+        ModelUsed("airline-satisfaction", version, "run") if version else None,
+        rows=rows,
+        rejected_rows=rows // 10,
+        timings={"read": 0.25, "score": 0.5},
+        finished=finished,
+    )
+    put(bucket, outcome.key.receipt, outcome.to_json().encode())
+    return outcome.key
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def bucket(clock: Clock) -> MemoryBucket:
+    """Two files scored by version 3, one by version 4, one rejected; one new, one being recorded; no input besides."""
+    bucket = MemoryBucket(clock=clock)
+    for name, status, version in (
+        ("a.csv", Status.SCORED, "3"),
+        ("b.csv", Status.SCORED, "3"),
+        ("c.csv", Status.REJECTED, ""),
+        ("d.csv", Status.SCORED, "4"),
+    ):
+        clock.advance(1)
+        answered(bucket, name, status, version=version, finished=f"2026-03-0{clock.now % 10:.0f}T00:00:00Z", rows=20)
+    put(bucket, "new.csv", b"x")
+    put(bucket, "notes.txt", b"x")
+    claim_outcome(bucket, Outcome(Status.REJECTED, Source("bucket", "new.csv", 99)))
+    put(bucket, Key("gone.csv", Generation(1)).receipt, b"of foreign make")
+    return bucket
+
+
+def test_everything_is_counted_and_the_newest_are_looked_at(bucket: MemoryBucket, clock: Clock) -> None:
+    # given a queue with two messages waiting, one in a worker's hands and one dead
+    queue = MemoryQueue(Policy(), clock=clock)
+    queue.publish(Message(b"") for _ in range(3))
+    queue.pull(1, 0)
+    queue.dead_letters.publish([Message(b"")])
+    clock.advance(7)
+
+    # when one looks
+    seen = overview(bucket, queue, newest=2)
+
+    # then all is counted
+    assert (seen.backlog.waiting, seen.backlog.leased, seen.backlog.dead) == (2, 1, 1)
+    assert seen.backlog.oldest_waiting_seconds == 7
+    assert (seen.inputs, seen.unanswered, seen.claimed, seen.receipts) == (5, 1, 1, 5)
+    assert seen.by_status == {"scored": 3, "rejected": 1, "unreadable": 1}
+    assert seen.looked_at == 5
+
+    # and the newest come first
+    assert [outcome.source.name for outcome in seen.newest] == ["d.csv", "c.csv"]
+    assert seen.models == (
+        InForce("airline-satisfaction", "4", "2026-03-04T00:00:00Z"),
+        InForce("airline-satisfaction", "3", "2026-03-02T00:00:00Z"),
+    )
+
+
+def test_of_many_receipts_only_the_newest_are_read(bucket: MemoryBucket, clock: Clock) -> None:
+    # given a limit of two reads
+    reads: list[str] = []
+    bucket.hook = lambda operation, name: reads.append(name) if operation == "read" else None
+
+    # when one looks
+    seen = overview(bucket, MemoryQueue(clock=clock), newest=0, read=2)
+
+    # then two were read, and all counted
+    assert len(reads) == 2
+    assert (seen.receipts, seen.looked_at) == (5, 2)
+    assert seen.newest == ()
+
+
+def test_the_screen_says_what_is_counted_among_what(bucket: MemoryBucket, clock: Clock) -> None:
+    queue = MemoryQueue(clock=clock)
+
+    def screen(read: int) -> str:
+        console = Console(width=160, file=io.StringIO(), record=True)
+        console.print(status_screen(overview(bucket, queue, newest=1, read=read)))
+        return console.export_text()
+
+    whole = screen(1000)
+    for part in (
+        "5 in the bucket, 1 of them without a receipt",
+        "0 with workers, 1 scored and being recorded",
+        "3 scored, 1 rejected, 1 unreadable (in all)",
+        "airline-satisfaction version 4",
+        "0.75",
+    ):
+        assert part in whole
+    assert "(among the newest 2)" in screen(2)
+
+
+def test_names_are_shown_as_they_are(clock: Clock) -> None:
+    # given a name that rich would take for markup
+    bucket = MemoryBucket(clock=clock)
+    answered(bucket, "[bold]x[/].csv", Status.SCORED)
+    console = Console(width=160, file=io.StringIO(), record=True)
+    console.print(status_screen(overview(bucket, MemoryQueue(clock=clock))))
+    assert "[bold]x[/].csv" in console.export_text()
+
+
+def test_the_command_prints_tables_json_or_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(show, "start_log", lambda *_: None)
+    places = ["--bucket", str(tmp_path / "bucket"), "--queue", str(tmp_path / "queue.db")]
+
+    # given an empty place
+    assert main("publisher", ABOUT, COMMANDS, arguments=["status", *places]) == 0
+    assert "nothing yet" in capsys.readouterr().out
+
+    # given a scored file
+    answered(FolderBucket(places[1]), "a.csv", Status.SCORED, version="1")
+    assert main("publisher", ABOUT, COMMANDS, arguments=["status", *places, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["by_status"] == {"scored": 1}
+    assert found["newest"][0]["source"]["name"] == "a.csv"
+
+    # given a file where the queue should be
+    (tmp_path / "queue.db").write_text("this is no database, but long enough to look like something" * 50)
+    (tmp_path / "queue.db-wal").unlink(missing_ok=True)
+    assert main("publisher", ABOUT, COMMANDS, arguments=["status", *places]) == 2
+    assert "queue.db" in capsys.readouterr().err
