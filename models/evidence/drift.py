@@ -14,7 +14,7 @@ _PSEUDO_COUNT = 0.5
 
 
 def psi(expected: ArrayLike, actual: ArrayLike) -> float:
-    """The population stability index of two histograms (counts per bin, the same bins): Σ (a - e) ln(a / e) over shares.
+    """The population stability index of two histograms (counts in the same bins): Σ (a - e) ln(a / e) over shares.
 
     0 where the shares are equal, without an upper end; below 0.1 stable, up to 0.25 moderate, above major. Source: N.
     Siddiqi, Credit Risk Scorecards, Wiley 2006, ch. 10 (formula and thresholds). An empty bin would make it infinite,
