@@ -192,7 +192,8 @@ class FolderWriter:
         self, commits: Commits, name: str, if_generation: int | None, metadata: Mapping[str, str] | None
     ) -> None:
         self._commits, self._name, self._parts = commits, name, split_name(name)
-        self._if_generation, self._metadata = if_generation, dict(metadata or {})
+        self._if_generation = if_generation
+        self._metadata = {} if metadata is None else metadata  # not copied: it is read when the object is committed
         self._pending = bytearray()
         self._info: ObjectInfo | None = None
 

@@ -60,9 +60,8 @@ class Work(Command):
         from worker.pool import Pool, prepare
         from worker.shadow_line import ShadowLine
 
-        start_log("worker", self.log_level)
         name = f"{socket.gethostname()}-{os.getpid()}"
-        structlog.contextvars.bind_contextvars(worker=name)
+        start_log("worker", self.log_level, worker=name)
         log = structlog.get_logger()
         stopping = Event()
         _end_on_signals(stopping)

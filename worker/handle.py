@@ -54,7 +54,7 @@ class Handler:
             else:
                 self._score_and_commit(delivery, event)
         except Exception:
-            log.exception("message failed in an unforeseen way", message=delivery.id, consequence="it comes again")
+            log.exception("message failed in an unforeseen way", message_id=delivery.id, consequence="it comes again")
             self.in_hand.give_back(delivery)
 
     def _scorable(self, delivery: Delivery) -> ObjectEvent | None:
@@ -67,7 +67,7 @@ class Handler:
                 )
         except UnusableMessage as reason:
             record = record_unusable(self.bucket, delivery.id, delivery.message, str(reason))
-            log.warning("message unusable", message=delivery.id, reason=str(reason), record=record)
+            log.warning("message unusable", message_id=delivery.id, reason=str(reason), record=record)
             return None
         if not is_input(event.name, self.prefix):
             log.debug("not an input", file=event.name)

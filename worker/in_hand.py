@@ -62,4 +62,4 @@ class InHand:
                 try:
                     delivery.extend()
                 except Exception as error:  # noqa: BLE001 - the next turn tries again
-                    log.warning("lease not extended", message=delivery.id, error=str(error))
+                    log.warning("lease not extended", message_id=delivery.id, error=str(error))

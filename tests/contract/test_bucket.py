@@ -130,6 +130,18 @@ def test_metadata_belongs_to_its_generation(bucket: Bucket) -> None:
     assert third.metadata == {}
 
 
+def test_metadata_may_be_filled_in_until_the_object_is_committed(bucket: Bucket) -> None:
+    metadata: dict[str, str] = {}
+
+    with bucket.write("x", metadata=metadata) as writer:
+        writer.write(b"1")
+        metadata["known"] = "at the end"
+
+    standing = bucket.stat("x")
+    assert standing is not None
+    assert standing.metadata == {"known": "at the end"}
+
+
 def test_metadata_has_room_for_an_outcome(bucket: Bucket) -> None:
     outcome = "é" * 2000
     put(bucket, "claim", b"", metadata={"outcome": outcome})
