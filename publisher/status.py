@@ -10,7 +10,7 @@ from typing import Any
 
 from ledger.commit import read_receipt
 from ledger.names import CLAIMS, RECEIPTS, Key, is_input, parse_key
-from ledger.receipt import Outcome
+from ledger.receipt import Outcome, Status
 from publisher.reconcile import standings
 from transport.bucket import Bucket, ObjectInfo
 from transport.queue import Backlog, Queue
@@ -79,7 +79,7 @@ def overview(bucket: Bucket, queue: Queue, *, prefix: str = "", newest: int = 20
         claimed=sum(1 for claim in bucket.objects(CLAIMS) if parse_key(claim.name, CLAIMS)),
         receipts=latest.count,
         looked_at=sum(by_status.values()),
-        by_status=dict(by_status.most_common()),
+        by_status={name: by_status[name] for name in (*Status, UNREADABLE) if by_status[name]},
         models=_in_force(outcomes),
         newest=tuple(outcomes[:newest]),
     )

@@ -127,10 +127,10 @@ def test_the_screen_says_what_is_counted_among_what(bucket: MemoryBucket, clock:
 def test_names_are_shown_as_they_are(clock: Clock) -> None:
     # given a name that rich would take for markup
     bucket = MemoryBucket(clock=clock)
-    answered(bucket, "[bold]x[/].csv", Status.SCORED)
+    answered(bucket, "[bold]x[red].csv", Status.SCORED)
     console = Console(width=160, file=io.StringIO(), record=True)
     console.print(status_screen(overview(bucket, MemoryQueue(clock=clock))))
-    assert "[bold]x[/].csv" in console.export_text()
+    assert "[bold]x[red].csv" in console.export_text()
 
 
 def test_the_command_prints_tables_json_or_what_is_wrong(
