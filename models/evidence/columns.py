@@ -69,6 +69,15 @@ class TrainingBins:
             bins = np.fromiter((index.get(cell, other) for cell in cells), dtype=np.int64, count=len(cells))
         return np.bincount(bins, minlength=len(self.counts)).astype(np.int64)
 
+    def names(self) -> tuple[str, ...]:
+        """What each of the counts is called."""
+        if self.edges is None:
+            return (*(self.categories or ()), OTHER, GAP)
+        inner = [f"{low:g} to {high:g}" for low, high in zip(self.edges[1:-2], self.edges[2:-1], strict=True)]
+        if len(self.edges) == 2:
+            return ("any number", GAP)
+        return (f"below {self.edges[1]:g}", *inner, f"{self.edges[-2]:g} and more", GAP)
+
     def to_json(self) -> dict[str, Any]:
         bins = {"edges": list(self.edges)} if self.edges is not None else {"categories": list(self.categories or ())}
         return {**bins, "counts": list(self.counts)}

@@ -1,0 +1,262 @@
+"""From the records of one pair, file by file, to its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from models.evidence import bins
+from models.evidence.clusters import OVERDISPERSED, Slice, extremes, overdispersion, slices
+from models.evidence.columns import OUTCOMES, TrainingBins
+from models.evidence.drift import grade, jensen_shannon, psi, psi_by_chance
+from models.evidence.exact import Integers, as_float
+from models.evidence.record import ROWS, Comparison
+from models.evidence.sequence import ERROR, LOG_THRESHOLD, Looks
+from models.evidence.statistics import QUANTILES, kappa, mcnemar, mean, measures, quantiles, wilson
+from models.evidence.summary import ColumnDrift, Cost, Evidence, Look, Period, ReliabilityBin, Summary
+from models.evidence.verdict import MARGIN, Verdict, decide
+
+PERIODS = 30
+HISTOGRAM_BINS = 41
+
+
+def by_pair(records: Iterable[Comparison]) -> list[list[Comparison]]:
+    """The records of each pair of versions, in order of event time; pairs in order of their first file.
+
+    Of the re-scorings of one content only the newest counts, so that no row counts twice; a replaced file is another.
+    """
+    pairs: dict[object, dict[object, Comparison]] = {}
+    for record in records:
+        of_pair = pairs.setdefault((record.pair.production, record.pair.staging), {})
+        content, rescore = _generation(record)
+        name = (record.file.name, content) if record.file else id(record)
+        if name not in of_pair or _generation(of_pair[name])[1] < rescore:
+            of_pair[name] = record
+    found = [sorted(of_pair.values(), key=_order) for of_pair in pairs.values()]
+    return sorted(found, key=lambda files: _order(files[0]))
+
+
+def summarise(
+    records: Sequence[Comparison],
+    *,
+    unit: str = "row",
+    margin: float = MARGIN,
+    memory_bytes: tuple[int | None, int | None] = (None, None),
+    artifact_bytes: tuple[int | None, int | None] = (None, None),
+    failures: Sequence[str] = (),
+) -> Summary:
+    """The summary of one pair's records, one per file, in any order.
+
+    `unit`: `row`, or `file` where rows of a file hang together; `margin`: the difference in accuracy that matters; the
+    bytes are production's and staging's; `failures`: why files could not be compared, one text each. Raises
+    Incomparable for records of several pairs, ValueError for none.
+    """
+    if not records:
+        raise ValueError("there are no comparison records of this pair yet")
+    files = sorted(records, key=_order)
+    whole = Comparison(files[0].pair)
+    for record in files:
+        whole.merge(record)
+    won, lost, labelled = (_per_file(files, part) for part in ([2], [1], [0, 1, 2, 3]))
+    verdict, looks = decide(won, lost, labelled, unit=unit, margin=margin)
+    dispersion = overdispersion(won, lost, labelled)
+    compared = int(whole.agreement.sum())
+    tested = slices(whole.slices.items())
+    worst, best = extremes(tested)
+    costs = [
+        Cost(
+            seconds_per_row=(seconds := as_float(whole.sums[f"seconds.{side}"])) / max(1, int(whole.rows[0])),
+            seconds_per_file=seconds / len(files),
+            memory_bytes=memory_bytes[at],
+            artifact_bytes=artifact_bytes[at],
+        )
+        for at, side in enumerate(("production", "staging"))
+    ]
+    return Summary(
+        production=whole.pair.production,
+        staging=whole.pair.staging,
+        classes=whole.pair.classes,
+        positive=whole.pair.positive,
+        files=len(files),
+        first_event=whole.first_event,
+        last_event=whole.last_event,
+        rows=_rows(whole),
+        evidence=Evidence(
+            verdict=verdict,
+            sentence=_sentence(verdict, looks),
+            unit=unit,
+            margin=margin,
+            error=ERROR,
+            threshold=LOG_THRESHOLD,
+            looks=_looks(files, looks),
+            overdispersion=dispersion,
+        ),
+        agreement=wilson(int(np.trace(whole.agreement)), compared) if compared else None,
+        kappa=kappa(whole.agreement) if compared else None,
+        agreement_table=_table(whole.agreement),
+        probability_difference=mean(whole.sums["difference"], whole.sums["difference_squared"], compared)
+        if compared
+        else None,
+        difference_quantiles=_quantiles(whole),
+        difference_histogram=_coarse_difference(whole),
+        measures=measures(whole),
+        mcnemar=mcnemar(int(whole.paired[2]), int(whole.paired[1])) if whole.paired.any() else None,
+        paired=dict(zip(OUTCOMES, whole.paired.tolist(), strict=True)),
+        confusion=tuple(_table(table) for table in whole.confusion),
+        reliability=tuple(_reliability(whole, model) for model in range(2)),
+        drift=tuple(_drift(name, whole.pair.training[name], seen) for name, seen in whole.inputs.items()),
+        periods=_periods(files),
+        slices_tested=len(tested),
+        slices_worst=worst,
+        slices_best=best,
+        slices=tested,
+        production_cost=costs[0],
+        staging_cost=costs[1],
+        notes=(*_failed(failures), *_notes(whole, looks, dispersion, tested)),
+    )
+
+
+def _order(record: Comparison) -> tuple[float, str, str, int]:
+    at = record.first_event.timestamp() if record.first_event else 0.0
+    return at, record.file.name if record.file else "", *_generation(record)
+
+
+def _generation(record: Comparison) -> tuple[str, int]:
+    content, _, rescore = (record.file.generation if record.file else "").partition(".")
+    return content, int(rescore) if rescore.isdigit() else 0
+
+
+def _per_file(files: Sequence[Comparison], outcomes: list[int]) -> Integers:
+    return np.array([record.paired[outcomes].sum() for record in files], dtype=np.int64)
+
+
+def _rows(whole: Comparison) -> dict[str, int]:
+    counted = dict(zip(ROWS, whole.rows.tolist(), strict=True))
+    return {**counted, "compared": int(whole.agreement.sum()), "labelled": int(whole.paired.sum())}
+
+
+def _sentence(verdict: Verdict, looks: Looks) -> str:
+    text = str(verdict)[0].upper() + str(verdict)[1:]
+    if not looks.rows.size or not looks.rows[-1]:
+        return f"{text}."
+    low, high = 100 * looks.low[-1], 100 * looks.high[-1]
+    sure = f"between {low:+.2f} and {high:+.2f} points" if low > -100 or high < 100 else "not yet bounded"
+    return (
+        f"{text}. Over {int(looks.rows[-1]):,} labelled rows staging's accuracy less production's is "
+        f"{100 * looks.difference[-1]:+.2f} points, {sure} at every look."
+    )
+
+
+def _looks(files: Sequence[Comparison], looks: Looks) -> tuple[Look, ...]:
+    return tuple(
+        Look(
+            file=record.file.name if record.file else "",
+            event_time=record.first_event,
+            rows=int(looks.rows[at]),
+            difference=float(looks.difference[at]),
+            low=float(looks.low[at]),
+            high=float(looks.high[at]),
+            log_e_staging=float(looks.for_staging[at]),
+            log_e_production=float(looks.for_production[at]),
+        )
+        for at, record in enumerate(files)
+    )
+
+
+def _table(counts: Integers) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in counts.tolist())
+
+
+def _quantiles(whole: Comparison) -> dict[str, float]:
+    if not whole.difference.any():
+        return {}
+    found = quantiles(whole.difference, bins.difference_edges())
+    return {f"{level:g}": float(value) for level, value in zip(QUANTILES, found, strict=True)}
+
+
+def _coarse_difference(whole: Comparison) -> tuple[int, ...]:
+    middles = (bins.difference_edges()[1:] + bins.difference_edges()[:-1]) / 2
+    coarse = np.floor((middles + 1) / 2 * HISTOGRAM_BINS).astype(np.int64)
+    counts: Integers = np.zeros(HISTOGRAM_BINS, dtype=np.int64)
+    np.add.at(counts, coarse, whole.difference)
+    return tuple(counts.tolist())
+
+
+def _reliability(whole: Comparison, model: int) -> tuple[ReliabilityBin, ...]:
+    found = []
+    for tenth, (rows, true) in enumerate(whole.calibration[model].tolist()):
+        if rows:
+            score = as_float(whole.calibration_sums[model][tenth]) / rows
+            edges = tenth / bins.CALIBRATION_BINS, (tenth + 1) / bins.CALIBRATION_BINS
+            found.append(ReliabilityBin(*edges, rows, score, wilson(true, rows)))
+    return tuple(found)
+
+
+def _drift(column: str, training: TrainingBins, seen: Integers) -> ColumnDrift:
+    by_chance = psi_by_chance(training.counts, seen)
+    value = psi(training.counts, seen)
+    return ColumnDrift(
+        column=column,
+        psi=value,
+        by_chance=by_chance,
+        jensen_shannon=jensen_shannon(training.counts, seen),
+        grade=grade(value, by_chance),
+        bins=training.names(),
+        training=training.counts,
+        seen=tuple(seen.tolist()),
+    )
+
+
+def _periods(files: Sequence[Comparison]) -> tuple[Period, ...]:
+    tenth_of_score = np.eye(bins.CALIBRATION_BINS, dtype=np.int64)[bins.calibration_bin(bins.score_centres())]
+    first_scores: Integers | None = None
+    found = []
+    for part in np.array_split(np.arange(len(files)), min(PERIODS, len(files))):
+        some = [files[at] for at in part]
+        scores = np.array([sum(r.scores[model].sum(axis=0) for r in some) for model in range(2)]) @ tenth_of_score
+        agreement = np.sum([record.agreement for record in some], axis=0)
+        if first_scores is None and scores.any():
+            first_scores = scores
+        rows, positive = int(agreement.sum()), some[0].pair.classes.index(some[0].pair.positive)
+        firsts = [record.first_event for record in some if record.first_event]
+        lasts = [record.last_event for record in some if record.last_event]
+        reference = scores if first_scores is None else first_scores
+        found.append(
+            Period(
+                first=min(firsts, default=None),
+                last=max(lasts, default=None),
+                files=len(some),
+                rows=rows,
+                production_share=float(agreement[positive].sum()) / max(rows, 1),
+                staging_share=float(agreement[:, positive].sum()) / max(rows, 1),
+                production_psi=psi(reference[0], scores[0]),
+                staging_psi=psi(reference[1], scores[1]),
+            )
+        )
+    return tuple(found)
+
+
+def _failed(failures: Sequence[str]) -> tuple[str, ...]:
+    if not failures:
+        return ()
+    return (f"{len(failures):,} files could not be compared; the last, because {failures[-1].rstrip('.')}.",)
+
+
+def _notes(whole: Comparison, looks: Looks, dispersion: float | None, tested: Sequence[Slice]) -> tuple[str, ...]:
+    notes = [f"Left out: {reason}." for reason in whole.pair.left_out]
+    if dispersion is not None and dispersion > OVERDISPERSED and looks.unit == "row":
+        notes.append(
+            f"Rows of one file hang together: the files differ {dispersion:.1f} times as much as independent rows "
+            f"would (more than {OVERDISPERSED:g}), so evidence by rows is overstated. Compare with --unit file."
+        )
+    if looks.moved:
+        notes.append("The difference changed over time: bounds of earlier and later files exclude each other.")
+    rows = dict(zip(ROWS, whole.rows.tolist(), strict=True))
+    if rows["unknown_label"]:
+        classes = ", ".join(whole.pair.classes)
+        notes.append(f"{rows['unknown_label']:,} rows have a label that names none of the classes {classes}.")
+    fine = [name for name, levels in whole.slices.items() if levels.levels is None and whole.pair.columns[name]]
+    if fine and tested:
+        notes.append(f"Not sliced, for their many values: {', '.join(fine)}.")
+    return tuple(notes)
