@@ -19,10 +19,10 @@ import pytest
 from transport.bucket import Bucket
 from transport.open import open_bucket
 
-EMULATOR_IGNORES_LARGE_PRECONDITIONS = pytest.param(
+EMULATOR_IGNORES_PRECONDITIONS = pytest.param(
     "gcs",
     marks=pytest.mark.skip(
-        reason="fake-gcs-server ignores preconditions on resumable uploads and on rewrites (over 8 MiB); "
+        reason="fake-gcs-server ignores preconditions on rewrites, on uploads in parts (over 8 MiB) and on deletes; "
         "Cloud Storage enforces them"
     ),
 )
@@ -91,7 +91,7 @@ class Place:
         return open_bucket(self.url)
 
 
-@pytest.fixture(params=["folder"])
+@pytest.fixture(params=["folder", "gcs"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A fresh bucket of each adapter in turn."""
     if request.param == "folder":

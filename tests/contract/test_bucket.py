@@ -10,7 +10,7 @@ from itertools import count
 
 import pytest
 
-from tests.contract.buckets import EMULATOR_IGNORES_LARGE_PRECONDITIONS, Place
+from tests.contract.buckets import EMULATOR_IGNORES_PRECONDITIONS, Place
 from transport.bucket import (
     ABSENT,
     AccessRefused,
@@ -238,6 +238,7 @@ def test_generations_of_a_name_grow_and_never_come_again(bucket: Bucket) -> None
     assert generations == sorted(set(generations))
 
 
+@pytest.mark.parametrize("place", ["folder", EMULATOR_IGNORES_PRECONDITIONS], indirect=True)
 def test_delete_only_the_generation_looked_at(bucket: Bucket) -> None:
     first = put(bucket, "x", b"1")
     second = put(bucket, "x", b"2")
@@ -246,8 +247,16 @@ def test_delete_only_the_generation_looked_at(bucket: Bucket) -> None:
         bucket.delete("x", if_generation=first.generation)
     assert bucket.delete("x", if_generation=second.generation)
     assert not bucket.delete("x", if_generation=second.generation)
+    assert bucket.stat("x") is None
+
+
+def test_what_is_deleted_is_gone(bucket: Bucket) -> None:
+    put(bucket, "x", b"1", metadata={"a": "b"})
+
+    assert bucket.delete("x")
     assert not bucket.delete("x")
     assert bucket.stat("x") is None
+    assert put(bucket, "x", b"2", if_generation=ABSENT).metadata == {}
 
 
 def test_delete_leaves_the_neighbours(bucket: Bucket) -> None:
@@ -453,7 +462,7 @@ def test_a_large_copy_is_whole(bucket: Bucket) -> None:
     assert get(bucket, "output/pred") == content
 
 
-@pytest.mark.parametrize("place", ["folder", EMULATOR_IGNORES_LARGE_PRECONDITIONS], indirect=True)
+@pytest.mark.parametrize("place", ["folder", EMULATOR_IGNORES_PRECONDITIONS], indirect=True)
 def test_large_writes_and_copies_hold_to_their_preconditions(bucket: Bucket) -> None:
     source = put(bucket, "claim", bytes(LARGE), if_generation=ABSENT)
 

@@ -1,0 +1,180 @@
+"""The adapter `GcsBucket`: a bucket of Google Cloud Storage.
+
+IAM: `roles/storage.objectUser` on the bucket is all that a program needs (get, list, create, delete; replacing an
+object takes the permission to delete). A program that only reads gets along with `roles/storage.objectViewer`.
+With STORAGE_EMULATOR_HOST set, the client library talks to that emulator, without credentials.
+"""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import PreconditionFailed as ConditionNotMet
+
+from transport.bucket import ABSENT, AccessRefused, ObjectInfo, get, put
+from transport.event import UnusableMessage, refuse_bad_name
+from transport.gcs_api import Api, object_info
+from transport.gcs_faults import FAULTS, explain, says_bucket_is_missing
+from transport.gcs_read import CHUNK, PinnedStream
+from transport.gcs_write import ONE_REQUEST, GcsWriter, Target, upload
+
+_LISTED = "items(name,generation,size,timeCreated,md5Hash,crc32c),nextPageToken"
+
+
+class GcsBucket:
+    """The objects of `gs://name`. Each call of a small object is one request; transient faults are survived.
+
+    `timeout`: seconds to connect, and seconds without a byte; `patience`: seconds of trying in all, per call.
+    """
+
+    def __init__(self, url: str, *, timeout: tuple[float, float] = (10.0, 30.0), patience: float = 90.0) -> None:
+        self._name = url.removeprefix("gs://").rstrip("/")
+        if not url.startswith("gs://") or not self._name or "/" in self._name:
+            raise AccessRefused(f"{url!r} names no bucket: write gs://name, without a path behind it")
+        self._api = Api(self._name, timeout, patience)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def url(self) -> str:
+        return f"gs://{self._name}"
+
+    def objects(self, prefix: str = "", *, start: str = "", recursive: bool = True) -> Iterator[ObjectInfo]:
+        try:
+            for blob in self._api.client.list_blobs(
+                self._name,
+                prefix=prefix or None,
+                start_offset=start or None,
+                delimiter=None if recursive else "/",
+                fields=_LISTED,
+                timeout=self._api.timeout,
+                retry=self._api.retry(),
+            ):
+                yield object_info(blob)
+        except NotFound:
+            raise self._api.no_bucket() from None
+        except FAULTS as error:
+            raise explain(error, self._name, "list") from error
+
+    def stat(self, name: str) -> ObjectInfo | None:
+        _refuse_odd(name)
+
+        def attempt(_again: bool) -> ObjectInfo | None:
+            try:
+                return object_info(self._api.stat(name))
+            except NotFound as error:
+                if says_bucket_is_missing(error):
+                    raise
+                return None
+
+        return self._api.call(f"look at {name!r}", attempt)
+
+    @contextmanager
+    def read(self, name: str, generation: int | None = None) -> Iterator[BinaryIO]:
+        _refuse_odd(name)
+        with io.BufferedReader(PinnedStream(self._api, name, generation), CHUNK) as stream:
+            yield cast(BinaryIO, stream)
+
+    def write(
+        self,
+        name: str,
+        *,
+        if_generation: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> GcsWriter:
+        _refuse_odd(name)
+        return GcsWriter(self._api, name, if_generation, metadata, content_type)
+
+    def copy(
+        self,
+        source: str,
+        source_generation: int,
+        target: str,
+        *,
+        if_generation: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> ObjectInfo:
+        _refuse_odd(source)
+        _refuse_odd(target)
+        wanted = Target.of(target, if_generation, metadata, content_type)
+        with PinnedStream(self._api, source, source_generation) as stream:
+            if stream.size <= ONE_REQUEST:
+                return upload(self._api, wanted, io.BytesIO(stream.readall()), stream.size)
+        return self._rewrite(source, source_generation, wanted)
+
+    def _rewrite(self, source: str, source_generation: int, target: Target) -> ObjectInfo:
+        """Copies inside Cloud Storage; one call for up to a gigabyte or so, else as many as it asks for."""
+        origin = self._api.bucket.blob(source, generation=source_generation)
+
+        def attempt(again: bool) -> ObjectInfo:
+            blob, token = target.blob(self._api), None
+            try:
+                while True:
+                    token, _, _ = blob.rewrite(
+                        origin,
+                        token,
+                        if_generation_match=target.if_generation,
+                        timeout=self._api.timeout,
+                        retry=None,
+                    )
+                    if token is None:
+                        return object_info(blob)
+            except ConditionNotMet:
+                if again and (ours := target.written(self._api)):
+                    return ours
+                raise
+
+        return self._api.call(f"copy {source!r} to {target.name!r}", attempt)
+
+    def delete(self, name: str, *, if_generation: int | None = None) -> bool:
+        _refuse_odd(name)
+
+        def attempt(again: bool) -> bool:
+            try:
+                self._api.bucket.blob(name).delete(
+                    if_generation_match=if_generation, timeout=self._api.timeout, retry=None
+                )
+            except NotFound as error:
+                if says_bucket_is_missing(error):
+                    raise
+                return again  # an earlier try removed it, and only the answer was lost
+            except ConditionNotMet:
+                if self.stat(name) is None:
+                    return again
+                raise
+            return True
+
+        return self._api.call(f"delete {name!r}", attempt)
+
+    def sweep(self) -> int:
+        """Nothing to do: Cloud Storage forgets unfinished uploads by itself, after a week."""
+        return 0
+
+    def verify(self) -> None:
+        next(self.objects(), None)
+        probe = f"output/.verify-{uuid.uuid4().hex}"
+        written = put(self, probe, b"verify", if_generation=ABSENT)
+        try:
+            get(self, probe, written.generation)
+        finally:
+            self.delete(probe)
+
+    def close(self) -> None:
+        self._api.client.close()
+
+
+def _refuse_odd(name: str) -> None:
+    """Cloud Storage would take such names, a folder would not; nobody is to depend on them."""
+    try:
+        refuse_bad_name(name)
+    except UnusableMessage as error:
+        raise AccessRefused(f"{name[:200]!r} is no object's name: {error}") from None
