@@ -194,11 +194,11 @@ def test_a_growing_file_is_left_alone(place: Place) -> None:
 def test_a_look_at_names_publishes_those_alone_and_lists_nothing(place: Place) -> None:
     # given an answered file, a new one, and one that nobody speaks of
     place.drop("answered.csv")
-    publisher = place.publisher()
-    publisher.full_pass()
+    place.publisher().full_pass()
     place.work()
     place.drop("new.csv")
     place.drop("other.csv")
+    publisher = place.publisher()
     calls: list[str] = []
     place.bucket.hook = lambda operation, name: calls.append(operation)
 
