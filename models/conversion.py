@@ -28,7 +28,10 @@ def convert(estimator: Any, inputs: Sequence[tuple[str, Any]]) -> onnx.ModelProt
     """
     with _whole_flags():
         converted = to_onnx(
-            estimator, initial_types=list(inputs), options={id(_last(estimator)): {"zipmap": False}}, target_opset=OPSETS
+            estimator,
+            initial_types=list(inputs),
+            options={id(_last(estimator)): {"zipmap": False}},
+            target_opset=OPSETS,
         )
     names = [value.name for value in converted.graph.input]
     return Extractor(converted).extract_model(names, [PROBABILITIES_OUTPUT])

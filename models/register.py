@@ -138,13 +138,17 @@ def register(candidate: Candidate, rows: pd.DataFrame, tracking: Tracking, model
             candidate.graph,
             name=candidate.kind,
             signature=_signature(candidate),
+            input_example=example,
             pip_requirements=list(REQUIREMENTS),
             save_as_external_data=False,
             metadata=metadata,
         )
         if not tracking.client.search_registered_models(f"name = '{model}'"):
             tracking.client.create_registered_model(model)
-        version = str(mlflow.register_model(logged.model_uri, model).version)
+        made = tracking.client.create_model_version(
+            model, logged.model_uri, run_id=logged.run_id, model_id=logged.model_id
+        )
+        version = str(made.version)
     try:
         _pin(tracking, model, version, {**_tags(candidate), **tags})
         with tempfile.TemporaryDirectory() as folder:
@@ -202,7 +206,7 @@ def _tags(candidate: Candidate) -> dict[str, str]:
         "label_column": candidate.label_column,
         "id_column": candidate.id_column,
     }
-    return {name: text for name, text in said.items() if text}
+    return {f"{METADATA_KEY}.{name}": text for name, text in said.items() if text}
 
 
 def _pin(tracking: Tracking, model: str, version: str, tags: Mapping[str, str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +37,6 @@ def copy_registry(uri: str, folder: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def tiny_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def tiny_registry(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The tracking URI of the tiny registry. For reading: who writes takes a `copy_registry` of it."""
-    yield make_tiny_registry(tmp_path_factory.mktemp("tiny_registry"))
+    return make_tiny_registry(tmp_path_factory.mktemp("tiny_registry"))

@@ -11,14 +11,11 @@ import numpy as np
 import pandas as pd
 
 from models.airline.sample import survey
-from models.airline.schema import CLASSES, FEATURE_COLUMNS, LABEL_COLUMN, NUMBER_COLUMNS, TEXT_COLUMNS
+from models.airline.schema import CLASSES, FEATURE_COLUMNS, LABEL_COLUMN, TEXT_COLUMNS
+from models.rows import BadRows, read_table, typed_columns
 
-GAPS = ("", "NA", "NaN", "null", "na", "nan", "NULL", "N/A", "n/a")  # what a worker takes for one
+TYPES = {name: "string" if name in TEXT_COLUMNS else "double" for name in FEATURE_COLUMNS}
 Labels = np.ndarray[Any, np.dtype[np.object_]]
-
-
-class BadDataset(Exception):
-    """The data cannot train a model; the text says which file, row and column."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +44,12 @@ class Dataset:
 
 
 def read_dataset(path: Path) -> Dataset:
-    """The labelled CSV at `path` (.gz too): columns by name in any order, others ignored. Raises BadDataset."""
-    if not path.is_file():
-        raise BadDataset(f"{path} does not exist; without --data a synthetic sample is used")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError, UnicodeError) as error:  # pandas' own errors are ValueErrors
-        raise BadDataset(f"{path} is no CSV that can be read: {str(error).strip().splitlines()[0]}") from None
-    missing = [name for name in FEATURE_COLUMNS if name not in table.columns]
-    if missing:
-        raise BadDataset(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(table.columns[:40])}")
+    """The labelled CSV at `path` (.gz too): columns by name in any order, others ignored. Raises BadRows."""
+    table = read_table(path)
+    features = typed_columns(table, TYPES, path)
     if LABEL_COLUMN not in table.columns:
-        raise BadDataset(f"{path} has no column {LABEL_COLUMN!r}: training needs the answers")
-    if table.empty:
-        raise BadDataset(f"{path} has a header and no rows")
-    return Dataset(
-        path.name, _features(table, path), _labels(table, path), hashlib.sha256(path.read_bytes()).hexdigest()
-    )
+        raise BadRows(f"{path} has no column {LABEL_COLUMN!r}: training and measuring need the answers")
+    return Dataset(path.name, features, _labels(table, path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def synthetic_dataset(rows: int, seed: int, name: str = "synthetic sample") -> Dataset:
@@ -71,35 +57,15 @@ def synthetic_dataset(rows: int, seed: int, name: str = "synthetic sample") -> D
     table = survey(rows, seed)
     digest = hashlib.sha256(pd.util.hash_pandas_object(table).to_numpy().tobytes()).hexdigest()
     features = table[list(FEATURE_COLUMNS)].astype(
-        {**dict.fromkeys(TEXT_COLUMNS, object), **dict.fromkeys(NUMBER_COLUMNS, np.float64)}
+        {name: object if kind == "string" else np.float64 for name, kind in TYPES.items()}
     )
     return Dataset(f"{name} ({rows} rows, seed {seed})", features, table[LABEL_COLUMN].to_numpy(object), digest)
 
 
 def refuse_one_class(data: Dataset) -> None:
-    """Raises BadDataset where all rows have the same label: nothing can be learnt or measured."""
+    """Raises BadRows where all rows have the same label: nothing can be learnt or measured."""
     if len(set(data.labels)) < 2:
-        raise BadDataset(f"{data.name}: all {len(data)} rows are {data.labels[0]!r}; both classes must occur")
-
-
-def _features(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    columns: dict[str, Any] = {}
-    for name in FEATURE_COLUMNS:
-        cells = table[name]
-        gap = cells.str.strip().isin(GAPS)
-        if name in TEXT_COLUMNS:
-            columns[name] = cells.where(~gap, "").to_numpy(object)
-            continue
-        numbers = pd.to_numeric(cells.where(~gap, None), errors="coerce").to_numpy(np.float64)
-        wrong = ~gap.to_numpy(bool) & ~np.isfinite(numbers)
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise BadDataset(
-                f"{path}, row {row + 1}, column {name!r}: {str(cells.iloc[row])[:80]!r} is no number "
-                f"({int(wrong.sum())} such cells in this column); leave a gap empty"
-            )
-        columns[name] = numbers
-    return pd.DataFrame(columns)
+        raise BadRows(f"{data.name}: all {len(data)} rows are {data.labels[0]!r}; both classes must occur")
 
 
 def _labels(table: pd.DataFrame, path: Path) -> Labels:
@@ -107,7 +73,7 @@ def _labels(table: pd.DataFrame, path: Path) -> Labels:
     unknown = np.flatnonzero(~np.isin(labels.astype(str), CLASSES))
     if unknown.size:
         row = int(unknown[0])
-        raise BadDataset(
+        raise BadRows(
             f"{path}, row {row + 1}, column {LABEL_COLUMN!r}: {str(labels[row])[:80]!r} is neither of "
             f"{' / '.join(CLASSES)} ({unknown.size} such rows)"
         )

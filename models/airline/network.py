@@ -35,7 +35,7 @@ class Network:
 
     def predict_proba(self, rows: pd.DataFrame) -> np.ndarray[Any, Any]:
         """[N, 2]"""
-        features = np.float32(self.columns.transform(rows))
+        features = _floats(self.columns.transform(rows))
         starts = range(0, len(features), _ROWS_AT_ONCE)
         # Called, not `.predict`ed: that prints, and takes 40 times as long on a small batch.
         pieces = [self.keras_model(features[at : at + _ROWS_AT_ONCE], training=False) for at in starts]
@@ -57,7 +57,7 @@ def train(
     learning, watching = data.split(VALIDATION_SHARE, seed)
     columns = preprocessing(standardise=True).fit(learning.features)
     classes = np.unique(data.labels)
-    sets = [(np.float32(columns.transform(part.features)), part.labels == classes[1]) for part in (learning, watching)]
+    sets = [(_floats(columns.transform(part.features)), part.labels == classes[1]) for part in (learning, watching)]
     model = keras.Sequential([keras.Input((sets[0][0].shape[1],))])
     for size in units:
         model.add(keras.layers.Dense(size, activation="relu"))
@@ -87,6 +87,10 @@ def train(
         },
         history=fitted.history,
     )
+
+
+def _floats(values: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(values, dtype=np.float32)
 
 
 def _quiet_keras() -> Any:

@@ -155,11 +155,12 @@ def _arrival(tables: Marginals, departure: Floats, random: np.random.Generator) 
 def _factor(lower: list[list[float]]) -> Floats:
     """A matrix L whose L @ L.T is the correlation; rounding can make it slightly indefinite, so eigenvalues are cut."""
     matrix = np.eye(len(lower))
-    for row, values in enumerate(lower):
-        matrix[row, : len(values)] = matrix[: len(values), row] = values
+    for row, left in enumerate(lower):
+        matrix[row, : len(left)] = matrix[: len(left), row] = left
     values, vectors = np.linalg.eigh(matrix)
-    factor: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
-    return factor / np.linalg.norm(factor, axis=1, keepdims=True)
+    factor = vectors * np.sqrt(np.maximum(values, 0.0))
+    unit: Floats = factor / np.linalg.norm(factor, axis=1, keepdims=True)
+    return unit
 
 
 def _seed_of_file(seed: int, index: int) -> int:

@@ -12,12 +12,13 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from models.airline.dataset import Dataset
 from models.airline.kinds import FIRST_ALIAS, TRAINERS
-from models.airline.schema import CLASSES, ID_COLUMN, LABEL_COLUMN, POSITIVE
+from models.airline.schema import ID_COLUMN, LABEL_COLUMN, POSITIVE
 from models.aliases import move
 from models.baseline import training_profile
 from models.register import Candidate, check_against_estimator, register
 from models.scoring import Scores
 from models.serving_form import input_columns, serving_form
+from models.spec import METADATA_KEY
 from models.tracking import Tracking
 from models.trained import Progress, no_progress
 
@@ -71,7 +72,8 @@ def train_and_register(
         scores = check_against_estimator(candidate, test.features, trained.estimator.predict_proba(test.features))
         metrics = measure(test, scores, classes)
         tracking.log_test(metrics, test.labels, scores, classes, POSITIVE)
-        tags = {name.removeprefix("test_"): f"{value:.4f}" for name, value in metrics.items()}
+        short = {"accuracy": "test_accuracy", "auc": "test_roc_auc", "log_loss": "test_log_loss"}
+        tags = {f"{METADATA_KEY}.{name}": f"{metrics[metric]:.4f}" for name, metric in short.items()}
         version = register(candidate, test.features, tracking, model, tags)
     alias = give_first_alias(tracking, model, kind, version, who)
     return Outcome(kind, version, run_id, metrics, time.monotonic() - started, alias)

@@ -1,0 +1,73 @@
+"""An ONNX graph from elsewhere becomes a version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx
+import pandas as pd
+from google.protobuf.message import DecodeError
+
+from models.baseline import training_profile
+from models.register import Candidate, register
+from models.rows import read_table, typed_columns
+from models.serving_form import UnfitGraph, input_columns, serving_form
+from models.tracking import Tracking
+
+PROFILE_ROWS = 500  # fewer rows say little of how a column is spread
+
+
+def register_file(
+    path: Path,
+    tracking: Tracking,
+    model: str,
+    *,
+    classes: Sequence[str],
+    positive: str | None = None,
+    columns: Sequence[str] | None = None,
+    id_column: str | None = None,
+    label_column: str | None = None,
+    example: Path | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> str:
+    """Registers the self-contained graph at `path`, see `serving_form` for its inputs and outputs; gives the version.
+
+    `example`: a CSV of raw rows. The first ones are what a worker checks the version with before it serves, and from
+    PROFILE_ROWS rows on they are also what drift is measured against. Without it the example is one row of gaps and
+    zeros. Raises UnfitGraph, RegistrationRefused, BadRows.
+    """
+    if len(set(classes)) < 2 or len(set(classes)) < len(classes):
+        raise UnfitGraph(f"two or more different classes are needed, in the order of the probabilities: {classes}")
+    if positive is not None and positive not in classes:
+        raise UnfitGraph(f"the positive class {positive!r} is none of {', '.join(classes)}")
+    form = serving_form(_load(path), classes, positive=positive, columns=columns)
+    types = input_columns(form)
+    if example is None:
+        rows = pd.DataFrame({name: ["" if kind == "string" else 0.0] for name, kind in types.items()})
+    else:
+        rows = typed_columns(read_table(example), types, example)
+    candidate = Candidate(
+        kind=path.stem,
+        graph=form,
+        classes=tuple(classes),
+        positive=positive if positive is not None or len(classes) > 2 else classes[1],
+        id_column=id_column,
+        label_column=label_column,
+        profile=training_profile(rows, types) if len(rows) >= PROFILE_ROWS else {},
+    )
+    candidate.score(rows)
+    parameters = {"file": path.name, "classes": ", ".join(classes)}
+    with tracking.run(f"register {path.name}", parameters, {"kind": candidate.kind}):
+        return register(candidate, rows, tracking, model, tags or {})
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    if not path.is_file():
+        raise UnfitGraph(f"{path} does not exist")
+    try:
+        return onnx.load(path, load_external_data=False)
+    except DecodeError:
+        raise UnfitGraph(
+            f"{path} is no ONNX file; a fitted scikit-learn classifier is registered with models.register_sklearn"
+        ) from None
