@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -42,7 +42,10 @@ def record_unusable(bucket: Bucket, message_id: str, message: Message, reason: s
     """Puts a message that names no object to score on record, once; gives the name of the record."""
     safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in message_id)[:200] or "unnamed"
     name = f"{UNUSABLE}{safe}.json"
+    # A queue made anew counts from 1 again, and dead letters have numbers of their own: the digest tells them apart.
+    digest = hashlib.sha256(repr((message.data, sorted(message.attributes.items()))).encode()).hexdigest()
     record = {
+        "sha256": digest,
         "reason": reason[:MAX_TEXT],
         "message_id": message_id[:MAX_TEXT],
         "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -52,6 +55,10 @@ def record_unusable(bucket: Bucket, message_id: str, message: Message, reason: s
         },
     }
     content = json.dumps(record, indent=1).encode()
-    with suppress(PreconditionFailed):  # the same message, delivered again
+    try:
         put(bucket, name, content, if_generation=ABSENT, content_type="application/json")
+    except PreconditionFailed:
+        if digest.encode() not in get(bucket, name):
+            name = f"{UNUSABLE}{safe}-{digest[:12]}.json"
+            put(bucket, name, content, content_type="application/json")
     return name

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
 from ledger.commit import claim_outcome, settle
-from ledger.names import UNUSABLE, Key, is_input
+from ledger.names import Key, is_input
+from ledger.notes import Failure, read_failure, record_unusable
 from ledger.receipt import Outcome, RowError, Source, Status
 from publisher.inputs import refuse_unfit_name, rfc3339
-from transport.bucket import ABSENT, Bucket, BucketError, ObjectNotFound, PreconditionFailed, get, put
+from transport.bucket import Bucket, BucketError
 from transport.event import Message, ObjectEvent, UnusableMessage
 from transport.queue import Delivery, Queue
 
@@ -35,15 +31,6 @@ class Drained:
     unusable: int = 0
     failed: int = 0
     more: bool = False
-
-
-@dataclass(frozen=True)
-class Failure:
-    """The note that the last failing worker left beside a file."""
-
-    attempt: int = 0
-    error: str = ""
-    worker: str = ""
 
 
 def drain(
@@ -77,23 +64,14 @@ def drain(
     return Drained(receipts, unusable, failed, more=not failed and receipts + unusable >= limit)
 
 
-def read_failure(bucket: Bucket, key: Key) -> Failure:
-    """The note beside this file; empty where there is none, or none that can be read."""
-    try:
-        note = json.loads(get(bucket, key.failure))
-        return Failure(int(note.get("attempt") or 0), str(note.get("error") or ""), str(note.get("worker") or ""))
-    except (ObjectNotFound, ValueError, TypeError, AttributeError):
-        return Failure()
-
-
-def outcome_of(event: ObjectEvent, attempts: int, failure: Failure, now: float) -> Outcome:
+def outcome_of(event: ObjectEvent, attempts: int, failure: Failure | None, now: float) -> Outcome:
     """What the receipt of a dead letter says. Pure."""
-    reason = failure.error or "no worker left a reason: it was killed, or lost its lease, each time"
+    reason = (failure and str(failure.error)) or "no worker left a reason: it was killed, or lost its lease, each time"
     return Outcome(
         status=Status.DEAD_LETTERED,
         source=Source(event.bucket, event.name, event.generation.content, event.generation.rescore, size=event.size),
-        attempt=attempts or failure.attempt,
-        worker=failure.worker,
+        attempt=attempts or (failure.attempt if failure else 0),
+        worker=str(failure.worker) if failure else "",
         finished=rfc3339(now),
         errors=(RowError(reason),),
     )
@@ -109,7 +87,7 @@ def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
             raise UnusableMessage(f"{event.name!r} is not an input: those end in .csv or .csv.gz and lie at {prefix!r}")
         refuse_unfit_name(event.name, bucket.url)
     except UnusableMessage as reason:
-        name = _record_unusable(bucket, delivery, str(reason), now)
+        name = record_unusable(bucket, delivery.id, delivery.message, str(reason))
         log.warning(
             "a dead letter names no input; it is on record", message=delivery.id, reason=str(reason), record=name
         )
@@ -128,7 +106,10 @@ def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
         )
     else:
         log.info(
-            "a dead letter's file had ended well", file=key.name, generation=str(key.generation), status=receipt.status
+            "a dead letter's file has its receipt already",
+            file=key.name,
+            generation=str(key.generation),
+            status=receipt.status,
         )
     return True
 
@@ -137,41 +118,3 @@ def attempts_in(message: Message) -> int:
     """How often the message was delivered before it was dead-lettered; 0 where it does not say."""
     count = message.attributes.get(ATTEMPTS, "")
     return int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0
-
-
-def unusable_record(delivery: Delivery, reason: str, now: float) -> dict[str, Any]:
-    """What is kept of a message that names no input: enough to find its sender, bounded whatever it holds. Pure."""
-    message = delivery.message
-    return {
-        "id": delivery.id,
-        "reason": reason[:1000],
-        "recorded": rfc3339(now),
-        "attempts": attempts_in(message),
-        "attributes": _bounded(message.attributes),
-        "attributes_in_all": len(message.attributes),
-        "data": message.data[:1000].decode("utf-8", "replace"),
-        "data_bytes": len(message.data),
-    }
-
-
-def _bounded(attributes: Mapping[str, str]) -> dict[str, str]:
-    first = sorted(attributes.items())[:40]
-    return {name[:100]: value[:500] for name, value in first}
-
-
-def _record_unusable(bucket: Bucket, delivery: Delivery, reason: str, now: float) -> str:
-    id = re.sub(r"[^A-Za-z0-9_-]", "_", delivery.id)[:100]
-    # A queue that was made anew counts its messages from 1 again: an earlier record of the same number stays.
-    content = json.dumps([delivery.message.data.hex(), sorted(delivery.message.attributes.items())]).encode()
-    digest = hashlib.sha256(content).hexdigest()
-    record = json.dumps({**unusable_record(delivery, reason, now), "sha256": digest}, indent=1).encode(
-        "utf-8", "replace"
-    )
-    name = f"{UNUSABLE}{id}.json"
-    try:
-        put(bucket, name, record, if_generation=ABSENT, content_type="application/json")
-    except PreconditionFailed:
-        if digest.encode() not in get(bucket, name):
-            name = f"{UNUSABLE}{id}-{digest[:12]}.json"
-            put(bucket, name, record, content_type="application/json")
-    return name

@@ -50,7 +50,7 @@ def unusable_records(bucket: Bucket) -> Iterator[UnusableRecord]:
     for info in bucket.objects(UNUSABLE):
         try:
             record = json.loads(get(bucket, info.name))
-            yield UnusableRecord(str(record["id"]), str(record["reason"]), str(record["recorded"]), info.name)
+            yield UnusableRecord(str(record["message_id"]), str(record["reason"]), str(record["recorded"]), info.name)
         except (ValueError, KeyError, TypeError):
             yield UnusableRecord("", "this record cannot be read", "", info.name)
 

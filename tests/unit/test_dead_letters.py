@@ -152,8 +152,7 @@ def test_a_message_that_names_no_input_is_put_on_record(
     assert reason in record.reason
     with bucket.read(record.record) as stream:
         kept = json.load(stream)
-    assert kept["attempts"] == 5
-    assert kept["attributes"].items() >= {name: value[:500] for name, value in message.attributes.items()}.items()
+    assert kept["attributes"].items() >= {name: value[:1000] for name, value in message.attributes.items()}.items()
 
 
 def test_a_record_is_bounded_whatever_the_message_holds(bucket: MemoryBucket, queue: MemoryQueue) -> None:
@@ -166,7 +165,7 @@ def test_a_record_is_bounded_whatever_the_message_holds(bucket: MemoryBucket, qu
     assert info.size < 200_000
     with bucket.read(info.name) as stream:
         kept = json.load(stream)
-    assert (kept["data_bytes"], kept["attributes_in_all"]) == (1_000_000, 301)
+    assert kept["payload_bytes"] == 1_000_000
 
 
 def test_a_record_of_the_same_number_is_kept_beside_an_earlier_one(bucket: MemoryBucket, clock: Clock) -> None:
@@ -231,7 +230,7 @@ def test_a_pass_drains_them_all_before_it_publishes_so_that_nothing_is_published
 def test_what_was_given_up_is_listed_with_what_became_of_it_since(bucket: MemoryBucket, queue: MemoryQueue) -> None:
     # given two dead files, one of them scored anew since, and a good one
     other = Key("other.csv", Generation(1))
-    put(bucket, POISON.failure, b'{"attempt": 5, "error": "out of memory", "worker": "w"}')
+    put(bucket, POISON.failure, b'{"attempt": 5, "error": "out of memory", "worker": "w", "time": ""}')
     drain(bucket, dead(queue, event().to_message(), event(other).to_message()), now=NOW)
     for key in (Key(other.name, Generation(1, 1)), Key("good.csv", Generation(1))):
         outcome = Outcome(Status.SCORED, Source("bucket", key.name, 1, key.generation.rescore))
