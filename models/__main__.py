@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 from edge.command import Command, main
-from models import alias_commands, commands_train
+from models import alias_commands, commands_train, profile_command
 
 # One table per module of commands; such a module imports nothing heavy before a command runs.
 COMMANDS: dict[str, type[Command]] = {
     **commands_train.COMMANDS,
     **alias_commands.COMMANDS,
+    **profile_command.COMMANDS,
 }
 
 ABOUT = "Trains models, registers them, and moves the aliases that workers follow."

@@ -99,10 +99,13 @@ def _bars_of_values(column: ColumnAnalysis) -> Figure:
     shown = np.flatnonzero(column.counts.sum(axis=1) > 0)
     counts = column.counts[shown]
     names = [_short(column.bins.names[at], 18) for at in shown]
-    figure = Figure(figsize=(_WIDTH, 0.25 + 0.215 * len(names)))
-    margin = 0.06 + 0.0165 * max(map(len, names))
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1.3))
-    figure.subplots_adjust(left=margin, right=0.98, top=0.98, bottom=0.05, wspace=0.3)
+    height = 0.16 + 0.215 * len(names)
+    figure = Figure(figsize=(_WIDTH, height))
+    # In inches: names, bars, room for the longest count, shares.
+    start, count, share = 0.1 + 0.062 * max(map(len, names)), 0.12 + 0.058 * len(f"{counts.sum(axis=1).max():,}"), 0.8
+    left = figure.add_axes((start / _WIDTH, 0.02, (_WIDTH - start - count - share - 0.04) / _WIDTH, 0.96))
+    right = figure.add_axes(((_WIDTH - share - 0.04) / _WIDTH, 0.02, share / _WIDTH, 0.96), sharey=left)
+    right.tick_params(labelleft=False)
     places = np.arange(len(names))
     for axes, lengths in ((left, counts), (right, _shares(counts))):
         base = np.zeros(len(names))

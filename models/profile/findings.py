@@ -33,7 +33,7 @@ def _give_away(analysis: Analysis) -> Iterator[str]:
     for column in analysis.columns:
         if (column.association or 0) > GIVES_AWAY:
             yield (
-                f"{column.name} alone almost gives the label away (Cramér's V {column.association:.2f}): make sure that "
+                f"{column.name} almost gives the label away (Cramér's V {column.association:.2f}): make sure that "
                 f"it is known when a prediction is asked for"
             )
 

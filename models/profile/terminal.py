@@ -1,0 +1,78 @@
+"""The analysis as a short summary for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from models.profile.analysis import Analysis, Comparison
+from models.profile.bins import OTHER
+from models.profile.findings import findings
+
+_GRADES = {"stable": "green", "moderate": "yellow", "major": "bold red"}
+_BAR = 12
+_LEAST_DRIFTS = 5
+
+
+def summary(analysis: Analysis, name: str) -> Iterator[RenderableType]:
+    """What to print, one after the other. Texts of the file are never read as markup."""
+    yield Text.assemble(
+        (name, "bold"), f": {analysis.rows:,} rows, {analysis.width:,} columns, {analysis.gap_cells:,} gaps"
+    )
+    if analysis.label is not None:
+        balance = ", ".join(
+            f"{name} {rows / analysis.rows:.1%}"
+            for name, rows in zip(analysis.classes, analysis.class_rows, strict=True)
+        )
+        yield Text(f"{analysis.label}: {balance}")
+    for column in analysis.aside:
+        yield Text(f"set aside: {column.name} ({column.reason})", "dim")
+    yield ""
+    yield _columns(analysis)
+    if analysis.comparison:
+        yield ""
+        yield from _drift(analysis.comparison)
+    found = findings(analysis)
+    yield ""
+    if found:
+        yield Text("what stands out", "bold")
+    for sentence in found:
+        yield Text(f"  • {sentence}")
+
+
+def _columns(analysis: Analysis) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("column", overflow="ellipsis", no_wrap=True)
+    for heading in ("gaps", "values"):
+        table.add_column(heading, justify="right")
+    if analysis.label is not None:
+        table.add_column("V with the label", no_wrap=True)
+    table.add_column("min … median … max", overflow="ellipsis", no_wrap=True)
+    for column in analysis.columns:
+        facts = dict(column.summary)
+        middle = [f"{facts[name]:,g}" for name in ("min", "median", "max")] if facts else []
+        spread = " … ".join(middle) or ", ".join(name for name in column.bins.names[:3] if name != OTHER)
+        strength = column.association
+        bar = [] if strength is None else [Text(f"{strength:.2f} ").append("━" * round(strength * _BAR), "blue")]
+        gaps = f"{column.gaps:,}" if column.gaps else ""
+        table.add_row(Text(column.name), gaps, f"{column.distinct:,}", *bar, Text(spread))
+    return table
+
+
+def _drift(comparison: Comparison) -> Iterator[RenderableType]:
+    shown = [drift for at, drift in enumerate(comparison.drifts) if at < _LEAST_DRIFTS or drift.grade != "stable"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("drift", overflow="ellipsis", no_wrap=True)
+    for heading in ("PSI", "by chance", "JS"):
+        table.add_column(heading, justify="right")
+    table.add_column("verdict")
+    table.add_column("what moved most", overflow="ellipsis", no_wrap=True)
+    for drift in shown:
+        figures = (f"{figure:.3f}" for figure in (drift.psi, drift.by_chance, drift.jensen_shannon))
+        table.add_row(Text(drift.name), *figures, Text(drift.grade, _GRADES[drift.grade]), Text(drift.most_moved))
+    yield table
+    if len(shown) < len(comparison.drifts):
+        yield Text(f"… and {len(comparison.drifts) - len(shown)} more columns, all stable", "dim")
