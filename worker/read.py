@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pyarrow.csv as pacsv
 
 BLOCK_BYTES = 1 << 20
 MAX_HEADER_BYTES = 1 << 20
+MOST_AT_FIRST = 100_000  # rows with a wrong number of fields at the beginning of a file, beyond which it is no table
 
 
 class Unreadable(Exception):
@@ -54,20 +56,33 @@ class Table:
         header = read_header(self._stream.peek(MAX_HEADER_BYTES))
         self._raw_names = choose_columns(header, required, optional)
         self.columns = frozenset(self._raw_names)
+        self._fields = len(header)
 
     def batches(self) -> Iterator[Batch]:
         """All rows, in order, in batches of about `block_bytes`; memory stays within a few of them."""
         malformed: dict[int, str] = {}
+        reasons: dict[int, str] = {}  # one text for all rows of a length
+        end = f"{uuid4().hex[:16]}{',' * self._fields}"  # a last row of ours, with a field too many
+        ended = False
+        # At the beginning of a file Arrow skips such rows before it gives any batch; later two blocks of them at most.
+        most = max(self._block_bytes, MOST_AT_FIRST)
 
         def set_aside(row: Any) -> str:
+            nonlocal ended
+            if row.text == end:
+                ended = True
+                return "skip"
+            if len(malformed) >= most:
+                return "error"
+            reason = f"has {row.actual_columns} fields, the header has {row.expected_columns}"
             # Arrow counts records from 1 with the header; blank lines are no records.
-            malformed[row.number - 2] = f"has {row.actual_columns} fields, the header has {row.expected_columns}"
+            malformed[row.number - 2] = reasons.setdefault(row.actual_columns, reason)
             return "skip"
 
         done = 0
         try:
             reader = pacsv.open_csv(
-                pa.PythonFile(self._stream, mode="r"),
+                pa.PythonFile(_Ended(self._stream, f"\n{end}\n".encode()), mode="r"),
                 read_options=pacsv.ReadOptions(use_threads=False, block_size=self._block_bytes),
                 parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
                 convert_options=pacsv.ConvertOptions(
@@ -80,10 +95,11 @@ class Table:
                 cells = {name: record_batch.column(i) for i, name in enumerate(self._raw_names)}
                 batch = _batch_from(done, record_batch.num_rows, cells, malformed)
                 done += batch.rows
-                yield batch
+                if batch.rows:
+                    yield batch
         except pa.ArrowInvalid as error:
-            if done == 0 and "Empty CSV" in str(error):
-                return  # a header and no rows
+            if len(malformed) >= most:
+                raise Unreadable(f"the first {most:,} rows have more or fewer fields than the header") from None
             raise _why_unreadable(error, done, self._block_bytes) from None
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise Unreadable(f"the gzip data is damaged or cut short after row {done}: {error}") from None
@@ -92,7 +108,7 @@ class Table:
             last = _batch_from(done, 0, none, malformed)
             done += last.rows
             yield last
-        if self._stream.quotes % 2 and self._stream.line_ends > done + 1:
+        if not ended:
             # Arrow takes the rest of a file for one field then: rows would be missing without a word.
             raise Unreadable(f"a quote is opened and never closed, in row {done} or before")
 
@@ -141,12 +157,12 @@ def choose_columns(header: Sequence[str], required: Sequence[str], optional: Seq
 
 
 def _batch_from(done: int, parsed: int, cells: dict[str, pa.Array], malformed: dict[int, str]) -> Batch:
-    """Puts the malformed rows that lie before the last parsed one (all, after the end) back in their places."""
+    """Puts the malformed rows that lie before the last parsed one, or right behind it, back in their places."""
     here: dict[int, str] = {}
     rows = parsed
     for number in sorted(malformed):
-        if parsed and number >= done + rows:
-            break  # belongs behind this batch
+        if number > done + rows:
+            break  # a row that is not parsed yet lies between
         here[number - done] = malformed.pop(number)
         rows += 1
     positions = np.setdiff1d(np.arange(rows), np.fromiter(here, dtype=np.int64, count=len(here)), assume_unique=True)
@@ -159,6 +175,8 @@ def _why_unreadable(error: Exception, done: int, block_bytes: int) -> Unreadable
         return Unreadable(
             f"behind row {done} a field in quotes never ends, or a row is longer than {block_bytes:,} bytes"
         )
+    if "Empty CSV" in text:
+        return Unreadable(f"the header never ends, or is longer than {block_bytes:,} bytes")
     return Unreadable(f"behind row {done}: {text.splitlines()[0][:200]}")
 
 
@@ -168,13 +186,11 @@ def _some(names: Sequence[str], most: int = 8) -> str:
 
 
 class _Peeked(io.RawIOBase):
-    """A stream whose first bytes can be looked at before they are read; counts the quotes and line ends read."""
+    """A stream whose first bytes can be looked at before they are read."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._ahead = b""
-        self.quotes = 0
-        self.line_ends = 0
 
     def peek(self, size: int) -> bytes:
         try:
@@ -193,6 +209,26 @@ class _Peeked(io.RawIOBase):
         self._ahead = self._ahead[len(taken) :]
         if not taken or size < 0:
             taken += self._stream.read(size)
-        self.quotes += taken.count(b'"')
-        self.line_ends += taken.count(b"\n")
         return taken
+
+
+class _Ended(io.RawIOBase):
+    """A stream with `end` behind its last byte."""
+
+    def __init__(self, stream: io.RawIOBase, end: bytes) -> None:
+        self._stream = stream
+        self._end = end
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """As many bytes as asked for, until the end: Arrow takes what one read gives for a block."""
+        taken = bytearray()
+        while len(taken) < size and (more := self._stream.read(size - len(taken)) or self._last()):
+            taken += more
+        return bytes(taken)
+
+    def _last(self) -> bytes:
+        end, self._end = self._end, b""
+        return end
