@@ -55,14 +55,15 @@ class Key:
 def output_name(name: str) -> str:
     """Where the production predictions of the input `name` lie: `flights.csv` → `output/pred_flights.csv`.
 
-    A gzipped input keeps its `.gz` in the stem (`flights.csv.gz` → `output/pred_flights.csv.gz.csv`), and an ending
-    in capitals keeps its whole name, so that two inputs never share an output.
+    Two inputs never share an output: one of another ending keeps its whole name (`flights.csv.gz` →
+    `output/pred_flights.csv.gz.csv`), and so does one that would take such a name (`flights.csv.gz.csv`).
     """
     return f"{OUTPUT}pred_{_stem(name)}.csv"
 
 
 def _stem(name: str) -> str:
-    return name.removesuffix(".csv")
+    stem = name.removesuffix(".csv")
+    return name if stem.lower().endswith(_INPUT_ENDINGS) else stem
 
 
 def is_input(name: str, prefix: str = "") -> bool:

@@ -16,6 +16,7 @@ from worker.read import Batch
 
 GAPS = ("", "NA", "NaN", "null", "na", "nan", "NULL", "N/A", "n/a")
 _GAPS = pa.array(GAPS)
+MAX_WHOLE = 2**53 - 1  # beyond it a double has not every whole number
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def _texts(cells: pa.Array) -> tuple[np.ndarray[Any, Any], dict[int, str]]:
         text = cells.cast(pa.string())
     except pa.ArrowInvalid:
         bad = {i: "is not UTF-8 text" for i, cell in enumerate(cells.to_pylist()) if not _is_utf8(cell)}
-        return texts(cells), bad
+        return np.array(["" if cell in GAPS else cell for cell in texts(cells)], dtype=object), bad
     return _as_objects(pc.if_else(pc.is_in(text, _GAPS), "", text)), {}
 
 
@@ -85,9 +86,10 @@ def _numbers(cells: pa.Array) -> tuple[np.ndarray[Any, Any], dict[int, str]]:
     except pa.ArrowInvalid:
         return _numbers_one_by_one(cells)
     array = np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
-    infinite = np.flatnonzero(np.isinf(array))
-    array[infinite] = np.nan
-    return array, {int(i): _not_a_number(cells[int(i)].as_py()) for i in infinite}
+    # Arrow knows more ways to write "no number" than we do; what a cell means must not depend on its column's others.
+    odd = np.flatnonzero(~np.isfinite(array) & numbers.is_valid().to_numpy(zero_copy_only=False))
+    array[odd], bad = _numbers_one_by_one(cells.take(pa.array(odd)))
+    return array, {int(odd[i]): message for i, message in bad.items()}
 
 
 def _numbers_one_by_one(cells: pa.Array) -> tuple[np.ndarray[Any, Any], dict[int, str]]:
@@ -101,17 +103,21 @@ def _numbers_one_by_one(cells: pa.Array) -> tuple[np.ndarray[Any, Any], dict[int
             number = float(text) if text.isascii() and "_" not in text else np.inf
         except ValueError:
             number = np.inf
-        if np.isfinite(number):
-            array[index] = number
-        else:
+        if np.isinf(number):
             bad[index] = _not_a_number(cell)
+        else:
+            array[index] = number  # NaN, however it is capitalised, is a gap
     return array, bad
 
 
 def _not_whole(numbers: np.ndarray[Any, Any], bad: dict[int, str]) -> dict[int, str]:
     with np.errstate(invalid="ignore"):
-        wrong = np.flatnonzero(~(np.mod(numbers, 1) == 0))
-    return {int(i): "is not a whole number, and this model takes no gap here" for i in wrong if int(i) not in bad}
+        broken, large = ~(np.mod(numbers, 1) == 0), np.abs(numbers) > MAX_WHOLE
+    return {
+        int(i): "is too large for a whole number" if large[i] else "is not a whole number; this model takes no gap here"
+        for i in np.flatnonzero(broken | large)
+        if int(i) not in bad
+    }
 
 
 def _not_a_number(cell: bytes) -> str:
