@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -18,7 +19,11 @@ Result = TypeVar("Result")
 
 
 class ScorerDied(Exception):
-    """The process that had the task ended, or was ended because it took too long; nothing is known of the task."""
+    """The process that had the task ended; nothing is known of the task."""
+
+
+class ScorerSlow(ScorerDied):
+    """The process was ended because the task took too long."""
 
 
 class TaskFailed(Exception):
@@ -39,6 +44,7 @@ class Pool:
         self._idle: SimpleQueue[_Process] = SimpleQueue()
         for process in self._all:
             self._idle.put(process)
+        atexit.register(self.kill)  # before multiprocessing's own, which would wait for processes deaf to SIGTERM
 
     @property
     def pids(self) -> list[int]:
@@ -62,14 +68,22 @@ class Pool:
         self._closed.set()
         for process in self._all:
             process.kill()
+        atexit.unregister(self.kill)
 
 
 def prepare(pool: Pool, version: FetchedVersion, timeout: float) -> None:
-    """Has a process of the pool load a version and score its example. Raises UnfitModel where it must not serve."""
-    try:
-        pool.run(Prepare(version), timeout)
-    except (ScorerDied, TaskFailed) as error:
-        raise UnfitModel(f"{version.spec}: {error}") from None
+    """Has a process of the pool load a version and score its example. Raises UnfitModel where it must not serve.
+
+    A process may die of what others do (memory, a kill); only a version that ends three of them is at fault.
+    """
+    for last in (False, False, True):
+        try:
+            pool.run(Prepare(version), timeout)
+        except (ScorerDied, TaskFailed) as error:
+            if last or type(error) is not ScorerDied:
+                raise UnfitModel(f"{version.spec}: {error}") from None
+        else:
+            return
 
 
 class _Process:
@@ -88,7 +102,7 @@ class _Process:
             raise ScorerDied(f"its scoring process {self._why()} before the file was begun") from None
         if not wait([self._connection, self._process.sentinel], timeout):
             self.kill()
-            raise ScorerDied(f"scoring took longer than {timeout:g} s and was ended")
+            raise ScorerSlow(f"scoring took longer than {timeout:g} s and was ended")
         try:
             done, answer = self._connection.recv()
         except (EOFError, OSError):

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ledger.receipt import MAX_LISTED_ERRORS, RowError
-from models.scoring import Scorer
+from models.scoring import Scorer, Scores
 from worker.read import BLOCK_BYTES, Batch, Table
 from worker.validate import Rows, texts, validate
 
@@ -103,15 +103,19 @@ def predict(
         probabilities = np.full((batch.rows, len(spec.classes)), np.nan, dtype=np.float32)
         labels[batch.positions] = scores.labels
         probabilities[batch.positions] = scores.probabilities
-        errors = _errors(batch, rows)
+        errors = _errors(batch, rows, scores)
         failed = list(errors)
         labels[failed] = None
         probabilities[failed] = np.nan
         yield Predicted(batch.first_row, labels, probabilities, errors, ids, truth, batch.positions, rows.columns)
 
 
-def _errors(batch: Batch, rows: Rows) -> dict[int, RowError]:
+def _errors(batch: Batch, rows: Rows, scores: Scores) -> dict[int, RowError]:
     errors = {int(batch.positions[index]): error for index, error in rows.errors.items()}
+    for index in np.flatnonzero(~np.isfinite(scores.probabilities).all(axis=1)):
+        position = int(batch.positions[index])
+        reason = "the model gives no probability: a gap that it does not take, or a number beyond its range"
+        errors.setdefault(position, RowError(reason, batch.first_row + position))
     errors.update(
         (position, RowError(reason, batch.first_row + position)) for position, reason in batch.malformed.items()
     )

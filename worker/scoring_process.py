@@ -81,7 +81,8 @@ class Prepare:
 
 def serve(connection: Connection, bucket_url: str, log_level: str, niceness: int) -> None:
     """Takes tasks until the pipe closes. Answers each with (True, result) or (False, kind and text of its error)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group, they reach us too; the parent decides
+        signal.signal(number, signal.SIG_IGN)
     sys.meta_path.insert(0, _Forbidden())
     _die_with_parent()
     os.nice(niceness)
