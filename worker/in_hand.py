@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Event, Lock, Thread
 
 import structlog
 
-from transport.queue import Delivery, Queue
+from transport.queue import Delivery, Queue, QueueError
 
 log = structlog.get_logger()
 
@@ -31,14 +32,14 @@ class InHand:
             self._held[id(delivery)] = delivery
 
     def ack(self, delivery: Delivery) -> None:
-        """Done: it does not come again."""
+        """Done: it does not come again. Never raises: where the queue fails, it comes again and finds its receipt."""
         self._drop(delivery)
-        delivery.ack()
+        _tell(delivery.ack, delivery)
 
     def give_back(self, delivery: Delivery) -> None:
-        """It comes again, after the queue's back-off."""
+        """It comes again, after the queue's back-off. Never raises: at the latest its lease runs out."""
         self._drop(delivery)
-        delivery.nack()
+        _tell(delivery.nack, delivery)
 
     def give_all_back(self) -> int:
         """Gives back whatever is still held, and keeps no lease any more; says how many there were."""
@@ -47,7 +48,7 @@ class InHand:
             left = list(self._held.values())
             self._held.clear()
         for delivery in left:
-            delivery.nack()
+            _tell(delivery.nack, delivery)
         return len(left)
 
     def _drop(self, delivery: Delivery) -> None:
@@ -55,11 +56,28 @@ class InHand:
             self._held.pop(id(delivery), None)
 
     def _keep_leases(self) -> None:
-        while not self._stop.wait(self._queue.policy.lease / 3):
+        while not self._stop.wait(self._pause()):
             with self._lock:
                 held = list(self._held.values())
             for delivery in held:
-                try:
-                    delivery.extend()
-                except Exception as error:  # noqa: BLE001 - the next turn tries again
-                    log.warning("lease not extended", message_id=delivery.id, error=str(error))
+                _tell(delivery.extend, delivery)
+
+    def _pause(self) -> float:
+        try:
+            return self._queue.policy.lease / 3
+        except QueueError as error:
+            log.warning("queue does not answer", error=str(error), consequence="leases may run out; tried again")
+            return 1.0
+
+
+def _tell(verb: Callable[[], None], delivery: Delivery) -> None:
+    try:
+        verb()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others in hand must not suffer from it
+        log.warning(
+            "queue not told",
+            what=verb.__name__,
+            message_id=delivery.id,
+            error=str(error),
+            consequence="the message may come again",
+        )

@@ -62,7 +62,11 @@ class Loop:
             return []
 
     def _something_waits(self) -> bool:
-        backlog = self.queue.backlog()
+        try:
+            backlog = self.queue.backlog()
+        except QueueError as error:
+            log.error("backlog unknown", error=str(error), consequence="nothing is taken for granted; asked again")
+            return True
         return bool(backlog.waiting or backlog.leased)
 
     def _drain(self, under_way: set[Future[None]]) -> None:

@@ -9,7 +9,7 @@ from threading import Lock
 
 import structlog
 
-from transport.bucket import Bucket, BucketError
+from transport.bucket import Bucket
 from transport.queue import Delivery
 from worker.in_hand import InHand
 from worker.pool import Pool
@@ -95,5 +95,5 @@ class ShadowLine:
         record = failed_record(shadow.event, str(shadow.production), str(shadow.staging.spec), reason)
         try:
             record_comparison(self._bucket, shadow.receipt.key, record)
-        except BucketError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the message is acked
             told.warning("failed comparison not recorded", error=str(error))
