@@ -232,6 +232,7 @@ def _periods(files: Sequence[Comparison]) -> tuple[Period, ...]:
                 staging_share=float(agreement[:, positive].sum()) / max(rows, 1),
                 production_psi=psi(reference[0], scores[0]),
                 staging_psi=psi(reference[1], scores[1]),
+                psi_by_chance=max(psi_by_chance(reference[model], scores[model]) for model in range(2)),
             )
         )
     return tuple(found)

@@ -83,6 +83,7 @@ class Period:
     staging_share: float
     production_psi: float
     staging_psi: float
+    psi_by_chance: float
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def render(summary: Summary) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"{summary.staging} (staging) against {summary.production} (production)"),
         Text(summary.evidence.sentence, style=STYLES[summary.evidence.verdict.kind]),
-        Text(_scope(summary), style="dim"),
+        Text(words.scope(summary), style="dim"),
         *(Text(note, style="yellow") for note in summary.notes),
         _evidence(summary),
     ]
@@ -37,15 +37,6 @@ def render(summary: Summary) -> RenderableType:
     if summary.slices_tested:
         parts.append(_slices(summary))
     return Group(*parts)
-
-
-def _scope(summary: Summary) -> str:
-    rows = summary.rows
-    failed = rows["failed_production"] + rows["failed_staging"] + rows["failed_both"]
-    return (
-        f"{summary.files:,} files, {words.moment(summary.first_event)} to {words.moment(summary.last_event)} UTC; "
-        f"{rows['read']:,} rows, {rows['labelled']:,} labelled, {failed:,} not scored by both"
-    )
 
 
 def _table(title: str, *columns: str) -> Table:

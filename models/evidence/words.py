@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from math import exp
+from math import exp, log
 
 from models.evidence.statistics import Estimate
+from models.evidence.summary import Summary
 
 MEASURES = {
     "accuracy": "Accuracy",
@@ -18,6 +19,7 @@ PERCENT = frozenset({"accuracy"})
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error"})
 NONE = "–"
 INTERVAL = "95 %"
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def percent(value: float | None, digits: int = 2) -> str:
@@ -49,17 +51,12 @@ def _figure(value: float, signed: bool, shares: bool) -> str:
 
 
 def evidence(log_e: float) -> str:
-    """An e-value from its natural logarithm: `1 : 3` is evidence against, `40 : 1` decides."""
-    if log_e >= 0:
-        return f"{_odds(log_e)} : 1"
-    return f"1 : {_odds(-log_e)}"
-
-
-def _odds(log_e: float) -> str:
-    if log_e > 20:
-        return f"10^{log_e / 2.302585:.0f}"
+    """An e-value from its natural logarithm: what a stake of 1 has become by betting that a model is better."""
+    power = log_e / log(10)
+    if abs(power) >= 4:
+        return f"×10{str(round(power)).translate(_RAISED)}"
     value = exp(log_e)
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+    return f"×{value:,.0f}" if value >= 10 else f"×{value:.2g}"
 
 
 def duration(seconds: float) -> str:
@@ -83,3 +80,13 @@ def size(count: int | None) -> str:
 def moment(at: datetime | None) -> str:
     """A time to the minute, UTC."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if at else NONE
+
+
+def scope(summary: Summary) -> str:
+    """What a comparison rests on."""
+    rows = summary.rows
+    failed = rows["failed_production"] + rows["failed_staging"] + rows["failed_both"]
+    return (
+        f"{summary.files:,} files, {moment(summary.first_event)} to {moment(summary.last_event)} UTC; "
+        f"{rows['read']:,} rows, {rows['labelled']:,} labelled, {failed:,} not scored by both"
+    )
