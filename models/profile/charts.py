@@ -51,8 +51,9 @@ def correlation_chart(analysis: Analysis) -> str:
     size = len(names)
     with mpl.rc_context(_STYLE):
         side = max(3.2, 0.3 * size)
-        figure = Figure(figsize=(side + 1.9, side + 0.2))
-        axes = figure.add_axes((1.9 / (side + 1.9), 0.02, side / (side + 1.9), 0.96))
+        width = side + 1.75 + 1.55  # room for the names of rows on the left, of columns beside the diagonal
+        figure = Figure(figsize=(width, side + 0.1))
+        axes = figure.add_axes((1.75 / width, 0.01, side / width, 0.98))
         for row in range(size):
             for at in range(row):
                 r = matrix[row, at]
@@ -63,7 +64,7 @@ def correlation_chart(analysis: Analysis) -> str:
                 if abs(r) >= 0.3:
                     text = f"{r:.2f}".replace("0.", ".")
                     axes.text(at + 0.47, row + 0.5, text, ha="center", va="center", fontsize=6.0)
-            axes.text(row + 0.15, row + 0.5, _short(names[row], 34), ha="left", va="center", fontsize=7.0)
+            axes.text(row + 0.15, row + 0.5, _short(names[row], 26), ha="left", va="center", fontsize=7.0)
             axes.text(-0.2, row + 0.5, _short(names[row], 26), ha="right", va="center", fontsize=7.0)
         axes.set_xlim(0, size)
         axes.set_ylim(size, 0)

@@ -100,7 +100,7 @@ def _columns(analysis: Analysis) -> str:
 
 def _card(number: int, column: ColumnAnalysis) -> str:
     told = [pair for pair in column.summary if column.kind == "number" or pair[0] == "mean"]
-    facts = [f"{name} {value:,.4g}" if abs(value) < 1e4 else f"{name} {value:,.0f}" for name, value in told]
+    facts = [f"{name} {_figure(value)}" for name, value in told]
     if column.kind == "text":
         facts.append(f"{column.distinct:,} values")
     if column.gaps:
@@ -113,6 +113,12 @@ def _card(number: int, column: ColumnAnalysis) -> str:
         f"<header><h3>{escape(column.name)}</h3><span>{strength}</span></header>"
         f'{column_chart(column)}<p class="facts">{escape(" · ".join(facts))}</p></section>'
     )
+
+
+def _figure(value: float) -> str:
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) >= 0.1 or not value else f"{value:.3g}"
 
 
 def _correlation(analysis: Analysis) -> str:

@@ -13,7 +13,8 @@ from models.profile.bins import OTHER
 from models.profile.findings import findings
 
 _GRADES = {"stable": "green", "moderate": "yellow", "major": "bold red"}
-_BAR = 12
+_BAR = 10
+_NAME = 28
 _LEAST_DRIFTS = 5
 
 
@@ -44,13 +45,13 @@ def summary(analysis: Analysis, name: str) -> Iterator[RenderableType]:
 
 
 def _columns(analysis: Analysis) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("column", overflow="ellipsis", no_wrap=True)
+    table = Table(box=None, pad_edge=False, expand=True)
+    table.add_column("column", overflow="ellipsis", no_wrap=True, max_width=_NAME)
     for heading in ("gaps", "values"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     if analysis.label is not None:
-        table.add_column("V with the label", no_wrap=True)
-    table.add_column("min … median … max", overflow="ellipsis", no_wrap=True)
+        table.add_column("label (V)", no_wrap=True, min_width=5 + _BAR)
+    table.add_column("min … median … max", overflow="ellipsis", no_wrap=True, ratio=1)
     for column in analysis.columns:
         facts = dict(column.summary)
         middle = [f"{facts[name]:,g}" for name in ("min", "median", "max")] if facts else []
@@ -64,12 +65,12 @@ def _columns(analysis: Analysis) -> Table:
 
 def _drift(comparison: Comparison) -> Iterator[RenderableType]:
     shown = [drift for at, drift in enumerate(comparison.drifts) if at < _LEAST_DRIFTS or drift.grade != "stable"]
-    table = Table(box=None, pad_edge=False)
-    table.add_column("drift", overflow="ellipsis", no_wrap=True)
+    table = Table(box=None, pad_edge=False, expand=True)
+    table.add_column("drift", overflow="ellipsis", no_wrap=True, max_width=_NAME)
     for heading in ("PSI", "by chance", "JS"):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict")
-    table.add_column("what moved most", overflow="ellipsis", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
+    table.add_column("verdict", no_wrap=True, min_width=8)
+    table.add_column("what moved most", overflow="ellipsis", no_wrap=True, ratio=1)
     for drift in shown:
         figures = (f"{figure:.3f}" for figure in (drift.psi, drift.by_chance, drift.jensen_shannon))
         table.add_row(Text(drift.name), *figures, Text(drift.grade, _GRADES[drift.grade]), Text(drift.most_moved))
