@@ -143,8 +143,7 @@ def register(candidate: Candidate, rows: pd.DataFrame, tracking: Tracking, model
             save_as_external_data=False,
             metadata=metadata,
         )
-        if not tracking.client.search_registered_models(f"name = '{model}'"):
-            tracking.client.create_registered_model(model)
+        tracking.make_model(model)
         made = tracking.client.create_model_version(
             model, logged.model_uri, run_id=logged.run_id, model_id=logged.model_id
         )

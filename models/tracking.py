@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import warnings
@@ -42,14 +43,23 @@ class Tracking:
         self.uri = uri
         self.experiment = experiment
         folder = _artifacts_folder(uri)
-        if folder is not None:
-            folder.parent.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
-        self.client = mlflow.MlflowClient(uri)
-        if self.client.get_experiment_by_name(experiment) is None:
-            # Absolute: MLflow would take ./mlruns of whatever folder a program happens to run in.
-            self.client.create_experiment(experiment, None if folder is None else folder.absolute().as_uri())
+        with _alone(folder):
+            self.client = mlflow.MlflowClient(uri)
+            if self.client.get_experiment_by_name(experiment) is None:
+                # Absolute: MLflow would take ./mlruns of whatever folder a program happens to run in.
+                self.client.create_experiment(experiment, None if folder is None else folder.absolute().as_uri())
+
+    def make_model(self, name: str) -> None:
+        """Makes the registered model unless it exists."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
     @contextmanager
     def run(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> Iterator[str]:
@@ -99,6 +109,18 @@ class Tracking:
         if positive is not None:
             chance = scores.probabilities[:, list(classes).index(positive)]
             mlflow.log_figure(calibration_plot(labels == positive, chance, positive), "calibration.png")
+
+
+@contextmanager
+def _alone(folder: Path | None) -> Iterator[None]:
+    """One process at a time: two that set up the same SQLite database at once make MLflow fail in one of them."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _artifacts_folder(uri: str) -> Path | None:
