@@ -23,6 +23,7 @@ from transport.gcs_faults import FAULTS, explain, says_bucket_is_missing
 from transport.gcs_read import CHUNK, PinnedStream
 from transport.gcs_write import ONE_REQUEST, GcsWriter, Target, upload
 
+_PAGE = 1000  # the most that Cloud Storage gives at a time
 _LISTED = "items(name,generation,size,timeCreated,md5Hash,crc32c),nextPageToken"
 
 
@@ -54,6 +55,7 @@ class GcsBucket:
                 start_offset=start or None,
                 delimiter=None if recursive else "/",
                 fields=_LISTED,
+                page_size=_PAGE,
                 timeout=self._api.timeout,
                 retry=self._api.retry(),
             ):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile, gettempdir
 from typing import IO, Any
 
+import google_crc32c
 from google.api_core.exceptions import NotFound
 from google.api_core.exceptions import PreconditionFailed as ConditionNotMet
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.storage.exceptions import DataCorruption
 
 from transport.bucket import BucketError, ObjectInfo
 from transport.gcs_api import WRITE_ID, Api, object_info
+from transport.gcs_faults import is_transient
 
 ONE_REQUEST = 8 * 1024 * 1024  # bytes; also the size of a resumable upload's parts (a multiple of 256 KiB)
 _MAX_METADATA = 8 * 1024  # bytes, keys and values together: Cloud Storage's limit
@@ -44,13 +49,21 @@ class Target:
         blob.metadata, blob.content_type = dict(self.metadata), self.content_type
         return blob
 
-    def written(self, api: Api) -> ObjectInfo | None:
-        """The object if it is the one that this very write made: then only the answer was lost."""
+    def written(self, api: Api, checksum: str | None = None) -> ObjectInfo | None:
+        """The object if it is the one that this very write made: then only the answer was lost.
+
+        Where it has not the CRC32C `checksum`, it is taken away again. Raises DataCorruption then.
+        """
         try:
             blob = api.stat(self.name)
         except NotFound:
             return None
-        return object_info(blob) if (blob.metadata or {}).get(WRITE_ID) == self.metadata[WRITE_ID] else None
+        if (blob.metadata or {}).get(WRITE_ID) != self.metadata[WRITE_ID]:
+            return None
+        if checksum is not None and blob.crc32c != checksum:
+            blob.delete(if_generation_match=blob.generation, timeout=api.timeout, retry=None)
+            raise DataCorruption(None, f"the bytes of {self.name!r} did not arrive as they were sent")
+        return object_info(blob)
 
 
 def upload(api: Api, target: Target, content: IO[bytes], size: int) -> ObjectInfo:
@@ -61,6 +74,10 @@ def upload(api: Api, target: Target, content: IO[bytes], size: int) -> ObjectInf
     last writer stands.
     """
     in_parts = size > ONE_REQUEST
+    # What was sent of a part already is ignored by the server; bytes that arrived damaged have to start over.
+    part_by_part = api.retry().with_predicate(
+        lambda error: is_transient(error) and not isinstance(error, DataCorruption)
+    )
 
     def attempt(again: bool) -> ObjectInfo:
         blob = target.blob(api)
@@ -73,21 +90,34 @@ def upload(api: Api, target: Target, content: IO[bytes], size: int) -> ObjectInf
                 if_generation_match=target.if_generation,
                 checksum="crc32c",
                 timeout=api.timeout,
-                retry=api.retry() if in_parts else None,  # of a part, which the server ignores if it has it
+                retry=part_by_part if in_parts else None,
             )
-        except (ConditionNotMet, NotFound) as error:
-            if (again or in_parts) and (ours := target.written(api)):
-                return ours
-            if isinstance(error, NotFound):
-                if _is_of_a_part(error):
-                    raise ConnectionError("the unfinished upload was forgotten; it has to start over") from error
+        except NotFound as error:
+            if not _is_of_a_part(error):
                 raise api.no_bucket() from None
+            if ours := target.written(api):
+                return ours
+            raise ConnectionError("the unfinished upload was forgotten; it has to start over") from error
+        except ConditionNotMet:
+            if (again or in_parts) and (ours := target.written(api, _checksum(content))):
+                return ours
             raise
+        except GoogleAuthError:
+            raise  # some of them are ValueErrors, too
         except ValueError as error:  # the library does not take up a part of which only some bytes were kept
             raise ConnectionError(f"the upload has to start over: {error}") from error
         return object_info(blob)
 
     return api.call(f"write {target.name!r}", attempt)
+
+
+def _checksum(content: IO[bytes]) -> str:
+    """Base64 of the CRC32C, as Cloud Storage writes it."""
+    content.seek(0)
+    checksum = google_crc32c.Checksum()
+    while chunk := content.read(1024 * 1024):
+        checksum.update(chunk)
+    return base64.b64encode(checksum.digest()).decode()
 
 
 def _is_of_a_part(error: NotFound) -> bool:

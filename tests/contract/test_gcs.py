@@ -1,0 +1,261 @@
+"""What is true of Cloud Storage beyond the contract: how many calls, which faults are survived, what errors say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.contract.buckets import StorageServer
+from tests.contract.fault_proxy import Fault, FaultProxy, Request
+from transport.bucket import (
+    ABSENT,
+    AccessRefused,
+    Bucket,
+    BucketError,
+    ObjectNotFound,
+    PreconditionFailed,
+    get,
+    put,
+)
+from transport.gcs import GcsBucket
+
+MIB = 1024 * 1024
+SMALL = b"a,b\n1,2\n" * 1000
+LARGE = bytes(range(256)) * 4096 * 9  # 9 MiB: more than one request
+
+
+@pytest.fixture
+def proxy(storage_server: StorageServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    with FaultProxy(storage_server.url) as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
+        yield proxy
+
+
+@pytest.fixture
+def bucket(proxy: FaultProxy, storage_server: StorageServer) -> Iterator[Bucket]:
+    """A bucket behind the proxy, of little patience."""
+    name = f"b{time.time_ns()}"
+    storage_server.make_bucket(name)
+    opened = GcsBucket(f"gs://{name}", timeout=(2.0, 0.5), patience=20.0)
+    yield opened
+    opened.close()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the port: what has to stand before, the call, and what shows that it did what it should."""
+
+    prepare: Callable[[Bucket], int]
+    act: Callable[[Bucket, int], object]
+    requests: int
+    right: Callable[[Bucket, object], bool]
+
+
+def _put(content: bytes) -> Callable[[Bucket, int], object]:
+    return lambda bucket, _: put(bucket, "x", content, if_generation=ABSENT, metadata={"a": "b"})
+
+
+def _standing(content: bytes, name: str = "x") -> Callable[[Bucket], int]:
+    return lambda bucket: put(bucket, name, content, metadata={"a": "b"}).generation
+
+
+def _stands(content: bytes) -> Callable[[Bucket, object], bool]:
+    return lambda bucket, info: bucket.stat("x") == info and get(bucket, "x") == content
+
+
+def _copy(bucket: Bucket, generation: int) -> object:
+    return bucket.copy("claim", generation, "x", if_generation=ABSENT, metadata={"c": "d"})
+
+
+CALLS = {
+    "put": Call(lambda _: 0, _put(SMALL), 1, _stands(SMALL)),
+    "put large": Call(lambda _: 0, _put(LARGE), 3, _stands(LARGE)),
+    "look": Call(_standing(SMALL), lambda bucket, _: bucket.stat("x"), 1, _stands(SMALL)),
+    "get": Call(_standing(SMALL), lambda bucket, g: get(bucket, "x", g), 1, lambda _, content: content == SMALL),
+    "get newest": Call(_standing(LARGE), lambda bucket, _: get(bucket, "x"), 1, lambda _, content: content == LARGE),
+    "copy": Call(_standing(SMALL, "claim"), _copy, 2, _stands(SMALL)),
+    "copy large": Call(_standing(LARGE, "claim"), _copy, 2, _stands(LARGE)),
+    "delete": Call(
+        _standing(SMALL),
+        lambda bucket, _: bucket.delete("x"),
+        1,
+        lambda bucket, done: done is True and not bucket.stat("x"),
+    ),
+    "list": Call(
+        _standing(SMALL), lambda bucket, _: [f.name for f in bucket.objects()], 1, lambda _, names: names == ["x"]
+    ),
+}
+
+FAULTS = {
+    "503": Fault("status", status=503),
+    "429": Fault("status", status=429),
+    "reset": Fault("reset"),
+    "lost answer": Fault("lose"),
+    "cut": Fault("cut", at=2),
+    "stall": Fault("stall", at=2),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_each_call_costs_as_many_requests_as_it_must(bucket: Bucket, proxy: FaultProxy, name: str) -> None:
+    call = CALLS[name]
+    generation = call.prepare(bucket)
+    proxy.forget()
+
+    result = call.act(bucket, generation)
+
+    assert len(proxy.requests) == call.requests, proxy.requests
+    assert call.right(bucket, result)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("name", CALLS)
+def test_each_call_survives_a_fault_of_each_of_its_requests(
+    bucket: Bucket, proxy: FaultProxy, name: str, fault: str
+) -> None:
+    call = CALLS[name]
+    for number in range(call.requests):
+        generation = call.prepare(bucket)
+        proxy.plan = lambda request, number=number: FAULTS[fault] if request.number == number else None  # type: ignore[misc]
+        proxy.forget()
+
+        result = call.act(bucket, generation)
+
+        proxy.plan = lambda _: None
+        assert len(proxy.requests) >= call.requests
+        assert call.right(bucket, result)
+        bucket.delete("x")
+
+
+def test_a_long_listing_costs_a_request_per_thousand(
+    bucket: Bucket, proxy: FaultProxy, storage_server: StorageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_server.url)
+    direct = GcsBucket(bucket.url)
+    for number in range(1001):
+        put(direct, f"output/receipts/{number:04d}", b"")
+    direct.close()
+    proxy.forget()
+
+    assert len(list(bucket.objects("output/receipts/"))) == 1001
+    assert len(proxy.requests) == 2
+    proxy.plan = lambda request: Fault("status") if request.number == 3 else None
+    assert len(list(bucket.objects())) == 1001  # its second page failed at first
+
+
+def test_a_lost_answer_is_not_mistaken_for_anothers_write(bucket: Bucket, proxy: FaultProxy) -> None:
+    """The first try never arrives, meanwhile another creates the very same content with the same metadata."""
+
+    def plan(request: Request) -> Fault | None:
+        if request.number:
+            return None
+        other = GcsBucket(bucket.url)
+        put(other, "claim", b"same", if_generation=ABSENT, metadata={"a": "b"})
+        other.close()
+        return Fault("reset")
+
+    proxy.plan = plan
+    with pytest.raises(PreconditionFailed):
+        put(bucket, "claim", b"same", if_generation=ABSENT, metadata={"a": "b"})
+
+
+def test_a_generation_replaced_while_its_stream_is_cut_is_gone(bucket: Bucket, proxy: FaultProxy) -> None:
+    before = put(bucket, "x", LARGE)
+
+    def plan(request: Request) -> Fault | None:
+        return Fault("cut", at=3 * MIB) if request.number == 0 else None
+
+    proxy.forget()
+    proxy.plan = plan
+    with bucket.read("x", before.generation) as stream:
+        assert stream.read(MIB) == LARGE[:MIB]
+        put(bucket, "x", SMALL)
+        with pytest.raises(ObjectNotFound):
+            stream.read()
+
+
+def test_a_cut_stream_goes_on_where_it_ended(bucket: Bucket, proxy: FaultProxy) -> None:
+    put(bucket, "x", LARGE)
+    proxy.forget()
+    proxy.plan = lambda request: Fault("cut", at=2 * MIB + 17) if request.number < 3 else None
+
+    assert get(bucket, "x") == LARGE
+    assert len(proxy.requests) == 4
+
+
+def test_a_stream_damaged_on_its_way_is_an_error(bucket: Bucket, proxy: FaultProxy) -> None:
+    put(bucket, "x", SMALL)
+    proxy.plan = lambda _: Fault("damage", at=17)
+
+    with pytest.raises(BucketError, match="arrived damaged"):
+        get(bucket, "x")
+
+
+def test_a_fault_that_stays_is_reported_when_patience_ends(proxy: FaultProxy, bucket: Bucket) -> None:
+    put(bucket, "x", SMALL)
+    hasty = GcsBucket(bucket.url, timeout=(1.0, 0.1), patience=0.5)
+    calls: list[Callable[[], object]] = [
+        lambda: put(hasty, "y", SMALL),
+        lambda: put(hasty, "y", LARGE),
+        lambda: get(hasty, "x"),
+        lambda: hasty.stat("x"),
+        lambda: list(hasty.objects()),
+        lambda: hasty.delete("x"),
+    ]
+    for fault in (Fault("status"), Fault("stall")):
+        proxy.plan = lambda _, fault=fault: fault  # type: ignore[misc]
+        for call in calls:
+            with pytest.raises(BucketError, match=hasty.name) as refusal:
+                call()
+            assert type(refusal.value) is BucketError
+    hasty.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (Fault("status", status=401, message="Invalid Credentials"), "gcloud auth application-default login"),
+        (
+            Fault("status", status=403, message="me@x does not have storage.objects.get access to the object"),
+            "roles/storage.objectViewer",
+        ),
+        (Fault("status", status=403, message="lacks storage.objects.create access"), "roles/storage.objectCreator"),
+        (Fault("status", status=404, message="The specified bucket does not exist."), "no such bucket|no bucket"),
+    ],
+    ids=["not signed in", "may not read", "may not write", "no bucket"],
+)
+def test_a_refusal_is_not_tried_again_and_says_what_is_missing(
+    bucket: Bucket, proxy: FaultProxy, fault: Fault, says: str
+) -> None:
+    proxy.plan = lambda _: fault
+    calls: list[Callable[[], object]] = [
+        lambda: put(bucket, "x", SMALL),
+        lambda: put(bucket, "x", LARGE),
+        lambda: get(bucket, "x"),
+        lambda: bucket.stat("x"),
+        lambda: list(bucket.objects()),
+        lambda: bucket.delete("x"),
+        lambda: bucket.copy("x", 1, "y"),
+        lambda: bucket.verify(),
+    ]
+    for call in calls:
+        proxy.forget()
+        with pytest.raises(AccessRefused, match=says) as refusal:
+            call()
+        assert len(proxy.requests) == 1
+        assert bucket.name in str(refusal.value)
+
+
+def test_metadata_beyond_the_limit_is_refused_before_it_is_sent(bucket: Bucket, proxy: FaultProxy) -> None:
+    with pytest.raises(BucketError, match="8192"):
+        put(bucket, "x", b"", metadata={"outcome": "x" * 8192})
+    assert proxy.requests == []
+
+
+@pytest.mark.parametrize("url", ["gs://", "gs://bucket/folder", "bucket"])
+def test_a_url_that_names_no_bucket_is_refused(url: str) -> None:
+    with pytest.raises(AccessRefused, match="names no bucket"):
+        GcsBucket(url)
