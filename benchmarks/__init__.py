@@ -1,0 +1,1 @@
+"""How fast it is, beside what one would otherwise do; run with `make bench`."""

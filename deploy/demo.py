@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field
+from rich.box import SIMPLE
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -73,16 +74,15 @@ class Demo(Command):
             "FILENAMES_LOG": str(self.folder / "new_data_filenames.txt"),
         }
         console.rule("1 of 3: training both models on a synthetic sample")
-        for what in ("forest", "network"):
-            trained = subprocess.run(
-                [sys.executable, "-m", "models", "train", what],
-                cwd=ROOT,
-                env={**os.environ, **environment},
-                check=False,
-            )
-            if trained.returncode:
-                console.print(f"[red]training the {what} failed[/red]")
-                return 1
+        trained = subprocess.run(
+            [sys.executable, "-m", "models", "train", "forest", "network"],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            check=False,
+        )
+        if trained.returncode:
+            console.print("[red]the training failed; what it says above is why[/red]")
+            return 1
         console.rule("2 of 3: publisher, workers, and twenty files")
         bucket = open_bucket(environment["BUCKET"])
         processes = {}
@@ -148,16 +148,13 @@ class Demo(Command):
         missing = [str(key) for one in dropped for key in one.keys if key not in one.receipts]
         comparison = merged_comparisons(bucket, dropped)
         shown = Table.grid(padding=(0, 2))
-        place = Path(bucket.url)
+        place = _shown(Path(bucket.url))
         shown.add_row("predictions", f"{place}/output/pred_*.csv")
         shown.add_row("receipts", f"{place}/output/receipts/")
         shown.add_row("comparisons", f"{place}/output/comparisons/")
-        shown.add_row("logs", f"{self.folder}/*.log, new_data_filenames.txt")
-        shown.add_row(
-            "MLflow UI",
-            f"{Path(sys.executable).parent}/mlflow ui --host 127.0.0.1 "
-            f"--backend-store-uri sqlite:///{self.folder / 'mlflow.db'}",
-        )
+        shown.add_row("logs", f"{_shown(self.folder)}/*.log, new_data_filenames.txt")
+        registry = f"sqlite:///{_shown(self.folder)}/mlflow.db"
+        shown.add_row("MLflow UI", f"{_shown(Path(sys.executable))} -m mlflow ui --backend-store-uri {registry}")
         if comparison is not None:
             console.print(Panel(summary(comparison), title="production against its shadow", expand=False))
         console.print(shown)
@@ -166,6 +163,11 @@ class Demo(Command):
         if failed := [f"{name} ended with {status}" for name, status in statuses.items() if status]:
             console.print(f"[red]{'; '.join(failed)}[/red]")
         return 1 if missing or failed or comparison is None else 0
+
+
+def _shown(path: Path) -> Path:
+    """A path as one would type it at the project's root."""
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
 def look(bucket: Bucket, one: Dropped) -> None:
@@ -179,23 +181,28 @@ def look(bucket: Bucket, one: Dropped) -> None:
 
 def picture(dropped: list[Dropped], processes: dict[str, subprocess.Popen[bytes]]) -> Group:
     """The live table: a line per file."""
-    table = Table("file", "what it is", "status", "rows", "rejected", "model", "seconds", "worker", "shadow")
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("file", no_wrap=True)
+    table.add_column("what it is")
+    table.add_column("status", no_wrap=True)
+    for title in ("rows", "bad", "ms", "by"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("shadow", no_wrap=True)
+    workers = sorted({one.receipt.worker for one in dropped if one.receipt})
     for one in dropped:
         receipt = one.receipt
         if receipt is None:
-            waiting = Text("waiting" if one.keys else "to be dropped", style="dim")
-            table.add_row(one.file.name, one.file.what, waiting)
+            table.add_row(one.file.name, one.file.what, Text("waiting" if one.keys else "", style="dim"))
             continue
         table.add_row(
             one.file.name,
             one.file.what,
             Text(receipt.status.value, style=COLOURS[receipt.status]),
-            str(receipt.rows),
+            str(receipt.rows or ""),
             str(receipt.rejected_rows or ""),
-            f"version {receipt.model.version}" if receipt.model else "",
-            f"{sum(receipt.timings.values()):.3f}",
-            receipt.worker.rpartition("-")[2],
-            "compared" if one.compared else "",
+            f"{1000 * sum(receipt.timings.values()):.0f}" if receipt.timings else "",
+            f"#{workers.index(receipt.worker) + 1}",
+            Text("compared" if one.compared else "", style="dim"),
         )
     done = sum(one.receipt is not None for one in dropped)
     alive = ", ".join(name for name, process in processes.items() if process.poll() is None)
