@@ -29,7 +29,7 @@ def percent(value: float | None, digits: int = 2) -> str:
 
 def points(value: float, digits: int = 2) -> str:
     """A difference of shares in percentage points, with its sign."""
-    return f"{100 * value:+.{digits}f}"
+    return f"{100 * value:+z.{digits}f}"
 
 
 def bounds(estimate: Estimate, *, signed: bool = False, shares: bool = False) -> str:
@@ -47,7 +47,7 @@ def figure(estimate: Estimate | None, *, signed: bool = False, shares: bool = Fa
 def _figure(value: float, signed: bool, shares: bool) -> str:
     if shares:
         return points(value) if signed else percent(value)
-    return f"{value:+.4f}" if signed else f"{value:.4f}"
+    return f"{value:+z.4f}" if signed else f"{value:.4f}"
 
 
 def evidence(log_e: float) -> str:
