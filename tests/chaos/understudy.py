@@ -1,0 +1,285 @@
+"""The real programs, running in a folder of a test's own: dropped on, killed, stopped, and watched through /proc."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ledger.names import CLAIMS, FAILURES, RECEIPTS, output_name, parse_key
+from ledger.receipt import Outcome
+from models.registry import Registry
+from tests.memory import MemoryBucket
+from transport.bucket import get, put
+from transport.event import Generation, ObjectEvent
+from transport.folder import FolderBucket
+from transport.local_queue import LocalQueue
+from transport.queue import Policy
+from worker.score import Attempt, score_file
+from worker.scoring_process import load
+
+ROOT = Path(__file__).parents[2]
+MODEL = "airline-satisfaction"
+QUICK = Policy(lease=4.0, max_delivery_attempts=5, min_backoff=0.05, max_backoff=0.5)
+"""A queue whose messages come back at once, so that tests of redelivery need not wait for half a minute."""
+
+Answer = TypeVar("Answer")
+
+
+def wait_for(condition: Callable[[], Answer], what: str, seconds: float = 60.0, every: float = 0.02) -> Answer:
+    """The first answer of `condition` that counts as true, looked for until the deadline."""
+    until = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
+        time.sleep(every)
+    return answer
+
+
+@cache
+def surveys(files: int, rows: int, seed: int = 7) -> dict[str, bytes]:
+    """`files` surveys of `rows` rows each, by name; the same for the same numbers."""
+    from models.airline.sample import survey
+
+    table = survey(files * rows, seed)
+    return {f"part {i:03}.csv": csv_of(table[i * rows : (i + 1) * rows]) for i in range(files)}
+
+
+def csv_of(table: Any) -> bytes:
+    text = io.StringIO()
+    table.to_csv(text, index=False, lineterminator="\n")
+    return text.getvalue().encode()
+
+
+def undisturbed(registry: str, cache_folder: Path, version: str, files: dict[str, bytes]) -> dict[str, bytes]:
+    """What one version writes for each file when nothing happens to anybody: the worker's own code, in this process."""
+    scorer = load(Registry(registry, MODEL).fetch(version, cache_folder))
+    outputs = {}
+    for name, content in files.items():
+        bucket = MemoryBucket()
+        event = ObjectEvent(bucket.name, name, Generation(put(bucket, name, content).generation))
+        claim = score_file(bucket, Attempt(event, 1, "undisturbed"), scorer)
+        assert claim is not None
+        outputs[name] = get(bucket, claim.name)
+    return outputs
+
+
+@dataclass
+class Program:
+    """One running program, in a process group of its own, with its log in a file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def records(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+        """The log so far: the records of this event with these fields."""
+        found = []
+        for line in self.log.read_text(errors="replace").splitlines():
+            with suppress(ValueError):
+                record = json.loads(line)
+                if event in (None, record.get("message")) and fields.items() <= record.items():
+                    found.append(record)
+        return found
+
+    def wait_for_log(self, event: str, seconds: float = 60.0, **fields: Any) -> dict[str, Any]:
+        """The first such record."""
+
+        def there() -> list[dict[str, Any]]:
+            found = self.records(event, **fields)
+            assert found or self.process.poll() is None, f"it ended with {self.process.returncode}: {self.log}"
+            return found
+
+        return wait_for(there, f"{event!r} {fields} in {self.log}", seconds)[0]
+
+    def scorers(self) -> list[int]:
+        """Process ids of its scoring processes, those of the shadow too."""
+        return [pid for pid in children(self.pid) if b"spawn_main" in _read(f"/proc/{pid}/cmdline")]
+
+    def family(self) -> list[int]:
+        return [self.pid, *children(self.pid)]
+
+    def scorer_with(self, file: Path) -> int | None:
+        """The scoring process that has this file open."""
+        return next((pid for pid in self.scorers() if str(file) in open_files(pid)), None)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Sends the signal to the parent alone."""
+        self.process.send_signal(number)
+
+    def end(self, number: int = signal.SIGTERM, seconds: float = 60.0) -> int:
+        """Sends the signal and gives the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+def children(pid: int) -> list[int]:
+    """Process ids of the direct children of a process, whichever of its threads made them."""
+    found: list[int] = []
+    for thread in _entries(f"/proc/{pid}/task"):
+        found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+    return found
+
+
+def open_files(pid: int) -> set[str]:
+    """Paths of the files that a process has open."""
+    paths = set()
+    for number in _entries(f"/proc/{pid}/fd"):
+        with suppress(OSError):
+            paths.add(os.readlink(f"/proc/{pid}/fd/{number}"))
+    return paths
+
+
+def _entries(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def send(pid: int, number: int) -> None:
+    """A signal to a process that may be gone already."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+class Running:
+    """Publishers and workers around one bucket, queue and registry. Use as a context manager: it ends all of them."""
+
+    def __init__(self, folder: Path, registry: str, cache_folder: Path, policy: Policy = QUICK) -> None:
+        self.folder, self.registry = folder, registry
+        self.bucket = FolderBucket(str(folder / "bucket"))
+        self.root = Path(self.bucket.url)
+        self.queue = LocalQueue(str(folder / "queue.db"), policy=policy)
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        self.programs: list[Program] = []
+        self._environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(self.temporary),
+            "OMP_NUM_THREADS": "1",
+            "MLFLOW_TRACKING_URI": registry,
+            "BUCKET": self.bucket.url,
+            "QUEUE": self.queue.url,
+            "MODEL_CACHE": str(cache_folder),
+            "FILENAMES_LOG": str(folder / "new_data_filenames.txt"),
+        }
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for program in self.programs:
+            for pid in program.family() if program.process.poll() is None else []:
+                send(pid, signal.SIGCONT)
+                send(pid, signal.SIGKILL)
+            program.process.wait(20)
+        self.queue.close()
+
+    def start(self, program: str, *options: str, root: Path = ROOT) -> Program:
+        """`python -m program options`, its log in a file."""
+        log = self.folder / f"{len(self.programs):02}-{program.replace(' ', '-')}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *program.split(), *options],
+                cwd=self.folder,
+                env={**self._environment, "PYTHONPATH": str(root)},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        self.programs.append(Program(process, log))
+        return self.programs[-1]
+
+    def publisher(self, *options: str) -> Program:
+        """A publisher that looks often, for which a file is complete at once (they are dropped by a rename)."""
+        return self.start("publisher", "--interval", "200ms", "--settle", "0", *options)
+
+    def worker(self, *options: str) -> Program:
+        """A worker of one scoring process that looks at the aliases often."""
+        return self.start("worker", "--processes", "1", "--registry-poll-seconds", "0.2", *options)
+
+    def ready(self, *workers: Program) -> None:
+        for worker in workers:
+            worker.wait_for_log("worker ready")
+
+    def drop(self, name: str, content: bytes) -> Generation:
+        """A file, there at once and whole; gives its generation."""
+        unfinished = self.root / f".{name}.tmp"
+        unfinished.write_bytes(content)
+        os.replace(unfinished, self.root / name)
+        return Generation((self.root / name).stat().st_ctime_ns)
+
+    def event(self, name: str) -> ObjectEvent:
+        """The event about what `name` is now."""
+        return ObjectEvent(self.bucket.name, name, Generation((self.root / name).stat().st_ctime_ns))
+
+    def receipts(self, name: str | None = None) -> list[Outcome]:
+        """Every receipt, or those of one file, the earlier generations first."""
+        found = []
+        for info in self.bucket.objects(RECEIPTS, recursive=False):
+            key = parse_key(info.name, RECEIPTS)
+            assert key is not None, info.name
+            if name in (None, key.name):
+                outcome = Outcome.from_json(get(self.bucket, info.name))
+                assert outcome.key == key
+                found.append(outcome)
+        return sorted(found, key=lambda outcome: outcome.key)
+
+    def count_receipts(self) -> int:
+        return len([entry for entry in _entries(str(self.root / RECEIPTS)) if entry.endswith(".json")])
+
+    def output(self, name: str) -> bytes | None:
+        path = self.root / output_name(name)
+        return path.read_bytes() if path.exists() else None
+
+    def backlog(self) -> int:
+        """Messages that wait or are in somebody's hand."""
+        backlog = self.queue.backlog()
+        return (backlog.waiting or 0) + (backlog.leased or 0)
+
+    def wait_until_done(self, receipts: int, seconds: float = 60.0) -> None:
+        """Until there are so many receipts and nothing is left in the queue."""
+        wait_for(lambda: self.count_receipts() >= receipts, f"{receipts} receipts", seconds)
+        wait_for(lambda: self.backlog() == 0, "an empty queue", seconds)
+
+    def next_run(self) -> None:
+        """One pass of a publisher and the start of a worker, as after any end: what cleans up after the dead."""
+        publisher, worker = self.start("publisher", "--once", "--settle", "0"), self.worker("--until-idle", "0")
+        assert publisher.process.wait(60) == 0, publisher.log.read_text()
+        assert worker.process.wait(60) == 0, worker.log.read_text()
+
+    def left_behind(self) -> list[str]:
+        """Temporary files, metadata of no object, claims and notes: what nobody needs any more."""
+        hidden = self.root / ".understudy"
+        objects = {(info.st_ino, info.st_mtime_ns) for info in map(os.stat, self._files())}
+        meta = [entry for entry in _entries(str(hidden / "meta")) if tuple(map(int, entry.split("-"))) not in objects]
+        left = [f"meta/{entry}" for entry in meta]
+        left += [f"tmp/{entry}" for entry in _entries(str(hidden / "tmp"))]
+        left += [f"$TMPDIR/{entry}" for entry in _entries(str(self.temporary))]
+        return left + [info.name for folder in (CLAIMS, FAILURES) for info in self.bucket.objects(folder)]
+
+    def _files(self) -> Iterator[Path]:
+        return (path for path in self.root.rglob("*") if path.is_file())
