@@ -77,7 +77,7 @@ def _bars_of_numbers(column: ColumnAnalysis) -> Figure:
     counts = column.counts[: len(edges) - 1]
     figure = Figure(figsize=(_WIDTH, 1.75))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    figure.subplots_adjust(left=0.13, right=0.97, top=0.95, bottom=0.14, hspace=0.12)
+    figure.subplots_adjust(left=0.13, right=0.95, top=0.95, bottom=0.14, hspace=0.12)
     left, width = edges[:-1], np.diff(edges)
     for axes, heights in ((above, counts), (below, _shares(counts))):
         base = np.zeros(len(left))
@@ -151,7 +151,7 @@ def _shares(counts: Any) -> Any:
 
 def _brief(value: float) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
+        if abs(value) >= max(size, 1e4):  # 2005 may be a year
             return f"{value / size:g}{letter}"
     return f"{value:g}"
 

@@ -94,8 +94,9 @@ def _associations(analysis: Analysis) -> str:
 
 def _columns(analysis: Analysis) -> str:
     cards = "".join(_card(number, column) for number, column in enumerate(analysis.columns))
-    said = "rows by class; below or beside it the classes’ shares" if analysis.label else "rows"
-    return f'<h2>Columns</h2><p class="soft">Each bar: {said}.</p><div class="cards">{cards}</div>' if cards else ""
+    said = "rows by class, and the classes’ shares" if analysis.label else "rows"
+    said = f"Each bar: {said}. A long tail is gathered in the outer bar."
+    return f'<h2>Columns</h2><p class="soft">{said}</p><div class="cards">{cards}</div>' if cards else ""
 
 
 def _card(number: int, column: ColumnAnalysis) -> str:
@@ -113,6 +114,12 @@ def _card(number: int, column: ColumnAnalysis) -> str:
         f"<header><h3>{escape(column.name)}</h3><span>{strength}</span></header>"
         f'{column_chart(column)}<p class="facts">{escape(" · ".join(facts))}</p></section>'
     )
+
+
+def _matrix(analysis: Analysis) -> str:
+    size = len(analysis.correlated)
+    width = f"min-width:{min(44, 16 + 2 * size)}rem;max-width:{18 + 2 * size}rem"
+    return f'<div class="panel scroll"><div style="{width}">{correlation_chart(analysis)}</div></div>'
 
 
 def _figure(value: float) -> str:
@@ -138,7 +145,7 @@ def _correlation(analysis: Analysis) -> str:
         f'<span class="key" style="background:var(--fall)"></span>one falls as the other rises.</p></div>'
     )
     if len(names) <= MOST_CORRELATED:
-        shown += f'<h2>All correlations</h2><div class="panel scroll">{correlation_chart(analysis)}</div>'
+        shown += f"<h2>All correlations</h2>{_matrix(analysis)}"
     return shown
 
 
