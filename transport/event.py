@@ -155,5 +155,9 @@ def _described_in(payload: bytes) -> tuple[int | None, str | None, str | None]:
         return None, None, None
     if not isinstance(resource, dict):
         return None, None, None
-    size, md5, crc32c = (str(resource[key])[:40] if key in resource else None for key in ("size", "md5Hash", "crc32c"))
-    return int(size) if size and size.isascii() and size.isdigit() else None, md5, crc32c
+    size, md5, crc32c = (str(resource[key]) if key in resource else None for key in ("size", "md5Hash", "crc32c"))
+    try:
+        length = None if size is None else _whole_number(size)
+    except ValueError:
+        length = None
+    return length, md5 and md5[:40], crc32c and crc32c[:40]
