@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from models.evidence.clusters import OVERDISPERSED, Slice, extremes, overdispers
 from models.evidence.columns import OUTCOMES, TrainingBins
 from models.evidence.drift import grade, jensen_shannon, psi, psi_by_chance
 from models.evidence.exact import Integers, as_float
+from models.evidence.gather import FileFigures, Gathered
 from models.evidence.record import ROWS, Comparison
 from models.evidence.sequence import ERROR, LOG_THRESHOLD, Looks
 from models.evidence.statistics import QUANTILES, kappa, mcnemar, mean, measures, quantiles, wilson
@@ -21,24 +22,8 @@ PERIODS = 30
 HISTOGRAM_BINS = 41
 
 
-def by_pair(records: Iterable[Comparison]) -> list[list[Comparison]]:
-    """The records of each pair of versions, in order of event time; pairs in order of their first file.
-
-    Of the re-scorings of one content only the newest counts, so that no row counts twice; a replaced file is another.
-    """
-    pairs: dict[object, dict[object, Comparison]] = {}
-    for record in records:
-        of_pair = pairs.setdefault((record.pair.production, record.pair.staging), {})
-        content, rescore = _generation(record)
-        name = (record.file.name, content) if record.file else id(record)
-        if name not in of_pair or _generation(of_pair[name])[1] < rescore:
-            of_pair[name] = record
-    found = [sorted(of_pair.values(), key=_order) for of_pair in pairs.values()]
-    return sorted(found, key=lambda files: _order(files[0]))
-
-
 def summarise(
-    records: Sequence[Comparison],
+    gathered: Gathered,
     *,
     unit: str = "row",
     margin: float = MARGIN,
@@ -46,19 +31,15 @@ def summarise(
     artifact_bytes: tuple[int | None, int | None] = (None, None),
     failures: Sequence[str] = (),
 ) -> Summary:
-    """The summary of one pair's records, one per file, in any order.
+    """The summary of one pair's records.
 
     `unit`: `row`, or `file` where rows of a file hang together; `margin`: the difference in accuracy that matters; the
-    bytes are production's and staging's; `failures`: why files could not be compared, one text each. Raises
-    Incomparable for records of several pairs, ValueError for none.
+    bytes are production's and staging's; `failures`: why files could not be compared, one text each.
     """
-    if not records:
-        raise ValueError("there are no comparison records of this pair yet")
-    files = sorted(records, key=_order)
-    whole = Comparison(files[0].pair)
-    for record in files:
-        whole.merge(record)
-    won, lost, labelled = (_per_file(files, part) for part in ([2], [1], [0, 1, 2, 3]))
+    files, whole = gathered.files, gathered.whole
+    won, lost, labelled = (
+        np.array([getattr(file, part) for file in files], dtype=np.int64) for part in ("won", "lost", "labelled")
+    )
     verdict, looks = decide(won, lost, labelled, unit=unit, margin=margin)
     dispersion = overdispersion(won, lost, labelled)
     compared = int(whole.agreement.sum())
@@ -67,7 +48,7 @@ def summarise(
     costs = [
         Cost(
             seconds_per_row=(seconds := as_float(whole.sums[f"seconds.{side}"])) / max(1, int(whole.rows[0])),
-            seconds_per_file=seconds / len(files),
+            seconds_per_file=seconds / max(1, len(files)),
             memory_bytes=memory_bytes[at],
             artifact_bytes=artifact_bytes[at],
         )
@@ -117,20 +98,6 @@ def summarise(
     )
 
 
-def _order(record: Comparison) -> tuple[float, str, str, int]:
-    at = record.first_event.timestamp() if record.first_event else 0.0
-    return at, record.file.name if record.file else "", *_generation(record)
-
-
-def _generation(record: Comparison) -> tuple[str, int]:
-    content, _, rescore = (record.file.generation if record.file else "").partition(".")
-    return content, int(rescore) if rescore.isdigit() else 0
-
-
-def _per_file(files: Sequence[Comparison], outcomes: list[int]) -> Integers:
-    return np.array([record.paired[outcomes].sum() for record in files], dtype=np.int64)
-
-
 def _rows(whole: Comparison) -> dict[str, int]:
     counted = dict(zip(ROWS, whole.rows.tolist(), strict=True))
     return {**counted, "compared": int(whole.agreement.sum()), "labelled": int(whole.paired.sum())}
@@ -148,11 +115,11 @@ def _sentence(verdict: Verdict, looks: Looks) -> str:
     )
 
 
-def _looks(files: Sequence[Comparison], looks: Looks) -> tuple[Look, ...]:
+def _looks(files: Sequence[FileFigures], looks: Looks) -> tuple[Look, ...]:
     return tuple(
         Look(
-            file=record.file.name if record.file else "",
-            event_time=record.first_event,
+            file=file.name,
+            event_time=file.first_event,
             rows=int(looks.rows[at]),
             difference=float(looks.difference[at]),
             low=float(looks.low[at]),
@@ -160,7 +127,7 @@ def _looks(files: Sequence[Comparison], looks: Looks) -> tuple[Look, ...]:
             log_e_staging=float(looks.for_staging[at]),
             log_e_production=float(looks.for_production[at]),
         )
-        for at, record in enumerate(files)
+        for at, file in enumerate(files)
     )
 
 
@@ -208,28 +175,28 @@ def _drift(column: str, training: TrainingBins, seen: Integers) -> ColumnDrift:
     )
 
 
-def _periods(files: Sequence[Comparison]) -> tuple[Period, ...]:
-    tenth_of_score = np.eye(bins.CALIBRATION_BINS, dtype=np.int64)[bins.calibration_bin(bins.score_centres())]
+def _periods(files: Sequence[FileFigures]) -> tuple[Period, ...]:
     first_scores: Integers | None = None
     found = []
-    for part in np.array_split(np.arange(len(files)), min(PERIODS, len(files))):
+    for part in np.array_split(np.arange(len(files)), max(1, min(PERIODS, len(files)))):
         some = [files[at] for at in part]
-        scores = np.array([sum(r.scores[model].sum(axis=0) for r in some) for model in range(2)]) @ tenth_of_score
-        agreement = np.sum([record.agreement for record in some], axis=0)
+        if not some:
+            continue
+        scores = np.sum([file.scores for file in some], axis=0)
         if first_scores is None and scores.any():
             first_scores = scores
-        rows, positive = int(agreement.sum()), some[0].pair.classes.index(some[0].pair.positive)
-        firsts = [record.first_event for record in some if record.first_event]
-        lasts = [record.last_event for record in some if record.last_event]
         reference = scores if first_scores is None else first_scores
+        rows = sum(file.rows for file in some)
+        firsts = [file.first_event for file in some if file.first_event]
+        lasts = [file.last_event for file in some if file.last_event]
         found.append(
             Period(
                 first=min(firsts, default=None),
                 last=max(lasts, default=None),
                 files=len(some),
                 rows=rows,
-                production_share=float(agreement[positive].sum()) / max(rows, 1),
-                staging_share=float(agreement[:, positive].sum()) / max(rows, 1),
+                production_share=sum(file.production_positive for file in some) / max(rows, 1),
+                staging_share=sum(file.staging_positive for file in some) / max(rows, 1),
                 production_psi=psi(reference[0], scores[0]),
                 staging_psi=psi(reference[1], scores[1]),
                 psi_by_chance=max(psi_by_chance(reference[model], scores[model]) for model in range(2)),

@@ -12,9 +12,8 @@ from models.evidence import words
 from models.evidence.chart import Plot, ticks
 from models.evidence.pair import Version
 from models.evidence.report import render
-from models.evidence.summarise import summarise
 from models.evidence.summary import Summary
-from tests.unit.test_evidence_summary import file_record
+from tests.unit.test_evidence_summary import file_record, summarised
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 OPEN_ENDED = {"!doctype"}
@@ -52,7 +51,7 @@ class Page(HTMLParser):
 
 
 def summary_of(**how: object) -> Summary:
-    return summarise([file_record(number, **how) for number in range(8)])
+    return summarised([file_record(number, **how) for number in range(8)])
 
 
 def test_the_page_needs_no_network_and_runs_no_script():
@@ -125,7 +124,7 @@ def test_the_page_says_what_to_do(how, says, step):
 
 
 def test_no_worse_and_cheaper_may_be_promoted():
-    summary = summarise([file_record(number, rows=4_000, staging="2") for number in range(12)], margin=0.02)
+    summary = summarised([file_record(number, rows=4_000, staging="2") for number in range(12)], margin=0.02)
     assert str(summary.evidence.verdict) == "no difference above 2 points"
     assert "--no-worse" in render(summary)
     dearer = replace(summary, staging_cost=summary.production_cost, production_cost=summary.staging_cost)

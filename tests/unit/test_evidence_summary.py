@@ -12,8 +12,9 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
+from models.evidence.gather import gather
 from models.evidence.record import Comparison, FileHeader, Incomparable, Predictions
-from models.evidence.summarise import by_pair, summarise
+from models.evidence.summarise import summarise
 from models.evidence.summary import Summary, json_schema
 from models.evidence.terminal import render
 from models.evidence.verdict import Kind
@@ -59,6 +60,11 @@ def file_record(number: int, *, better: float = 0.0, rows: int = 400, staging: s
     return Comparison.from_json(json.loads(json.dumps(record.to_json())))
 
 
+def summarised(records: list[Comparison], **options: object) -> Summary:
+    (gathered,) = gather(records)
+    return summarise(gathered, **options)
+
+
 def text_of(summary: Summary) -> str:
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
@@ -69,7 +75,7 @@ def text_of(summary: Summary) -> str:
 def test_a_better_staging_model_is_said_to_be_better_with_the_figures_of_the_rows():
     records = [file_record(number, better=0.5) for number in range(12)]
     # in any order the files come
-    summary = summarise(records[::-1], memory_bytes=(500_000_000, None))
+    summary = summarised(records[::-1], memory_bytes=(500_000_000, None))
     assert summary.evidence.verdict.kind is Kind.STAGING
     assert summary.evidence.sentence.startswith("Staging is better. Over 4,800 labelled rows")
     assert [look.file for look in summary.evidence.looks] == [f"f{number}.csv" for number in range(12)]
@@ -85,7 +91,7 @@ def test_a_better_staging_model_is_said_to_be_better_with_the_figures_of_the_row
 
 
 def test_the_figures_are_those_of_the_predictions():
-    summary = summarise([file_record(number, better=0.3) for number in range(5)])
+    summary = summarised([file_record(number, better=0.3) for number in range(5)])
     # told from the confusion tables, by scikit-learn
     for at, side in enumerate(("production", "staging")):
         table = np.array(summary.confusion[at])
@@ -103,7 +109,7 @@ def test_the_figures_are_those_of_the_predictions():
 
 
 def test_without_labels_there_is_agreement_and_no_verdict():
-    summary = summarise([file_record(number, labelled=False) for number in range(3)])
+    summary = summarised([file_record(number, labelled=False) for number in range(3)])
     assert summary.evidence.sentence == "Not yet: no labelled rows so far."
     assert summary.measures == {}
     assert summary.agreement is not None
@@ -114,16 +120,15 @@ def test_without_labels_there_is_agreement_and_no_verdict():
 
 def test_a_pair_without_any_row_is_summarised_too():
     empty = Comparison.start(spec("1"), spec("2"), FileHeader("none.csv", "1", START))
-    summary = summarise([empty])
+    summary = summarised([empty])
     assert summary.agreement is None
     json.dumps(summary.to_json(), allow_nan=False)
     assert "no labelled rows" in text_of(summary)
-    with pytest.raises(ValueError, match="no comparison records"):
-        summarise([])
+    assert gather([]) == []
 
 
 def test_drifted_columns_and_periods_are_seen():
-    summary = summarise([file_record(number, age=25.0 if number > 4 else 0.0) for number in range(10)])
+    summary = summarised([file_record(number, age=25.0 if number > 4 else 0.0) for number in range(10)])
     grades = {column.column: column.grade for column in summary.drift}
     assert grades == {"Class": "stable", "Age": "major"}
     age = next(column for column in summary.drift if column.column == "Age")
@@ -135,32 +140,38 @@ def test_drifted_columns_and_periods_are_seen():
 
 def test_files_that_differ_too_much_raise_the_warning_unless_files_are_the_unit():
     records = [file_record(number, better=0.9 if number % 2 else 0.0, rows=2_000) for number in range(12)]
-    warned = summarise(records)
+    warned = summarised(records)
     assert warned.evidence.overdispersion > 1.5
     assert any("--unit file" in note for note in warned.notes)
-    by_file = summarise(records, unit="file")
+    by_file = summarised(records, unit="file")
     assert not any("--unit file" in note for note in by_file.notes)
     assert by_file.evidence.unit == "file"
 
 
 def test_pairs_are_kept_apart_and_rescored_files_count_once():
-    records = [
+    given = [
         file_record(3, staging="3"),
+        file_record(2, generation="2.1"),
         file_record(2),
         file_record(1),
-        file_record(2, generation="2.1"),
         file_record(2, generation="9"),
     ]
-    pairs = by_pair(records)
-    found = [[(r.pair.staging.version, r.file.generation) for r in pair] for pair in pairs]
-    assert found == [[("2", "1"), ("2", "2.1"), ("2", "9")], [("3", "3")]]
+    first, second = gather(given)
+    # in order of time, a re-scoring in place of the scoring before, new content of the same name beside the old
+    assert [(file.name, file.generation) for file in first.files] == [
+        ("f1.csv", "1"),
+        ("f2.csv", "2.1"),
+        ("f2.csv", "9"),
+    ]
+    assert first.whole.rows[0] == 1_200
+    assert [file.generation for file in second.files] == ["3"]
     with pytest.raises(Incomparable):
-        summarise(records)
+        first.add(given[0])
 
 
 def test_what_failed_and_what_was_left_out_is_noted():
     record = Comparison.start(spec("1", label_column="a"), spec("2", label_column="b"), FileHeader("f", "1", START))
-    summary = summarise([record], failures=["memory ran out", "the staging model took longer than 60 s."])
+    summary = summarised([record], failures=["memory ran out", "the staging model took longer than 60 s."])
     assert (
         summary.notes[0] == "2 files could not be compared; the last, because the staging model took longer than 60 s."
     )
@@ -170,7 +181,7 @@ def test_what_failed_and_what_was_left_out_is_noted():
 def test_the_json_is_what_the_documented_schema_says():
     # the schema in docs is that of the code: `python -m models.evidence.summary` writes it
     assert json.loads(SCHEMA.read_text()) == json_schema()
-    data = summarise([file_record(number) for number in range(3)]).to_json()
+    data = summarised([file_record(number) for number in range(3)]).to_json()
     assert TypeAdapter(Summary).validate_python(data, strict=False).to_json() == data
     assert set(data) == set(json_schema()["properties"])
     assert data["evidence"]["verdict"]["kind"] in {kind.value for kind in Kind}

@@ -1,0 +1,97 @@
+"""Records come in one by one and are kept as their sum, with a few figures per file: memory stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+
+from models.evidence import bins
+from models.evidence.columns import OUTCOMES
+from models.evidence.exact import Integers
+from models.evidence.pair import Pair
+from models.evidence.record import Comparison
+
+_TENTH_OF_SCORE: Integers = np.eye(bins.CALIBRATION_BINS, dtype=np.int64)[bins.calibration_bin(bins.score_centres())]
+_BOTH, _LOST, _WON, _NEITHER = range(len(OUTCOMES))
+
+
+@dataclass(frozen=True)
+class FileFigures:
+    """What one file adds in order of time: rows that only staging (won) or only production (lost) had right, labelled
+    rows, rows scored by both, to how many of those each model gave the positive class, and scores by tenth [2, 10]."""
+
+    name: str
+    generation: str
+    first_event: datetime | None
+    last_event: datetime | None
+    won: int
+    lost: int
+    labelled: int
+    rows: int
+    production_positive: int
+    staging_positive: int
+    scores: Integers
+
+    @property
+    def order(self) -> tuple[float, str, str]:
+        """By event time; files of one moment by their names."""
+        return (self.first_event.timestamp() if self.first_event else 0.0, self.name, self.generation)
+
+
+@dataclass
+class Gathered:
+    """The records of one pair: their sum, and the files that they came from."""
+
+    pair: Pair
+    whole: Comparison = field(init=False)
+    _files: dict[object, FileFigures] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.whole = Comparison(self.pair)
+
+    def add(self, record: Comparison) -> None:
+        """Adds one file's record. Of the re-scorings of one content the first given counts, so that no row does twice.
+
+        Raises Incomparable where it is of another pair.
+        """
+        content = record.file and (record.file.name, record.file.generation.partition(".")[0])
+        key = content or len(self._files)
+        if key not in self._files:
+            self.whole.merge(record)
+            self._files[key] = _figures(record)
+
+    @property
+    def files(self) -> list[FileFigures]:
+        """The files in order of event time, whatever the order they were given in."""
+        return sorted(self._files.values(), key=lambda file: file.order)
+
+
+def gather(records: Iterable[Comparison]) -> list[Gathered]:
+    """The records by pair of versions, pairs in order of their first file; give a file's newest re-scoring first."""
+    pairs: dict[object, Gathered] = {}
+    for record in records:
+        key = (record.pair.production, record.pair.staging)
+        if key not in pairs:
+            pairs[key] = Gathered(record.pair)
+        pairs[key].add(record)
+    return sorted(pairs.values(), key=lambda gathered: gathered.files[0].order)
+
+
+def _figures(record: Comparison) -> FileFigures:
+    positive = record.pair.classes.index(record.pair.positive)
+    return FileFigures(
+        name=record.file.name if record.file else "",
+        generation=record.file.generation if record.file else "",
+        first_event=record.first_event,
+        last_event=record.last_event,
+        won=int(record.paired[_WON]),
+        lost=int(record.paired[_LOST]),
+        labelled=int(record.paired.sum()),
+        rows=int(record.agreement.sum()),
+        production_positive=int(record.agreement[positive].sum()),
+        staging_positive=int(record.agreement[:, positive].sum()),
+        scores=record.scores.sum(axis=1) @ _TENTH_OF_SCORE,
+    )
