@@ -32,6 +32,7 @@ _TRANSIENT = (
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
     urllib3.exceptions.ProtocolError,
+    urllib3.exceptions.IncompleteRead,
     urllib3.exceptions.TimeoutError,
     ConnectionError,
     TimeoutError,
