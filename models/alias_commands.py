@@ -66,11 +66,13 @@ class List(RegistryCommand):
             table.add_column(heading)
         for heading in ("accuracy", "AUC"):
             table.add_column(heading, justify="right")
-        for heading in ("created", "run"):
+        for heading in ("created (UTC)", "run"):
             table.add_column(heading)
         for row in reversed(rows):
             roles = Text(", ").join(Text(alias, ROLE_STYLE.get(alias, "bold")) for alias in row.aliases)
-            table.add_row(row.version, roles, row.kind, _score(row.accuracy), _score(row.auc), row.created, row.run)
+            table.add_row(
+                row.version, roles, row.kind, _score(row.accuracy), _score(row.auc), row.created[:16], row.run[:12]
+            )
         Console().print(table)
 
 
