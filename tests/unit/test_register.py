@@ -1,0 +1,217 @@
+"""Registering graphs and estimators from elsewhere: what cannot serve, or answers otherwise, is refused."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
+
+from models.__main__ import COMMANDS
+from models.register import RegistrationRefused
+from models.register_sklearn import register_sklearn
+from models.registry import Registry
+from models.scoring import Scorer
+from tests.registry import copy_registry
+from tests.unit.test_graph import linear
+
+MINE = "my-model"
+
+
+@pytest.fixture
+def registry(tiny_registry: str, tmp_path: Path) -> Registry:
+    return Registry(copy_registry(tiny_registry, tmp_path), MINE)
+
+
+def flowers(rows: int = 200, gaps: bool = True) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    """Three classes told apart by two numbers and a text; column names with spaces and slashes."""
+    random = np.random.default_rng(5)
+    kinds = random.integers(0, 3, rows)
+    table = pd.DataFrame(
+        {
+            "Stem length / cm": kinds + random.normal(0, 0.4, rows),
+            "Petals": random.integers(3, 9, rows).astype(float),
+            "Colour": np.array(["red", "blue", "white"], dtype=object)[(kinds + (random.random(rows) < 0.2)) % 3],
+        }
+    )
+    if gaps:
+        table.loc[::17, "Petals"] = np.nan
+    return table, np.array(["rose", "iris", "lily"], dtype=object)[kinds]
+
+
+def column_transformer() -> ColumnTransformer:
+    return ColumnTransformer(
+        [
+            ("colour", OneHotEncoder(handle_unknown="ignore"), ["Colour"]),
+            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["Stem length / cm", "Petals"]),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        LogisticRegression(),
+        RandomForestClassifier(8, random_state=0),
+        HistGradientBoostingClassifier(max_iter=5, early_stopping=False),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_pipeline_with_a_column_transformer_serves_as_it_predicts(
+    registry: Registry, tmp_path: Path, classifier: Any
+) -> None:
+    rows, labels = flowers()
+    with threadpool_limits(1):
+        pipeline = make_pipeline(column_transformer().set_output(transform="default"), classifier)
+        pipeline.named_steps["columntransformer"].sparse_threshold = 0
+        pipeline.fit(rows, labels)
+    version = register_sklearn(
+        pipeline, rows, model=MINE, label_column="kind", training_rows=rows, tracking_uri=registry.tracking_uri
+    )
+    fetched = registry.fetch(version, tmp_path / "cache")
+    assert fetched.spec.classes == ("iris", "lily", "rose")
+    assert fetched.spec.label_column == "kind"
+    assert set(fetched.spec.profile) == set(rows)
+    assert [(column.name, column.is_text) for column in fetched.spec.columns] == [
+        ("Stem length / cm", False),
+        ("Petals", False),
+        ("Colour", True),
+    ]
+    unseen = rows.head(5).assign(Colour=["", "green", "red", "blue", "white"])
+    scores = Scorer(fetched.graph.read_bytes(), fetched.spec).score({name: unseen[name].to_numpy() for name in unseen})
+    np.testing.assert_allclose(scores.probabilities, pipeline.predict_proba(unseen), atol=1e-5)
+    assert list(scores.labels) == list(pipeline.predict(unseen))
+
+
+def test_a_plain_classifier_on_numbers_gets_an_input_per_column(registry: Registry, tmp_path: Path) -> None:
+    rows, labels = flowers(gaps=False)
+    numbers = rows[["Stem length / cm", "Petals"]]
+    classifier = LogisticRegression().fit(numbers.to_numpy(), labels == "rose")
+    version = register_sklearn(classifier, numbers, model=MINE, tracking_uri=registry.tracking_uri)
+    spec = registry.fetch(version, tmp_path / "cache").spec
+    assert [column.name for column in spec.columns] == list(numbers)
+    assert (spec.classes, spec.positive) == (("False", "True"), "True")
+
+
+def test_an_estimator_that_skl2onnx_cannot_convert_is_refused(registry: Registry) -> None:
+    class Own(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+        classes_ = np.array(["a", "b"])
+
+        def predict_proba(self, rows: Any) -> np.ndarray[Any, Any]:
+            return np.tile([0.5, 0.5], (len(rows), 1))
+
+    with pytest.raises(RegistrationRefused, match="cannot convert"):
+        register_sklearn(Own(), flowers()[0][["Petals"]], model=MINE, tracking_uri=registry.tracking_uri)
+    assert registry.aliases() == {}
+
+
+def test_an_estimator_that_answers_otherwise_than_its_graph_is_refused(registry: Registry) -> None:
+    class Bent(LogisticRegression):  # type: ignore[misc]
+        def predict_proba(self, rows: Any) -> np.ndarray[Any, Any]:
+            return np.asarray(super().predict_proba(rows)) * 0.9 + 0.1 / 3
+
+    from skl2onnx import update_registered_converter
+    from skl2onnx.operator_converters.linear_classifier import convert_sklearn_linear_classifier
+    from skl2onnx.shape_calculators.linear_classifier import calculate_linear_classifier_output_shapes
+
+    update_registered_converter(
+        Bent,
+        "BentLogisticRegression",
+        calculate_linear_classifier_output_shapes,
+        convert_sklearn_linear_classifier,
+        options={"zipmap": [True, False, "columns"], "nocl": [True, False], "raw_scores": [True, False]},
+    )
+    rows, labels = flowers(gaps=False)
+    numbers = rows[["Stem length / cm", "Petals"]]
+    bent = Bent().fit(numbers, labels)
+    with pytest.raises(RegistrationRefused, match="differ on 200 of 200 rows"):
+        register_sklearn(bent, numbers, model=MINE, tracking_uri=registry.tracking_uri)
+
+
+def test_text_and_numbers_without_a_column_transformer_are_refused(registry: Registry) -> None:
+    class Mixed(RandomForestClassifier):  # type: ignore[misc]
+        def predict_proba(self, rows: Any) -> np.ndarray[Any, Any]:
+            return np.tile([0.5, 0.5], (len(rows), 1))
+
+    mixed = Mixed()
+    mixed.classes_ = np.array(["a", "b"])
+    with pytest.raises(RegistrationRefused, match="need a ColumnTransformer"):
+        register_sklearn(mixed, flowers()[0], model=MINE, tracking_uri=registry.tracking_uri)
+
+
+def run_register(registry: Registry, file: Path, **options: Any) -> int:
+    command = COMMANDS["register"](  # type: ignore[call-arg]
+        file=file, mlflow_tracking_uri=registry.tracking_uri, model=MINE, **{"classes": "no,yes", **options}
+    )
+    return command.run()
+
+
+def test_register_takes_a_graph_with_its_columns_and_example(registry: Registry, tmp_path: Path) -> None:
+    onnx.save(linear(), tmp_path / "mine.onnx")
+    rows = pd.DataFrame({"other": ["x"] * 600, "b": np.arange(600) / 10, "a": 1.0})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    options = {"columns": "a,b", "example": tmp_path / "rows.csv", "id_column": "nr", "label_column": "answer"}
+    assert run_register(registry, tmp_path / "mine.onnx", **options) == 0
+    fetched = registry.fetch("1", tmp_path / "cache")
+    assert [column.name for column in fetched.spec.columns] == ["a", "b"]
+    assert (fetched.spec.positive, fetched.spec.id_column) == ("yes", "nr")
+    assert fetched.spec.profile["b"]["edges"][-1] == pytest.approx(59.9)
+    Scorer(fetched.graph.read_bytes(), fetched.spec).check_example()
+    assert registry.aliases() == {}  # who registers does not deploy
+
+
+def test_register_without_an_example_records_one_of_zeros(registry: Registry, tmp_path: Path) -> None:
+    onnx.save(linear(), tmp_path / "mine.onnx")
+    assert run_register(registry, tmp_path / "mine.onnx", columns="a,b", positive="no") == 0
+    spec = registry.fetch("1", tmp_path / "cache").spec
+    assert spec.example is not None
+    assert spec.example.inputs["a"] == (0.0,)
+    assert spec.positive == "no"
+    assert spec.profile == {}
+
+
+def external_data(path: Path) -> None:
+    onnx.save(linear(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+
+
+@pytest.mark.parametrize(
+    ("write", "options", "said"),
+    [
+        (lambda path: None, {}, "does not exist"),
+        (lambda path: path.write_bytes(pickle.dumps({"a": 1})), {}, "is no"),
+        (external_data, {"columns": "a,b"}, "other files"),
+        (lambda path: onnx.save(linear(), path), {}, "--columns"),
+        (lambda path: onnx.save(linear(), path), {"columns": "a,b", "classes": "only"}, "two or more"),
+        (lambda path: onnx.save(linear(), path), {"columns": "a,b", "positive": "maybe"}, "'maybe' is none of"),
+    ],
+    ids=["absent", "pickle", "external", "unnamed", "one class", "positive"],
+)
+def test_register_refuses_what_cannot_serve(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str], write: Any, options: Any, said: str
+) -> None:
+    write(tmp_path / "bad.onnx")
+    assert run_register(registry, tmp_path / "bad.onnx", **options) == 1
+    assert said in capsys.readouterr().err
+    assert registry.aliases() == {}
+
+
+def test_scores_that_are_no_probabilities_are_refused(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logits = linear()
+    logits.graph.node[-1].CopyFrom(onnx.helper.make_node("Identity", ["logits"], ["p"]))
+    onnx.save(logits, tmp_path / "logits.onnx")
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n3,4\n")
+    example = {"columns": "a,b", "example": tmp_path / "rows.csv"}
+    assert run_register(registry, tmp_path / "logits.onnx", **example) == 1
+    assert "softmax" in capsys.readouterr().err
