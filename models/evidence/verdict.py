@@ -11,7 +11,8 @@ from models.evidence.exact import Integers
 from models.evidence.sequence import LOG_THRESHOLD, Looks, looks_by_file, looks_by_row
 
 MARGIN = 0.005
-FARTHEST = 10_000.0  # a forecast goes to this many times the rows seen
+ROW_STEPS = tuple(1.05**step for step in range(1, 190))  # a forecast goes to ten thousand times the rows seen
+FILE_STEPS = (1.1, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0)
 MAX_FILES_FORECAST = 1_000
 
 
@@ -76,23 +77,22 @@ def _first(holds: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int | None:
 
 
 def _forecast(won: Integers, lost: Integers, rows: Integers, unit: str, margin: float) -> tuple[None, int | None, str]:
-    total = int(np.sum(rows))
+    total = farthest = int(np.sum(rows))
     if total == 0:
         return None, None, "no labelled rows so far"
-    times = 1.0
-    while times < FARTHEST:
-        # Files come again as they came, whole sets of them; of rows only the counts matter.
+    for times in FILE_STEPS if unit == "file" else ROW_STEPS:
         if unit == "file":
-            times += 1
-            if times * len(rows) > MAX_FILES_FORECAST:
+            files = round(len(rows) * times)
+            if files > MAX_FILES_FORECAST and times > FILE_STEPS[2]:
                 break
-            looks = looks_by_file(*(np.tile(part, int(times)) for part in (won, lost, rows)))
+            again = [np.resize(part, max(files, len(rows) + 1)) for part in (won, lost, rows)]  # files as they came
         else:
-            times *= 1.05
-            looks = looks_by_row(*(np.array([round(float(np.sum(part)) * times)]) for part in (won, lost, rows)))
+            again = [np.array([round(float(np.sum(part)) * times)]) for part in (won, lost, rows)]
+        farthest = int(again[2].sum()) - total
+        looks = (looks_by_file if unit == "file" else looks_by_row)(*again)
         if _first_decision(looks, margin) is not None:
-            return None, _rounded(total * (times - 1)), ""
-    return None, None, f"more than {_rounded(total * times):,} more labelled rows at this rate"
+            return None, _rounded(farthest), ""
+    return None, None, f"more than {_rounded(farthest):,} more labelled rows at this rate"
 
 
 def _rounded(rows: float) -> int:
