@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
@@ -14,6 +13,8 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
+
+from worker.stream import GZIP_DAMAGE, Peeked, Text
 
 BLOCK_BYTES = 1 << 20
 MAX_HEADER_BYTES = 1 << 20
@@ -33,7 +34,8 @@ class Batch:
     """Consecutive rows of the file, the first of which is number `first_row` (from 1, without the header).
 
     `rows`: how many there are; `positions`: [n] which of them (from 0) could be split into cells; `cells`: column →
-    binary array [n] of their raw bytes; `malformed`: position → what is wrong with the row.
+    string array [n], with UNREADABLE for each byte that is not UTF-8; `malformed`: position → what is wrong with the
+    row.
     """
 
     first_row: int
@@ -50,10 +52,13 @@ class Table:
         self, stream: BinaryIO, required: Sequence[str], optional: Sequence[str] = (), block_bytes: int = BLOCK_BYTES
     ) -> None:
         self._block_bytes = block_bytes
-        self._stream = _Peeked(stream)
+        self._stream = Peeked(stream)
         if self._stream.peek(2) == b"\x1f\x8b":
-            self._stream = _Peeked(cast(BinaryIO, gzip.GzipFile(fileobj=self._stream)))
-        header = read_header(self._stream.peek(MAX_HEADER_BYTES))
+            self._stream = Peeked(cast(BinaryIO, gzip.GzipFile(fileobj=self._stream)))
+        try:
+            header = read_header(self._stream.peek(MAX_HEADER_BYTES))
+        except GZIP_DAMAGE as error:
+            raise Unreadable(f"the gzip data is damaged or cut short: {error}") from None
         self._raw_names = choose_columns(header, required, optional)
         self.columns = frozenset(self._raw_names)
         self._fields = len(header)
@@ -82,12 +87,12 @@ class Table:
         done = 0
         try:
             reader = pacsv.open_csv(
-                pa.PythonFile(_Ended(self._stream, f"\n{end}\n".encode()), mode="r"),
+                pa.PythonFile(Text(self._stream, f"\n{end}\n".encode()), mode="r"),
                 read_options=pacsv.ReadOptions(use_threads=False, block_size=self._block_bytes),
                 parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
                 convert_options=pacsv.ConvertOptions(
                     include_columns=list(self._raw_names.values()),
-                    column_types={raw: pa.binary() for raw in self._raw_names.values()},
+                    column_types={raw: pa.string() for raw in self._raw_names.values()},
                     strings_can_be_null=False,
                 ),
             )
@@ -101,10 +106,10 @@ class Table:
             if len(malformed) >= most:
                 raise Unreadable(f"the first {most:,} rows have more or fewer fields than the header") from None
             raise _why_unreadable(error, done, self._block_bytes) from None
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        except GZIP_DAMAGE as error:
             raise Unreadable(f"the gzip data is damaged or cut short after row {done}: {error}") from None
         if malformed:
-            none = {name: pa.array([], pa.binary()) for name in self._raw_names}
+            none = {name: pa.array([], pa.string()) for name in self._raw_names}
             last = _batch_from(done, 0, none, malformed)
             done += last.rows
             yield last
@@ -183,52 +188,3 @@ def _why_unreadable(error: Exception, done: int, block_bytes: int) -> Unreadable
 def _some(names: Sequence[str], most: int = 8) -> str:
     listed = ", ".join(repr(name[:60]) for name in names[:most])
     return listed if len(names) <= most else f"{listed} and {len(names) - most} more"
-
-
-class _Peeked(io.RawIOBase):
-    """A stream whose first bytes can be looked at before they are read."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._ahead = b""
-
-    def peek(self, size: int) -> bytes:
-        try:
-            while len(self._ahead) < size and (more := self._stream.read(size - len(self._ahead))):
-                self._ahead += more
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            if not self._ahead:
-                raise Unreadable(f"the gzip data is damaged or cut short: {error}") from None
-        return self._ahead
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        taken = self._ahead[:size] if size >= 0 else self._ahead
-        self._ahead = self._ahead[len(taken) :]
-        if not taken or size < 0:
-            taken += self._stream.read(size)
-        return taken
-
-
-class _Ended(io.RawIOBase):
-    """A stream with `end` behind its last byte."""
-
-    def __init__(self, stream: io.RawIOBase, end: bytes) -> None:
-        self._stream = stream
-        self._end = end
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """As many bytes as asked for, until the end: Arrow takes what one read gives for a block."""
-        taken = bytearray()
-        while len(taken) < size and (more := self._stream.read(size - len(taken)) or self._last()):
-            taken += more
-        return bytes(taken)
-
-    def _last(self) -> bytes:
-        end, self._end = self._end, b""
-        return end

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from ledger.receipt import RowError
 from models.spec import Column
 from worker.read import Batch
+from worker.stream import UNREADABLE
 
 GAPS = ("", "NA", "NaN", "null", "na", "nan", "NULL", "N/A", "n/a")
 _GAPS = pa.array(GAPS)
@@ -48,20 +49,13 @@ def validate(batch: Batch, columns: Sequence[Column]) -> Rows:
 
 
 def texts(cells: pa.Array) -> np.ndarray[Any, Any]:
-    """Raw cells [n] as str objects; bytes that are not UTF-8 become �."""
-    try:
-        return _as_objects(cells.cast(pa.string()))
-    except pa.ArrowInvalid:
-        return np.array([cell.decode("utf-8", errors="replace") for cell in cells.to_pylist()], dtype=object)
+    """Cells [n] as str objects; bytes that are not UTF-8 become �."""
+    return _as_objects(pc.replace_substring(cells, UNREADABLE, "�"))
 
 
 def _texts(cells: pa.Array) -> tuple[np.ndarray[Any, Any], dict[int, str]]:
-    try:
-        text = cells.cast(pa.string())
-    except pa.ArrowInvalid:
-        bad = {i: "is not UTF-8 text" for i, cell in enumerate(cells.to_pylist()) if not _is_utf8(cell)}
-        return np.array(["" if cell in GAPS else cell for cell in texts(cells)], dtype=object), bad
-    return _as_objects(pc.if_else(pc.is_in(text, _GAPS), "", text)), {}
+    unreadable = np.flatnonzero(pc.match_substring(cells, UNREADABLE).to_numpy(zero_copy_only=False))
+    return _as_objects(pc.if_else(pc.is_in(cells, _GAPS), "", cells)), {int(i): "is not UTF-8 text" for i in unreadable}
 
 
 def _as_objects(text: pa.Array) -> np.ndarray[Any, Any]:
@@ -76,11 +70,10 @@ def _as_objects(text: pa.Array) -> np.ndarray[Any, Any]:
 def _numbers(cells: pa.Array) -> tuple[np.ndarray[Any, Any], dict[int, str]]:
     """Doubles [n]. The usual column is all numbers, or numbers and gaps: one or two calls; only else cell by cell."""
     try:
-        text = cells.cast(pa.string())
         try:
-            numbers = pc.cast(text, pa.float64())
+            numbers = pc.cast(cells, pa.float64())
         except pa.ArrowInvalid:
-            trimmed = pc.utf8_trim_whitespace(text)
+            trimmed = pc.utf8_trim_whitespace(cells)
             known = pc.if_else(pc.is_in(trimmed, _GAPS), pa.scalar(None, pa.string()), trimmed)
             numbers = pc.cast(known, pa.float64())
     except pa.ArrowInvalid:
@@ -96,7 +89,7 @@ def _numbers_one_by_one(cells: pa.Array) -> tuple[np.ndarray[Any, Any], dict[int
     array = np.full(len(cells), np.nan)
     bad = {}
     for index, cell in enumerate(cells.to_pylist()):
-        text = cell.decode("utf-8", errors="replace").strip()
+        text = cell.strip()
         if text in GAPS:
             continue
         try:
@@ -120,14 +113,6 @@ def _not_whole(numbers: np.ndarray[Any, Any], bad: dict[int, str]) -> dict[int, 
     }
 
 
-def _not_a_number(cell: bytes) -> str:
-    shown = cell.decode("utf-8", errors="replace")
+def _not_a_number(cell: str) -> str:
+    shown = cell.replace(UNREADABLE, "�")
     return f"is not a number: {shown[:40]!r}{'…' if len(shown) > 40 else ''}"
-
-
-def _is_utf8(cell: bytes) -> bool:
-    try:
-        cell.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
