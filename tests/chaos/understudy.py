@@ -128,7 +128,7 @@ class Program:
 def children(pid: int) -> list[int]:
     """Process ids of the direct children of a process, whichever of its threads made them."""
     found: list[int] = []
-    for thread in _entries(f"/proc/{pid}/task"):
+    for thread in entries(f"/proc/{pid}/task"):
         found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
     return found
 
@@ -136,13 +136,14 @@ def children(pid: int) -> list[int]:
 def open_files(pid: int) -> set[str]:
     """Paths of the files that a process has open."""
     paths = set()
-    for number in _entries(f"/proc/{pid}/fd"):
+    for number in entries(f"/proc/{pid}/fd"):
         with suppress(OSError):
             paths.add(os.readlink(f"/proc/{pid}/fd/{number}"))
     return paths
 
 
-def _entries(folder: str) -> list[str]:
+def entries(folder: str) -> list[str]:
+    """What lies in a folder; nothing where it is gone."""
     try:
         return os.listdir(folder)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -197,6 +198,10 @@ class Running:
             program.process.wait(20)
         self.queue.close()
 
+    def set_policy(self, policy: Policy) -> None:
+        """For every program on this queue, from now on."""
+        LocalQueue(self.queue.url, policy=policy).close()
+
     def start(self, program: str, *options: str, root: Path = ROOT) -> Program:
         """`python -m program options`, its log in a file."""
         log = self.folder / f"{len(self.programs):02}-{program.replace(' ', '-')}.log"
@@ -249,7 +254,7 @@ class Running:
         return sorted(found, key=lambda outcome: outcome.key)
 
     def count_receipts(self) -> int:
-        return len([entry for entry in _entries(str(self.root / RECEIPTS)) if entry.endswith(".json")])
+        return len([entry for entry in entries(str(self.root / RECEIPTS)) if entry.endswith(".json")])
 
     def output(self, name: str) -> bytes | None:
         path = self.root / output_name(name)
@@ -275,10 +280,10 @@ class Running:
         """Temporary files, metadata of no object, claims and notes: what nobody needs any more."""
         hidden = self.root / ".understudy"
         objects = {(info.st_ino, info.st_mtime_ns) for info in map(os.stat, self._files())}
-        meta = [entry for entry in _entries(str(hidden / "meta")) if tuple(map(int, entry.split("-"))) not in objects]
+        meta = [entry for entry in entries(str(hidden / "meta")) if tuple(map(int, entry.split("-"))) not in objects]
         left = [f"meta/{entry}" for entry in meta]
-        left += [f"tmp/{entry}" for entry in _entries(str(hidden / "tmp"))]
-        left += [f"$TMPDIR/{entry}" for entry in _entries(str(self.temporary))]
+        left += [f"tmp/{entry}" for entry in entries(str(hidden / "tmp"))]
+        left += [f"$TMPDIR/{entry}" for entry in entries(str(self.temporary))]
         return left + [info.name for folder in (CLAIMS, FAILURES) for info in self.bucket.objects(folder)]
 
     def _files(self) -> Iterator[Path]:

@@ -1,0 +1,106 @@
+"""`kill -9` anywhere: what was killed is done by somebody else, once, and nothing stays behind."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from ledger.names import CLAIMS, COMPARISONS, RECEIPTS
+from ledger.receipt import Status
+from tests.chaos.understudy import Program, Running, entries, open_files, send, surveys, undisturbed, wait_for
+from transport.queue import Policy
+
+HARDY = Policy(lease=3.0, max_delivery_attempts=50, min_backoff=0.05, max_backoff=0.5)
+"""More attempts than there are kills, so that none can end in a dead letter by bad luck alone."""
+
+
+def something_in(running: Running, folder: str) -> bool:
+    return bool(entries(str(running.root / folder)))
+
+
+MOMENTS = {
+    "at once": lambda running, worker, log: True,
+    "a file was taken": lambda running, worker, log: worker.log.stat().st_size > log,
+    "a file is being written": lambda running, worker, log: something_in(running, ".understudy/tmp"),
+    "a claim stands": lambda running, worker, log: something_in(running, CLAIMS),
+    "a scoring process reads": lambda running, worker, log: bool(reader_of(running, worker)),
+}
+
+
+def reader_of(running: Running, worker: Program) -> int | None:
+    for pid in worker.scorers():
+        if any(path.startswith(str(running.root)) and path.endswith(".csv") for path in open_files(pid)):
+            return pid
+    return None
+
+
+def kill_at_random(running: Running, workers: list[Program], kills: int, files: int, seed: int) -> list[str]:
+    """Kills `kills` processes while `files` files run, at moments and of kinds that `seed` chooses; says which."""
+    choose = random.Random(seed)
+    told = []
+    for progress in sorted(choose.sample(range(files * 9 // 10), kills)):
+        place, parent = choose.randrange(len(workers)), choose.random() < 0.5
+        moment, left_alone = choose.choice(sorted(MOMENTS)), choose.random() < 0.8
+        wait_for(lambda: running.count_receipts() >= progress, f"{progress} receipts")  # noqa: B023
+        victim = workers[place]
+        if left_alone:  # else it may be hit while it starts
+            victim.wait_for_log("worker ready")
+        log = victim.log.stat().st_size
+        try:
+            wait_for(lambda: MOMENTS[moment](running, victim, log), moment, 2.0, every=0.0005)  # noqa: B023
+        except AssertionError:
+            moment = "at once"
+        if parent:
+            victim.kill()
+            victim.process.wait()
+            workers[place] = running.worker()
+            told.append(f"{progress}: parent, {moment}")
+        else:
+            pid = reader_of(running, victim) or choose.choice(victim.scorers() or [0])
+            if pid:
+                send(pid, 9)
+            told.append(f"{progress}: scoring process {pid}, {moment}")
+    return told
+
+
+def check_that_nothing_happened(
+    running: Running, model_cache: Path, files: dict[str, bytes], reference: dict[str, bytes]
+) -> None:
+    """One scored receipt, the reference's output and one comparison per file; nothing left after the next run."""
+    receipts = running.receipts()
+    assert [(r.source.name, r.status) for r in receipts] == [(name, Status.SCORED) for name in sorted(files)]
+    assert {name for name in files if running.output(name) != reference[name]} == set()
+    assert len(list(running.bucket.objects(COMPARISONS))) == len(files)
+    running.next_run()
+    assert running.left_behind() == []
+    assert [r.to_json() for r in running.receipts()] == [r.to_json() for r in receipts]
+    assert len(list((running.root / RECEIPTS).iterdir())) == len(files)
+
+
+@pytest.mark.parametrize(
+    ("count", "kills"), [(40, 3), pytest.param(300, 20, marks=[pytest.mark.slow, pytest.mark.timeout(400)])]
+)
+def test_killed_at_any_moment_nothing_is_lost_and_nothing_differs(
+    tmp_path: Path, running: Running, model_cache: Path, count: int, kills: int
+) -> None:
+    # given what an undisturbed run gives, and two workers
+    files = surveys(count, 400)
+    reference = undisturbed(running.registry, model_cache, "1", files)
+    running.set_policy(HARDY)
+    publisher, workers = running.publisher(), [running.worker(), running.worker()]
+    running.ready(*workers)
+
+    # when files are dropped, and parents and scoring processes are killed meanwhile
+    for name, content in files.items():
+        running.drop(name, content)
+    told = kill_at_random(running, workers, kills, count, seed=count)
+    running.wait_until_done(count, 120)
+
+    # then all is as if nothing had happened
+    assert len(told) == kills
+    print("\n".join(told))
+    assert [worker.end() for worker in workers] == [0, 0]
+    assert publisher.end() == 0
+    check_that_nothing_happened(running, model_cache, files, reference)

@@ -1,0 +1,90 @@
+"""The aliases move while files are scored: no file fails, and each is of one version throughout."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ledger.receipt import Status
+from models.aliases import Aliases
+from models.registry import Registry
+from tests.chaos.understudy import MODEL, Program, Running, surveys, undisturbed, wait_for
+
+
+def swap(running: Running) -> None:
+    Aliases(Registry(running.registry, MODEL), "tests").swap("chaos", datetime.now(UTC))
+
+
+def swaps_seen(worker: Program) -> int:
+    return len(worker.records("version in force", alias="production"))
+
+
+@pytest.mark.parametrize(("count", "rows", "swaps"), [(24, 400, 2), pytest.param(100, 2000, 5, marks=pytest.mark.slow)])
+def test_a_swap_while_files_run_leaves_each_file_to_one_version(
+    running: Running, model_cache: Path, count: int, rows: int, swaps: int
+) -> None:
+    # given what each version gives for each file, undisturbed, and two workers at work
+    files = surveys(count, rows)
+    by_version = {v: undisturbed(running.registry, model_cache, v, files) for v in ("1", "2")}
+    assert not any(by_version["1"][name] == by_version["2"][name] for name in files)
+    publisher, workers = running.publisher(), [running.worker(), running.worker()]
+    running.ready(*workers)
+    names = list(files)
+    for name in names[:-1]:
+        running.drop(name, files[name])
+
+    # when the aliases are swapped again and again (the first time by the command)
+    for turn in range(1, swaps + 1):
+        wait_for(lambda: running.count_receipts() >= (turn - 1) * count // swaps, "receipts")  # noqa: B023
+        if turn == 1:
+            command = running.start("models swap", "--why", "chaos")
+            assert command.process.wait(60) == 0, command.log.read_text()
+        else:
+            swap(running)
+        wait_for(lambda: all(swaps_seen(worker) > turn for worker in workers), f"swap {turn} in force")  # noqa: B023
+    # and the last file comes after the last swap
+    running.drop(names[-1], files[names[-1]])
+    running.wait_until_done(count)
+
+    # then none failed, and each output is the whole work of the version that its receipt names
+    assert [worker.end() for worker in workers] == [0, 0]
+    assert publisher.end() == 0
+    assert not any(worker.records("attempt failed") or worker.records("version refused") for worker in workers)
+    receipts = {receipt.source.name: receipt for receipt in running.receipts()}
+    assert {name: receipt.status for name, receipt in receipts.items()} == dict.fromkeys(files, Status.SCORED)
+    for name, receipt in receipts.items():
+        assert receipt.model is not None
+        assert running.output(name) == by_version[receipt.model.version][name], name
+        output = running.bucket.stat(receipt.output or "")
+        assert output is not None
+        assert output.metadata["model-version"] == receipt.model.version
+    used = [receipt.model.version for receipt in receipts.values() if receipt.model]
+    assert set(used) == {"1", "2"}
+    last = receipts[names[-1]].model
+    assert last is not None
+    assert last.version == ("1" if swaps % 2 == 0 else "2")
+
+
+def test_a_swap_under_one_file_takes_effect_with_the_next(running: Running, model_cache: Path) -> None:
+    # given a big file that is being scored with version 1
+    files = {"big.csv": surveys(2, 40_000)["part 000.csv"], "next.csv": surveys(6, 50)["part 000.csv"]}
+    publisher, worker = running.publisher(), running.worker("--shadow-fraction", "0")
+    running.ready(worker)
+    running.drop("big.csv", files["big.csv"])
+    wait_for(lambda: worker.scorer_with(running.root / "big.csv"), "a scoring process that reads", every=0.001)
+
+    # when the aliases are swapped under it, and another file comes when the swap is in force
+    swap(running)
+    worker.wait_for_log("version in force", alias="production", version="2")
+    running.drop("next.csv", files["next.csv"])
+    running.wait_until_done(2)
+
+    # then the first is version 1's from the first row to the last, the second version 2's
+    assert (worker.end(), publisher.end()) == (0, 0)
+    for name, version in (("big.csv", "1"), ("next.csv", "2")):
+        [receipt] = running.receipts(name)
+        assert receipt.model is not None
+        assert receipt.model.version == version
+        assert {name: running.output(name)} == undisturbed(running.registry, model_cache, version, {name: files[name]})
