@@ -70,8 +70,7 @@ class LocalQueue:
 
     @property
     def policy(self) -> Policy:
-        with self._file.transaction() as connection:
-            return policy_in(connection)
+        return self._file.policy()
 
     def publish(self, messages: Iterable[Message]) -> int:
         """Adds messages, one transaction per BATCH. Raises QueueError; the batches before it are then in the queue."""

@@ -27,6 +27,7 @@ APPLICATION_ID = 0x55515545  # in the file's header: this is a queue of ours
 LAYOUT = 1
 PATIENCE = 60.0  # seconds to wait for other writers, whose transactions take milliseconds
 _POLICY = "CREATE TABLE policy (lease REAL, max_delivery_attempts INTEGER, min_backoff REAL, max_backoff REAL)"
+_READ_POLICY = "SELECT lease, max_delivery_attempts, min_backoff, max_backoff FROM policy"
 _SETTINGS = (
     "synchronous=NORMAL",
     "wal_autocheckpoint=4000",  # pages, 16 MB of log: a checkpoint costs two fsyncs
@@ -95,6 +96,11 @@ class QueueFile:
         with self._lock, self._explained():
             return self._patiently(lambda connection: connection.execute(statement, parameters or {}).fetchall())
 
+    def policy(self) -> Policy:
+        """The policy in force, for every process that uses this file."""
+        [row] = self.read(_READ_POLICY)
+        return Policy(*row)
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """The file to oneself while the block lasts; what it wrote is kept unless it raises."""
@@ -144,5 +150,5 @@ class QueueFile:
 
 
 def policy_in(connection: sqlite3.Connection) -> Policy:
-    """The policy in force, for every process that uses this file."""
-    return Policy(*connection.execute("SELECT * FROM policy").fetchone())
+    """The same inside a transaction."""
+    return Policy(*connection.execute(_READ_POLICY).fetchone())

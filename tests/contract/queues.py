@@ -1,0 +1,152 @@
+"""A fresh, empty queue of every adapter, for the contract suite and whoever else wants to run over both."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+
+from tests.emulators import installed_pubsub_emulator
+from transport.local_queue import LocalQueue
+from transport.open import open_dead_letters, open_queue
+from transport.pubsub_names import Names
+from transport.queue import Delivery, Policy, Queue
+
+LOCAL = Policy(lease=0.5, max_delivery_attempts=5, min_backoff=0.01, max_backoff=0.05)
+# Pub/Sub's shortest lease; its emulator rounds back-offs up to about two seconds.
+PUBSUB = Policy(lease=10.0, max_delivery_attempts=5, min_backoff=0.1, max_backoff=0.2)
+
+EVERYWHERE = pytest.mark.parametrize(
+    "queues", ["local", pytest.param("pubsub", marks=pytest.mark.emulator)], indirect=True
+)
+# For what takes leases that run out, or many attempts: with Pub/Sub's times that is long.
+EVERYWHERE_IN_ITS_TIME = pytest.mark.parametrize(
+    "queues",
+    ["local", pytest.param("pubsub", marks=[pytest.mark.emulator, pytest.mark.slow])],
+    indirect=True,
+)
+
+_numbers = count()
+
+
+@dataclass
+class Queues:
+    """One queue somewhere, opened as often as a test likes; all that it opens is closed with it."""
+
+    url: str
+    policy: Policy
+    opened: list[Queue] = field(default_factory=list)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which what has not come will not come: every attempt with its lease, and a slow machine."""
+        return 20.0 + 2 * self.policy.max_delivery_attempts * self.policy.lease
+
+    @property
+    def given_back_seconds(self) -> float:
+        """How soon what a closed consumer gave back is with another.
+
+        The Pub/Sub emulator sends more than a stream asked for, and notices late that a stream has ended: what it sent
+        into one that has comes after a lease. Pub/Sub itself does neither.
+        """
+        return 5.0 if self.policy is LOCAL else self.policy.lease + 5.0
+
+    def open(self) -> Queue:
+        return self._keep(open_queue(self.url))
+
+    def dead_letters(self) -> Queue:
+        return self._keep(open_dead_letters(self.url))
+
+    def _keep(self, queue: Queue) -> Queue:
+        self.opened.append(queue)
+        return queue
+
+    def pull(self, queue: Queue, wanted: int) -> list[Delivery]:
+        """Exactly `wanted` deliveries, however many pulls that takes; a shorter list when patience is at its end."""
+        give_up = time.monotonic() + self.patience
+        found: list[Delivery] = []
+        while len(found) < wanted and time.monotonic() < give_up:
+            found += queue.pull(wanted - len(found), wait=0.5)
+        return found
+
+    def until(self, condition: Callable[[], bool]) -> bool:
+        """Waits for a condition; False when patience is at its end."""
+        give_up = time.monotonic() + self.patience
+        while not condition():
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(0.02)
+        return True
+
+
+@pytest.fixture(scope="session")
+def pubsub_emulator() -> Iterator[str]:
+    """The host and port of a Pub/Sub emulator that all tests share, each with topics of its own."""
+    if host := os.environ.get("PUBSUB_EMULATOR_HOST"):
+        yield host
+        return
+    emulator = installed_pubsub_emulator()
+    emulator.start()
+    yield emulator.host
+    emulator.kill()
+
+
+@pytest.fixture
+def queues(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queues]:
+    """A fresh queue of the adapter that the test's mark names."""
+    if request.param == "local":
+        made = Queues(str(tmp_path / "queue.db"), LOCAL)
+        LocalQueue(made.url, policy=LOCAL).close()
+    else:
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", request.getfixturevalue("pubsub_emulator"))
+        made = Queues(f"pubsub://test/flights-{os.getpid()}-{next(_numbers)}", PUBSUB)
+        ensure_topology(Names.parse(made.url), PUBSUB)
+    yield made
+    for queue in made.opened:
+        queue.close()
+
+
+@pytest.fixture
+def queue(queues: Queues) -> Queue:
+    """That queue, opened."""
+    return queues.open()
+
+
+def ensure_topology(names: Names, policy: Policy) -> None:
+    """Topics and subscriptions as the publisher would provision them, on the emulator that the environment names."""
+    publisher, subscriber = PublisherClient(), SubscriberClient()
+    for topic in (names.topic, names.dead_topic):
+        publisher.create_topic(name=topic)
+    subscriber.create_subscription(
+        request={
+            "name": names.subscription,
+            "topic": names.topic,
+            "ack_deadline_seconds": round(policy.lease),
+            "filter": 'attributes.eventType = "OBJECT_FINALIZE" AND NOT hasPrefix(attributes.objectId, "output/")',
+            "dead_letter_policy": {
+                "dead_letter_topic": names.dead_topic,
+                "max_delivery_attempts": policy.max_delivery_attempts,
+            },
+            "retry_policy": {
+                "minimum_backoff": timedelta(seconds=policy.min_backoff),
+                "maximum_backoff": timedelta(seconds=policy.max_backoff),
+            },
+        }
+    )
+    subscriber.create_subscription(
+        request={
+            "name": names.dead_subscription,
+            "topic": names.dead_topic,
+            "ack_deadline_seconds": round(policy.lease),
+        }
+    )
+    publisher.stop()
+    publisher.transport.close()
+    subscriber.close()
