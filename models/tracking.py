@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ class Tracking:
         """Metric → its value per epoch, counted from 1."""
         from mlflow.entities import Metric
 
-        now = 0
+        now = int(time.time() * 1000)
         metrics = [
             Metric(name, float(value), now, epoch)
             for name, values in history.items()
