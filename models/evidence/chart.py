@@ -62,8 +62,11 @@ class Plot:
     def x_axis(self, at: Sequence[float], labels: Sequence[str], title: str = "") -> None:
         """Labels below the drawing."""
         for value, label in zip(at, labels, strict=True):
-            place = self.x(value)
-            anchor = "start" if place < self.left + 12 else "end" if place > WIDTH - self.right - 12 else "middle"
+            place, half = self.x(value), 3.7 * len(label)
+            if place + half > WIDTH - self.right + 4:
+                anchor, place = "end", min(WIDTH - 2, place + 12)
+            else:
+                anchor = "start" if place < self.left + 12 else "middle"
             self._text(place, self.height - self.bottom + 16, label, anchor)
         self._text((self.left + WIDTH - self.right) / 2, self.height - 6, title, "middle", "title")
 
@@ -80,7 +83,7 @@ class Plot:
         if vertical:
             place = self.x(value)
             self._line(place, self.top, place, self.height - self.bottom, style)
-            self._text(place + 3, self.top + 9, label, "start", "note")
+            self._text(place, self.top - 6, label, "middle", "note")
         else:
             place = self.y(value)
             self._line(self.left, place, WIDTH - self.right, place, style)

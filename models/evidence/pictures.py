@@ -14,12 +14,18 @@ from models.evidence.timeline import difference, evidence, outputs
 
 MOST_COLUMNS = 12
 MOST_SLICES = 6
+MOST_DRIFTED = 4
+MOST_PSI = 0.6
 
 
 def pictures(summary: Summary) -> tuple[Picture, ...]:
     """Every picture for which there are numbers, in the order of the page."""
-    made = (evidence, difference, reliability, probability_differences, outputs, drift, slice_differences)
-    return tuple(picture for make in made if (picture := make(summary)) is not None)
+    made = (evidence, difference, reliability, probability_differences, outputs, drift)
+    found = [picture for make in made if (picture := make(summary)) is not None]
+    drifted = sorted((each for each in summary.drift if each.grade != "stable"), key=lambda each: -each.psi)
+    found += [distribution(at, each) for at, each in enumerate(drifted[:MOST_DRIFTED], 1)]
+    sliced = slice_differences(summary)
+    return (*found, *([sliced] if sliced else []))
 
 
 def reliability(summary: Summary) -> Picture | None:
@@ -90,12 +96,14 @@ def drift(summary: Summary) -> Picture | None:
     if not columns or not any(sum(each.seen) for each in columns):
         return None
     shown = columns[:MOST_COLUMNS]
-    plot = _rows_plot(len(shown), (0.0, max(0.3, shown[0].psi * 1.05)))
+    plot = _rows_plot(len(shown), (0.0, min(MOST_PSI, max(0.3, shown[0].psi * 1.05))))
     marks = ticks(*plot.x_range, 4)
     plot.x_axis(marks, [f"{mark:g}" for mark in marks], "population stability index")
     for at, each in enumerate(shown):
         plot.bar((0, each.psi), (at - 0.32, at + 0.32), f"grade-{each.grade}", _drift_words(each))
         plot.label(plot.left - 6, plot.y(at) + 4, _cut(each.column), "end")
+        if each.psi > MOST_PSI:  # drawn to the edge only
+            plot.label(plot.x(MOST_PSI) - 6, plot.y(at) + 4, f"{each.psi:.2f}", "end", "inside")
     plot.rule(PSI_MODERATE, "moderate", vertical=True, style="rule dashed")
     plot.rule(PSI_MAJOR, "major", vertical=True, style="rule dashed")
     moved = [each.column for each in columns if each.grade != "stable"]
@@ -108,6 +116,31 @@ def drift(summary: Summary) -> Picture | None:
     head = ("column", "PSI", "by chance", "Jensen-Shannon", "")
     title = "Drift of the inputs"
     return Picture("drift", title, says, plot.svg(title, says), Table(head, rows), ())
+
+
+def distribution(number: int, column: ColumnDrift) -> Picture:
+    """One column's values in the training data and in what was scored."""
+    shares = [[count / max(1, sum(counts)) for count in counts] for counts in (column.training, column.seen)]
+    top = max(*shares[0], *shares[1]) * 1.08
+    plot = Plot((0.0, float(len(column.bins))), (0.0, top))
+    marks = ticks(0.0, top, 4)
+    plot.y_axis(marks, [f"{mark:.0%}" for mark in marks])
+    plot.x_axis(
+        [0.5, len(column.bins) - 1.5], [_cut(column.bins[0]), _cut(column.bins[-2])], "from bin to bin, gaps last"
+    )
+    for at, name in enumerate(column.bins):
+        for side, (style, what) in enumerate((("quiet", "training"), ("staging", "scored"))):
+            said = f"{name}: {words.percent(shares[side][at])} of the {what} data"
+            plot.bar((at + 0.1 + 0.4 * side, at + 0.5 + 0.4 * side), (0, shares[side][at]), style, said)
+    rows = tuple(
+        (name, f"{trained:,}", words.percent(shares[0][at]), f"{seen:,}", words.percent(shares[1][at]))
+        for at, (name, trained, seen) in enumerate(zip(column.bins, column.training, column.seen, strict=True))
+    )
+    table = Table((column.column, "trained", "share", "scored", "share"), rows)
+    says = f"A {column.grade} drift: PSI {column.psi:.3f}, Jensen-Shannon {column.jensen_shannon:.3f}."
+    keys = (("quiet", "training data"), ("staging", "scored"))
+    title = f"{column.column}, drifted"
+    return Picture(f"drift-{number}", title, says, plot.svg(title, says), table, keys)
 
 
 def slice_differences(summary: Summary) -> Picture | None:
@@ -123,7 +156,7 @@ def slice_differences(summary: Summary) -> Picture | None:
         return None
     ends = [_slice_interval(each) for each in shown]
     low, high = min(-0.002, *(end[0] for end in ends)), max(0.002, *(end[1] for end in ends))
-    plot = _rows_plot(len(shown), (100 * low, 100 * high), left=176)
+    plot = _rows_plot(len(shown), (100 * low, 100 * high), left=190)
     marks = ticks(100 * low, 100 * high, 4)
     plot.x_axis(marks, [f"{mark:+g}" if mark else "0" for mark in marks], "staging less production, points")
     plot.rule(0, vertical=True, style="rule strong")
@@ -132,7 +165,8 @@ def slice_differences(summary: Summary) -> Picture | None:
         plot.span((100 * start, 100 * end), (at, at), "staging")
         said = f"{name}: {words.points(each.difference)} points, {each.rows:,} rows"
         plot.point(100 * each.difference, at, "staging", said, hollow=not each.found)
-        plot.label(plot.left - 6, plot.y(at) + 4, _cut(name, 23), "end")
+        level = _cut(each.level, 9)
+        plot.label(plot.left - 6, plot.y(at) + 4, f"{_cut(each.column, 20 - len(level))} = {level}", "end")
     says = (
         f"Where staging is worst and best against production, among {summary.slices_tested} slices at a false "
         f"discovery rate of 5 %." + ("" if found else " None stands out; these are the largest differences seen.")
@@ -154,7 +188,7 @@ def slice_differences(summary: Summary) -> Picture | None:
 
 
 def _rows_plot(count: int, x_range: tuple[float, float], left: float = 162.0) -> Plot:
-    return Plot(x_range, (count - 0.5, -0.5), height=62 + 22 * count, left=left, top=16)
+    return Plot(x_range, (count - 0.5, -0.5), height=72 + 22 * count, left=left, top=26)
 
 
 def _slice_interval(each: Slice) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from models.evidence import words
-from models.evidence.chart import Plot, ticks
+from models.evidence.chart import WIDTH, Plot, ticks
 from models.evidence.drift import PSI_MAJOR, PSI_MODERATE
 from models.evidence.picture import Picture, Table
 from models.evidence.summary import Look, Summary
@@ -35,7 +35,7 @@ def evidence(summary: Summary) -> Picture | None:
     plot.y_axis(marks, [words.evidence(value * _LN10) for value in marks])
     plot.x_axis(at, labels, title)
     if highest > top:
-        plot.label(plot.left + 4, plot.top + 11, f"drawn up to {words.evidence(top * _LN10)}", style="note")
+        plot.label(WIDTH - plot.right, plot.top + 15, f"drawn up to {words.evidence(top * _LN10)}", "end", "note")
     plot.rule(threshold, f"{words.evidence(summary.evidence.threshold)} decides", style="rule strong")
     for side, values in sides.items():
         plot.line(xs, values, side)

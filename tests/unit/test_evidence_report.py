@@ -94,6 +94,15 @@ def test_the_verdict_comes_first_and_every_picture_has_its_numbers():
     assert "width=device-width" in text
 
 
+def test_a_drifted_column_is_drawn_with_its_counts():
+    summary = summary_of(age=30.0)
+    page = Page(text := render(summary))
+    assert "drift-1" in [each["id"] for each in page.all("figure")]
+    age = next(column for column in summary.drift if column.column == "Age")
+    for name, seen in zip(age.bins, age.seen, strict=True):
+        assert re.search(rf'<th scope="row">{name.replace("(", ".").replace(")", ".")}</th>.*?<td>{seen:,}</td>', text)
+
+
 def test_the_numbers_on_the_page_are_those_of_the_summary():
     summary = summary_of(better=0.5)
     text = render(summary)
