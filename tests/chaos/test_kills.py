@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,10 @@ def something_in(running: Running, folder: str) -> bool:
 
 MOMENTS = {
     "at once": lambda running, worker, log: True,
-    "a file was taken": lambda running, worker, log: worker.log.stat().st_size > log,
+    "it takes a file": lambda running, worker, log: worker.log.stat().st_size > log,
     "a file is being written": lambda running, worker, log: something_in(running, ".understudy/tmp"),
     "a claim stands": lambda running, worker, log: something_in(running, CLAIMS),
-    "a scoring process reads": lambda running, worker, log: bool(reader_of(running, worker)),
+    "its scoring process reads": lambda running, worker, log: bool(reader_of(running, worker)),
 }
 
 
@@ -42,26 +43,26 @@ def kill_at_random(running: Running, workers: list[Program], kills: int, files: 
     told = []
     for progress in sorted(choose.sample(range(files * 9 // 10), kills)):
         place, parent = choose.randrange(len(workers)), choose.random() < 0.5
-        moment, left_alone = choose.choice(sorted(MOMENTS)), choose.random() < 0.8
+        moment, while_starting = choose.choice(sorted(MOMENTS)), choose.random() < 0.2
         wait_for(lambda: running.count_receipts() >= progress, f"{progress} receipts")  # noqa: B023
         victim = workers[place]
-        if left_alone:  # else it may be hit while it starts
+        if while_starting:
+            moment = "as soon as it is there"
+        else:
             victim.wait_for_log("worker ready")
-        log = victim.log.stat().st_size
-        try:
-            wait_for(lambda: MOMENTS[moment](running, victim, log), moment, 2.0, every=0.0005)  # noqa: B023
-        except AssertionError:
-            moment = "at once"
+            log = victim.log.stat().st_size
+            try:
+                wait_for(lambda: MOMENTS[moment](running, victim, log), moment, 2.0, every=0.0005)  # noqa: B023
+            except AssertionError:
+                moment = f"2 s without {moment}"
         if parent:
             victim.kill()
             victim.process.wait()
             workers[place] = running.worker()
-            told.append(f"{progress}: parent, {moment}")
         else:
-            pid = reader_of(running, victim) or choose.choice(victim.scorers() or [0])
-            if pid:
-                send(pid, 9)
-            told.append(f"{progress}: scoring process {pid}, {moment}")
+            scorers = wait_for(victim.scorers, "a scoring process")
+            send(reader_of(running, victim) or choose.choice(scorers), signal.SIGKILL)
+        told.append(f"{progress}: {'parent' if parent else 'scoring process'}, {moment}")
     return told
 
 

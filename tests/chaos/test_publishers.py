@@ -1,0 +1,64 @@
+"""Publishers that are killed, late, or two at once, and a queue that is lost: still every file is scored once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ledger.receipt import Status
+from tests.chaos.understudy import Running, surveys, undisturbed, wait_for
+
+
+def remove_queue(running: Running) -> None:
+    for path in running.folder.glob("queue.db*"):
+        path.unlink()
+
+
+def check_all_scored(running: Running, model_cache: Path, files: dict[str, bytes]) -> None:
+    assert [(r.source.name, r.status) for r in running.receipts()] == [(name, Status.SCORED) for name in sorted(files)]
+    assert {name: running.output(name) for name in files} == undisturbed(running.registry, model_cache, "1", files)
+
+
+def test_two_publishers_one_killed_and_one_late_do_no_harm(running: Running, model_cache: Path) -> None:
+    # given two publishers at once, and a worker; files are dropped
+    files = surveys(20, 100)
+    names = list(files)
+    first, second, worker = running.publisher(), running.publisher(), running.worker()
+    running.ready(worker)
+    for name in names[:10]:
+        running.drop(name, files[name])
+    wait_for(lambda: running.count_receipts() >= 3, "3 receipts")
+
+    # when both are killed, more files come meanwhile, and another publisher comes late
+    for publisher in (first, second):
+        publisher.kill()
+        publisher.process.wait()
+    for name in names[10:]:
+        running.drop(name, files[name])
+    late = running.publisher()
+    running.wait_until_done(len(files))
+
+    # then every file is scored once
+    assert (worker.end(), late.end()) == (0, 0)
+    check_all_scored(running, model_cache, files)
+    assert running.left_behind() == []
+
+
+def test_what_a_lost_queue_held_is_published_again(running: Running, model_cache: Path) -> None:
+    # given files that were published, and a queue that is deleted while nothing runs
+    files = surveys(6, 100)
+    for name, content in files.items():
+        running.drop(name, content)
+    assert running.start("publisher", "--once", "--settle", "0").process.wait(60) == 0
+    assert running.backlog() == len(files)
+    running.queue.close()
+    remove_queue(running)
+
+    # when publisher and worker start
+    publisher = running.start("publisher", "--once", "--settle", "0")
+    assert publisher.process.wait(60) == 0
+    worker = running.worker("--until-idle", "0")
+
+    # then every file is scored
+    assert worker.process.wait(60) == 0
+    assert len(publisher.records("published")) == len(files)
+    check_all_scored(running, model_cache, files)

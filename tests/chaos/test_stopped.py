@@ -1,0 +1,78 @@
+"""A worker that stands still (swap, a suspended machine): another does its work, and its late write loses."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from ledger.names import Key, output_name
+from ledger.receipt import Status
+from tests.chaos.understudy import Running, send, surveys, undisturbed, wait_for
+
+
+def test_a_stopped_worker_loses_its_lease_and_its_late_write(running: Running, model_cache: Path) -> None:
+    # given a worker that is stopped, parent and scoring processes, in the middle of a file
+    name, content = "big.csv", surveys(2, 40_000)["part 000.csv"]
+    publisher, slow = running.publisher(), running.worker()
+    running.ready(slow)
+    generation = running.drop(name, content)
+    scorer = wait_for(lambda: slow.scorer_with(running.root / name), "a scoring process that reads", every=0.001)
+    send(scorer, signal.SIGSTOP)
+    family = slow.family()
+    for pid in family:
+        send(pid, signal.SIGSTOP)
+    assert slow.scorer_with(running.root / name) == scorer
+
+    # when another comes, and the lease of the first runs out
+    other = running.worker()
+    running.wait_until_done(1)
+    [receipt] = running.receipts(name)
+    before = os.stat(running.root / output_name(name))
+    assert receipt.attempt == 2
+    assert receipt.worker.endswith(f"-{other.pid}")
+
+    # and the first wakes up and finishes
+    for pid in family:
+        send(pid, signal.SIGCONT)
+    slow.wait_for_log("receipt stood already", file=name, generation=str(generation))
+
+    # then nothing of what the other wrote has changed, and nothing of the first is left
+    assert [program.end() for program in (slow, other, publisher)] == [0, 0, 0]
+    assert running.receipts(name) == [receipt]
+    assert receipt.status is Status.SCORED
+    after = os.stat(running.root / output_name(name))
+    assert (after.st_ino, after.st_mtime_ns, after.st_size) == (before.st_ino, before.st_mtime_ns, before.st_size)
+    assert {name: running.output(name)} == undisturbed(running.registry, model_cache, "1", {name: content})
+    assert running.left_behind() == []
+
+
+def test_a_late_write_never_replaces_that_of_a_newer_content(running: Running, model_cache: Path) -> None:
+    # given a worker that is stopped, parent and scoring processes, in the middle of a file
+    name, path = "big.csv", running.root / "big.csv"
+    old, new = surveys(2, 40_000).values()
+    publisher, slow = running.publisher(), running.worker()
+    running.ready(slow)
+    first = running.drop(name, old)
+    scorer = wait_for(lambda: slow.scorer_with(path), "a scoring process that reads", every=0.001)
+    send(scorer, signal.SIGSTOP)
+    family = slow.family()
+    for pid in family:
+        send(pid, signal.SIGSTOP)
+
+    # when the file is replaced, another worker does both, and the first wakes up
+    second = running.drop(name, new)
+    other = running.worker()
+    running.wait_until_done(2)
+    for pid in family:
+        send(pid, signal.SIGCONT)
+    slow.wait_for_log("receipt stood already", file=name, generation=str(first))
+
+    # then the newest content's output stands
+    assert [program.end() for program in (slow, other, publisher)] == [0, 0, 0]
+    assert [(r.key, r.status) for r in running.receipts(name)] == [
+        (Key(name, first), Status.SUPERSEDED),
+        (Key(name, second), Status.SCORED),
+    ]
+    assert {name: running.output(name)} == undisturbed(running.registry, model_cache, "1", {name: new})
+    assert running.left_behind() == []
