@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -247,3 +249,10 @@ def test_exact_sums_hold_beyond_64_bits_and_refuse_what_is_no_number():
     assert exact_sum(np.array([-(2.0**-40), 2.0**-40])) == 0
     with pytest.raises(OverflowError):
         exact_sum(np.array([np.nan]))
+
+
+def test_a_scoring_process_needs_numpy_alone_for_its_records():
+    code = "import sys, models.evidence.record; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "numpy" in loaded
+    assert not {"scipy", "sklearn", "pandas", "mlflow", "jinja2", "pydantic"} & set(loaded)
