@@ -181,9 +181,9 @@ def look(bucket: Bucket, one: Dropped) -> None:
 
 def picture(dropped: list[Dropped], processes: dict[str, subprocess.Popen[bytes]]) -> Group:
     """The live table: a line per file."""
-    table = Table(box=SIMPLE, pad_edge=False)
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("file", no_wrap=True)
-    table.add_column("what it is")
+    table.add_column("what it is", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for title in ("rows", "bad", "ms", "by"):
         table.add_column(title, justify="right", no_wrap=True)

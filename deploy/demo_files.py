@@ -27,9 +27,9 @@ def demo_files(clean: Sequence[bytes]) -> list[DemoFile]:
     gaps, no_survey, zipped, replaced, replacement, *rest = clean
     files = [
         DemoFile("flights-with-gaps.csv", spoiled(gaps), "gaps and bad cells"),
-        DemoFile("holiday-photos.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + no_survey[:2000], "no survey at all"),
+        DemoFile("holiday-photos.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + no_survey[:2000], "no survey"),
         DemoFile("flights-zipped.csv.gz", gzip.compress(zipped, mtime=0), "gzip"),
-        DemoFile("flights-replaced.csv", replaced, "replaced while the rest run", replacement),
+        DemoFile("flights-replaced.csv", replaced, "replaced", replacement),
     ]
     files += [DemoFile(f"flights-{number:02}.csv", content, "clean") for number, content in enumerate(rest, 1)]
     return files

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from inspect import cleandoc
 from typing import Any
 
 from pydantic import ValidationError
@@ -72,7 +73,7 @@ def _named(command: type[Command], name: str) -> type[Command]:
     return type(
         command.__name__,
         (command,),
-        {"model_config": config, "__doc__": command.__doc__, "__module__": command.__module__},
+        {"model_config": config, "__doc__": cleandoc(command.__doc__ or ""), "__module__": command.__module__},
     )
 
 

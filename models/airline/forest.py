@@ -7,12 +7,11 @@ from sklearn.pipeline import Pipeline
 
 from models.airline.dataset import Dataset
 from models.airline.preprocessing import preprocessing
-from models.conversion import features_graph
+from models.forest_graph import forest_graph
 from models.graph import behind, preprocessing_graph
 from models.trained import Progress, Trained, no_progress
 
-# A power of two: then a leaf's share of the vote is exact in float32, and a draw stays a draw in the graph.
-TREES = 128
+TREES = 100
 STEPS = 8
 
 
@@ -29,6 +28,6 @@ def train(data: Dataset, *, seed: int = 0, progress: Progress = no_progress, tre
     return Trained(
         kind="forest",
         estimator=Pipeline([("columns", columns), ("forest", forest)]),
-        graph=behind(preprocessing_graph(columns), features_graph(forest, features.shape[1])),
+        graph=behind(preprocessing_graph(columns), forest_graph(forest, features.shape[1])),
         parameters={"trees": trees, "max_features": forest.max_features, "seed": seed},
     )
