@@ -20,7 +20,7 @@ class Peeked(io.RawIOBase):
         self._ahead = b""
 
     def peek(self, size: int) -> bytes:
-        """The next bytes: at least `size`, or all there are. Raises what reading raises, once nothing came before it."""
+        """The next bytes: `size` or more, or all there are. Raises what reading raises where nothing came before it."""
         try:
             while len(self._ahead) < size and (more := self._stream.read(size - len(self._ahead))):
                 self._ahead += more

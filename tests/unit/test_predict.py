@@ -1,0 +1,231 @@
+"""A file through a model: a row's answer depends on that row alone, and every row keeps its place."""
+
+from __future__ import annotations
+
+import io
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.receipt import MAX_LISTED_ERRORS
+from models.registry import PRODUCTION, STAGING, Registry
+from models.scoring import BLOCK_ROWS, Scorer
+from tests.registry import MODEL
+from tests.worker_fixtures import SPEC, scorer, survey, table
+from worker import write
+from worker.predict import Stopwatch, Tally, predict
+from worker.read import Unreadable
+from worker.scoring_process import load
+
+
+def output(data, model, **options):
+    """What would be written for this file, as lines without the header."""
+    rows = [
+        write.rows(model.spec, p.first_row, p.ids, p.labels, p.probabilities, p.error_texts)
+        for p in predict(io.BytesIO(data), model, Stopwatch(), **options)
+    ]
+    return b"".join(rows).splitlines()
+
+
+def answers(lines):
+    """The lines without their row numbers."""
+    return [line.partition(b",")[2] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def tiny_models(tiny_registry: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scorer]:
+    """The forest and the boosting of the tiny registry, loaded."""
+    registry, cache = Registry(tiny_registry, MODEL), tmp_path_factory.mktemp("cache")
+    aliases = registry.aliases()
+    return {
+        kind: load(registry.fetch(aliases[alias], cache))
+        for kind, alias in (("forest", PRODUCTION), ("boosting", STAGING))
+    }
+
+
+@pytest.fixture(scope="module")
+def flights() -> bytes:
+    """A survey of 1,500 synthetic rows, some of them with gaps and some spoiled."""
+    from models.airline import sample
+
+    lines = sample.survey(1_500, 11).to_csv(index=False).splitlines()
+    choose = random.Random(5)
+    for at in choose.sample(range(1, len(lines)), 60):
+        lines[at] = choose.choice([lines[at].rpartition(",")[0], lines[at] + ",x", "x" + lines[at], ","])
+    return ("\n".join(lines) + "\n").encode()
+
+
+def assert_pieces_give_the_same(data: bytes, model: Scorer) -> None:
+    whole = output(data, model)
+    header, *lines = data.splitlines(keepends=True)
+    assert len(whole) == len(lines)
+
+    # In twenty pieces of odd sizes
+    cuts = sorted(random.Random(3).sample(range(1, len(lines)), 19))
+    pieces = [lines[a:b] for a, b in zip([0, *cuts], [*cuts, len(lines)], strict=True)]
+    in_pieces = [line for piece in pieces for line in output(header + b"".join(piece), model)]
+    assert answers(in_pieces) == answers(whole)
+
+    # Read in blocks of any size
+    for block_bytes in (2_000, 4_097, 50_000):
+        assert output(data, model, block_bytes=block_bytes) == whole
+
+
+@pytest.mark.parametrize("kind", ["forest", "boosting"])
+def test_a_file_in_pieces_and_in_blocks_of_any_size_gives_the_same_bytes(tiny_models, flights, kind):
+    assert_pieces_give_the_same(flights, tiny_models[kind])
+
+
+def assert_rows_are_answered_alone(data: bytes, model: Scorer) -> None:
+    # Given the rows as the model gets them
+    columns: dict[str, list[np.ndarray]] = {}
+    for predicted in predict(io.BytesIO(data), model, Stopwatch()):
+        for name, cells in predicted.columns.items():
+            columns.setdefault(name, []).append(cells)
+    cells = {name: np.concatenate(parts) for name, parts in columns.items()}
+    count = len(next(iter(cells.values())))
+    whole = model.score(cells)
+
+    def check(order: np.ndarray) -> None:
+        scores = model.score({name: column[order] for name, column in cells.items()})
+        assert scores.probabilities.tobytes() == whole.probabilities[order].tobytes()
+        assert scores.labels.tolist() == whole.labels[order].tolist()
+
+    # When they come in any order, alone, repeated, and in batches of any size, then each has the same answer
+    choose = np.random.default_rng(7)
+    check(choose.permutation(count))
+    check(np.arange(count)[::-1])
+    check(choose.integers(0, count, 3 * BLOCK_ROWS + 17))
+    for size in (1, 2, 3, 7, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1):
+        start = int(choose.integers(0, count - size))
+        check(np.arange(start, start + size))
+    check(np.array([], dtype=np.int64))
+
+
+@pytest.mark.parametrize("kind", ["forest", "boosting"])
+def test_a_row_has_the_same_answer_among_any_others(tiny_models, flights, kind):
+    assert_rows_are_answered_alone(flights, tiny_models[kind])
+
+
+@pytest.mark.slow
+def test_a_network_gives_the_same_in_pieces_and_among_any_others(tmp_path: Path, flights):
+    from models.airline.dataset import synthetic_dataset
+    from models.airline.training import train_and_register
+    from models.tracking import Tracking
+    from tests.unit.registered import new_registry
+
+    uri = new_registry(tmp_path)
+    training, test = synthetic_dataset(1500, seed=1), synthetic_dataset(300, seed=2)
+    made = train_and_register("network", training, test, Tracking(uri), MODEL, who="tests", epochs=2)
+    model = load(Registry(uri, MODEL).fetch(made.version, tmp_path / "cache"))
+
+    assert_pieces_give_the_same(flights, model)
+    assert_rows_are_answered_alone(flights, model)
+
+
+FORMS = {
+    "good": b"%d,red,1.5,30,yes",
+    "short": b"%d,red",
+    "long": b"%d,red,1,2,3,4,5",
+    "bad cell": b"%d,red,1_5,30,no",
+    "latin": b"%d,r\xe9d,1.5,30,no",
+    "blank": b"",
+}
+TINY = scorer()
+
+
+@given(st.lists(st.sampled_from(sorted(FORMS)), max_size=60), st.sampled_from([256, 400, 1_000, 1 << 20]))
+@settings(max_examples=50, deadline=None)
+def test_every_row_keeps_its_place_with_an_answer_or_a_reason(kinds, block_bytes):
+    # Given a file of good and spoiled rows
+    lines = [FORMS[kind] % n if kind != "blank" else b"" for n, kind in enumerate(kinds)]
+    data = b"id,colour,weight,age,label\n" + b"".join(line + b"\n" for line in lines)
+    kinds = [(n, kind) for n, kind in enumerate(kinds) if kind != "blank"]
+
+    # When it goes through the model
+    found = output(data, TINY, block_bytes=block_bytes)
+
+    # Then there is a line for each row, in order
+    assert len(found) == len(kinds)
+    for row, (line, (n, kind)) in enumerate(zip(found, kinds, strict=True), 1):
+        if kind == "good":
+            assert line.startswith(b"%d,%d,yes,0.622" % (row, n))
+            assert line.endswith(b",")
+        else:
+            has_id = n if kind in ("bad cell", "latin") else ""
+            assert line.startswith(f"{row},{has_id},,,".encode())
+            reason = {"bad cell": b"weight: is not a number", "latin": b"colour: is not UTF-8"}.get(kind, b"fields")
+            assert reason in line
+
+
+def test_the_reasons_name_column_and_row():
+    data = table(["1,red,x,30,no", "2,red", "3,red,1,,no", "4,red,x,y,no"])
+
+    [predicted] = predict(io.BytesIO(data), scorer(), Stopwatch())
+
+    assert [(e.row, e.column, e.message) for _, e in sorted(predicted.errors.items())] == [
+        (1, "weight", "is not a number: 'x'"),
+        (2, None, "has 2 fields, the header has 5"),
+        (3, "age", "is not a whole number; this model takes no gap here"),
+        (4, "weight", "is not a number: 'x'"),
+    ]
+    assert predicted.error_texts[0] == "weight: is not a number: 'x'"
+    assert predicted.error_texts[1] == "has 2 fields, the header has 5"
+    assert predicted.labels.tolist() == [None] * 4
+    assert np.isnan(predicted.probabilities).all()
+
+
+def test_a_row_for_which_the_model_gives_no_probability_is_an_error_not_a_label():
+    # Given a number so large that the model's own sums overflow
+    data = table(["1,red,1e308,30,no", "2,red,1,20,no"])
+
+    [predicted] = predict(io.BytesIO(data), scorer(), Stopwatch())
+
+    assert predicted.labels.tolist() == [None, "yes"]
+    assert predicted.errors[0].row == 1
+    assert predicted.errors[0].message.startswith("the model gives no probability")
+
+
+def test_ids_and_labels_are_given_where_the_file_has_them():
+    [predicted] = predict(io.BytesIO(survey(3)), scorer(), Stopwatch(), truth_column="label")
+    assert (predicted.ids.tolist(), predicted.truth.tolist()) == (["0", "1", "2"], ["no", "yes", "no"])
+
+    [bare] = predict(io.BytesIO(table(["red,1,2"], "colour,weight,age")), scorer(), Stopwatch(), truth_column="label")
+    assert (bare.ids, bare.truth) == (None, None)
+
+    nameless = scorer(replace(SPEC, id_column=None))
+    assert [p.ids for p in predict(io.BytesIO(survey(3)), nameless, Stopwatch())] == [None]
+
+
+def test_a_file_that_cannot_be_scored_as_a_whole_is_told_so():
+    with pytest.raises(Unreadable, match="lacks 'weight'"):
+        list(predict(io.BytesIO(b"id,colour,age\n1,red,3\n"), scorer(), Stopwatch()))
+
+
+def test_a_header_without_rows_gives_no_predictions():
+    assert output(survey(0), scorer()) == []
+
+
+def test_the_tally_counts_all_rows_and_lists_the_first_errors():
+    data = table([f"{n},red,{'x' if n % 2 else 1},30,no" for n in range(400)])
+    tally = Tally()
+
+    for predicted in predict(io.BytesIO(data), scorer(), Stopwatch(), block_bytes=1024):
+        tally.count(predicted)
+
+    assert (tally.rows, tally.rejected) == (400, 200)
+    assert [error.row for error in tally.errors] == list(range(2, 2 + 2 * MAX_LISTED_ERRORS, 2))
+
+
+def test_each_step_is_timed():
+    watch = Stopwatch()
+
+    list(predict(io.BytesIO(survey(10)), scorer(), watch))
+
+    assert set(watch.seconds) == {"read", "validate", "score"}
+    assert all(seconds >= 0 for seconds in watch.seconds.values())

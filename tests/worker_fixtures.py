@@ -1,0 +1,258 @@
+"""What tests of the worker share: a small model made by hand, files for it, and a worker's parts wired together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ledger.names import Key
+from ledger.receipt import Outcome
+from models.registry import FetchedVersion
+from models.scoring import Scorer
+from models.spec import Column, ModelSpec
+from transport.bucket import Bucket, get, put
+from transport.event import Generation, ObjectEvent
+from worker.follow import InForce
+from worker.scoring_process import Workshop
+
+HEADER = "id,colour,weight,age,label"
+SPEC = ModelSpec(
+    name="tiny",
+    version="1",
+    run_id="0123456789abcdef",
+    columns=(Column("colour", is_text=True), Column("weight", is_text=False), Column("age", False, is_whole=True)),
+    classes=("no", "yes"),
+    positive="yes",
+    id_column="id",
+    label_column="label",
+)
+THREE = replace(SPEC, classes=("no", 'may"be', "yes, surely"), positive=None)
+
+
+@cache
+def graph(bias: float = 0.0, classes: tuple[str, ...] = SPEC.classes) -> bytes:
+    """Class k has the logit k × (weight (0 for a gap) + 2 if red − age / 10 + bias)."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    def constant(name: str, value: Any, dtype: Any) -> Any:
+        return numpy_helper.from_array(np.array(value, dtype), name)
+
+    nodes = [
+        helper.make_node("Equal", ["colour", "red"], ["is_red"]),
+        helper.make_node("Cast", ["is_red"], ["red01"], to=TensorProto.DOUBLE),
+        helper.make_node("Mul", ["red01", "two"], ["red2"]),
+        helper.make_node("IsNaN", ["weight"], ["gap"]),
+        helper.make_node("Where", ["gap", "bias", "weight"], ["known"]),
+        helper.make_node("Cast", ["age"], ["years"], to=TensorProto.DOUBLE),
+        helper.make_node("Mul", ["years", "tenth"], ["old"]),
+        helper.make_node("Sum", ["red2", "known", "old", "bias"], ["z"]),
+        helper.make_node("Unsqueeze", ["z", "last"], ["column"]),
+        helper.make_node("Mul", ["column", "steps"], ["logits"]),
+        helper.make_node("Cast", ["logits"], ["logits32"], to=TensorProto.FLOAT),
+        helper.make_node("Softmax", ["logits32"], ["probabilities"], axis=1),
+        helper.make_node("ArgMax", ["probabilities"], ["index"], axis=1, keepdims=0),
+        helper.make_node("Gather", ["classes", "index"], ["label"]),
+    ]
+    made = helper.make_graph(
+        nodes,
+        "tiny",
+        [
+            helper.make_tensor_value_info("colour", TensorProto.STRING, ["N"]),
+            helper.make_tensor_value_info("weight", TensorProto.DOUBLE, ["N"]),
+            helper.make_tensor_value_info("age", TensorProto.INT64, ["N"]),
+        ],
+        [
+            helper.make_tensor_value_info("label", TensorProto.STRING, ["N"]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(classes)]),
+        ],
+        initializer=[
+            constant("red", ["red"], object),
+            constant("two", [2.0], np.float64),
+            constant("tenth", [-0.1], np.float64),
+            constant("bias", [bias], np.float64),
+            constant("last", [1], np.int64),
+            constant("steps", [list(range(len(classes)))], np.float64),
+            constant("classes", list(classes), object),
+        ],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+def scorer(spec: ModelSpec = SPEC, bias: float = 0.0) -> Scorer:
+    """The model, loaded in this process."""
+    return Scorer(graph(bias, spec.classes), spec)
+
+
+def fetched(folder: Path, version: str = "1", *, bias: float = 0.0, spec: ModelSpec = SPEC) -> FetchedVersion:
+    """The model as a version that lies in `folder`."""
+    content = graph(bias, spec.classes)
+    path = folder / f"model-{version}.onnx"
+    path.write_bytes(content)
+    return FetchedVersion(replace(spec, version=version), path, hashlib.sha256(content).hexdigest())
+
+
+def survey(rows: int, *, first: int = 0) -> bytes:
+    """A clean file: `rows` rows, all different, numbered from `first`."""
+    lines = [HEADER]
+    for n in range(first, first + rows):
+        colour = ("red", "green", "ré,d")[n % 3]
+        cell = f'"{colour}"' if "," in colour else colour
+        lines.append(f"{n},{cell},{'' if n % 7 == 3 else n * 0.37 - 5},{n % 90},{'yes' if n % 2 else 'no'}")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def dropped(bucket: Bucket, name: str, data: bytes) -> ObjectEvent:
+    """Puts a file into the bucket; gives the event that tells of it."""
+    info = put(bucket, name, data)
+    return ObjectEvent(bucket.name, name, Generation(info.generation), "2026-01-02T03:04:05Z", size=info.size)
+
+
+def receipt_of(bucket: Bucket, key: Key) -> Outcome:
+    """The receipt, which must be there."""
+    return Outcome.from_json(get(bucket, key.receipt))
+
+
+def without_times(receipt: bytes) -> dict[str, Any]:
+    """A receipt's fields apart from those that differ between two scorings of the same."""
+    fields: dict[str, Any] = json.loads(receipt)
+    assert fields.pop("finished")
+    assert fields.pop("timings") is not None
+    assert fields.pop("worker")
+    return fields
+
+
+def contents(bucket: Bucket, prefix: str) -> dict[str, bytes]:
+    """Every object below `prefix`."""
+    return {info.name: get(bucket, info.name) for info in bucket.objects(prefix)}
+
+
+def eventually(holds: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """Waits until `holds()` is true, and gives what it gave; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {holds}"
+        time.sleep(0.01)
+    return found
+
+
+def alive(pid: int) -> bool:
+    """True for a process that runs; one that has ended and awaits its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@dataclass
+class Fixed:
+    """A follower that does not follow: the versions in force are those it is given."""
+
+    in_force: InForce
+    repaired: list[FetchedVersion] = field(default_factory=list)
+
+    def repair(self, version: FetchedVersion) -> None:
+        self.repaired.append(version)
+
+
+# Tasks for scoring processes, which import this module to unpickle them.
+
+
+@dataclass(frozen=True)
+class Call:
+    """Calls a function of a module, and gives what it returns."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+
+    def run(self, _workshop: Workshop) -> Any:
+        return self.function(*self.arguments)
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """What a shadow may do to its process. `of` is the shadow that it is put in the place of."""
+
+    deed: str
+    of: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.of, name)
+
+    def run(self, _workshop: Workshop) -> None:
+        DEEDS[self.deed]()
+
+
+def _raise() -> None:
+    raise ValueError("it was not meant to be")
+
+
+def _sleep_for_ever() -> None:
+    threading.Event().wait()
+
+
+def _kill_itself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _exit() -> None:
+    os._exit(3)
+
+
+def _leave() -> None:
+    raise SystemExit("good bye")
+
+
+def _eat_memory() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    eaten = []
+    while True:
+        eaten.append(bytes(64 << 20))
+
+
+DEEDS: dict[str, Callable[[], None]] = {
+    "raises": _raise,
+    "sleeps for ever": _sleep_for_ever,
+    "kills its process": _kill_itself,
+    "ends its process": _exit,
+    "leaves": _leave,
+    "eats memory": _eat_memory,
+}
+
+
+def imported() -> list[str]:
+    """The modules that this process has imported."""
+    import sys
+
+    return sorted(sys.modules)
+
+
+def import_error(name: str) -> str:
+    """What importing a module comes to: the error's text, or nothing."""
+    import importlib
+
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        return str(error)
+    return ""
+
+
+def table(lines: Iterable[str], header: str = HEADER) -> bytes:
+    """A file of these lines."""
+    return "\n".join([header, *lines, ""]).encode()
