@@ -105,3 +105,26 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_differs(
     assert [worker.end() for worker in workers] == [0, 0]
     assert publisher.end() == 0
     check_that_nothing_happened(running, model_cache, files, reference)
+
+
+def test_a_worker_killed_in_mid_file_costs_one_redelivery(running: Running, model_cache: Path) -> None:
+    # given a worker whose parent is killed while its scoring process is in the middle of a file
+    files = {"big.csv": surveys(2, 40_000)["part 000.csv"]}
+    running.drop("big.csv", files["big.csv"])
+    assert running.start("publisher", "--once", "--settle", "0").process.wait(60) == 0
+    worker = running.worker()
+    orphan = wait_for(lambda: worker.scorer_with(running.root / "big.csv"), "a scoring process that reads", every=0.001)
+    worker.kill()
+    worker.process.wait()
+
+    # when another comes, and works until nothing is left
+    other = running.worker("--until-idle", "0")
+
+    # then it has done the file, in the second attempt; the scoring process did not outlive its parent
+    assert other.process.wait(60) == 0
+    [receipt] = running.receipts()
+    assert (receipt.status, receipt.attempt) == (Status.SCORED, 2)
+    assert {"big.csv": running.output("big.csv")} == undisturbed(running.registry, model_cache, "1", files)
+    assert not Path(f"/proc/{orphan}").exists()
+    running.next_run()
+    assert running.left_behind() == []

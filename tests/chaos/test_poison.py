@@ -100,3 +100,28 @@ def test_a_file_whose_shadow_is_killed_is_served_and_acked(running: Running, mod
     assert "SIGKILL" in (running.root / Key(name, generation).comparison).read_text()
     assert not worker.records("attempt failed")
     assert len(worker.records("file taken")) == 1
+
+
+def test_production_goes_on_while_a_shadow_stands_still(running: Running) -> None:
+    # given a shadow that stands still in the middle of a big file
+    publisher, worker = running.publisher(), running.worker("--shadow-seconds", "3")
+    running.ready(worker)
+    generation = running.drop("big.csv", surveys(2, 40_000)["part 000.csv"])
+    key = Key("big.csv", generation)
+    wait_for((running.root / key.receipt).exists, "the receipt", every=0.001)
+    shadow = wait_for(lambda: worker.scorer_with(running.root / key.name), "a shadow that reads", every=0.001)
+    send(shadow, signal.SIGSTOP)
+
+    # when other files come
+    others = surveys(6, 50)
+    for name, content in others.items():
+        running.drop(name, content)
+
+    # then they have their receipts long before it is ended
+    wait_for(lambda: running.count_receipts() == 1 + len(others), "the receipts of the others", every=0.001)
+    assert not (running.root / key.comparison).exists()
+    # and then it is on record, and its message acked
+    wait_for(lambda: running.backlog() == 0, "an empty queue")
+    assert "took longer" in (running.root / key.comparison).read_text()
+    assert (worker.end(), publisher.end()) == (0, 0)
+    assert all("failed" not in (running.root / r.key.comparison).read_text() for r in running.receipts()[1:])
