@@ -20,7 +20,7 @@ from ledger.names import Key
 from ledger.receipt import Outcome
 from models.registry import FetchedVersion
 from models.scoring import Scorer
-from models.spec import Column, ModelSpec
+from models.spec import Column, Example, ModelSpec
 from transport.bucket import Bucket, get, put
 from transport.event import Generation, ObjectEvent
 from worker.follow import InForce
@@ -88,6 +88,15 @@ def graph(bias: float = 0.0, classes: tuple[str, ...] = SPEC.classes) -> bytes:
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     return bytes(model.SerializeToString())
+
+
+def with_example(spec: ModelSpec, bias: float = 0.0) -> ModelSpec:
+    """The same with the input example that every version must score before it serves."""
+    inputs: dict[str, tuple[str | float | None, ...]] = {"colour": ("red", ""), "weight": (3.0, None), "age": (30, 5)}
+    arrays = {"colour": np.array(["red", ""], object), "weight": np.array([3.0, np.nan]), "age": np.array([30, 5])}
+    scores = scorer(spec, bias).score(arrays)
+    rows = tuple(tuple(float(p) for p in row) for row in scores.probabilities)
+    return replace(spec, example=Example(inputs, tuple(scores.labels), rows))
 
 
 def scorer(spec: ModelSpec = SPEC, bias: float = 0.0) -> Scorer:
