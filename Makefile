@@ -27,14 +27,16 @@ down: install ## end what `make up` started
 status: install ## backlog, receipts, models in force
 	$(PY) -m publisher status
 
-bench: install ## how fast, against a plain loop and a naive one
+bench: install ## how fast, against a plain loop and a naive one; from a file's completion to its output; the queue
 	$(PY) -m benchmarks.scoring
+	$(PY) -m benchmarks.latency
+	$(PY) -m benchmarks.queue
 
 test: install ## the tests, in under six minutes
 	$(PY) -m pytest -m "not slow"
 
-test-all: install ## the long ones too
-	$(PY) -m pytest
+test-all: test ## the long ones too
+	$(PY) -m pytest -m slow
 
 check: install ## ruff, mypy strict, the import arrows
 	.venv/bin/ruff check .

@@ -37,22 +37,20 @@ def main(
 ) -> int:
     """Runs the command that the first argument names (`default` where none does); gives the exit status.
 
+    Each option may also be given in the environment, by its name in capitals.
     Wrong options end with status 2 and a line per mistake that names the option and its environment variable.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in commands:
         name, chosen, rest = f"{program} {given[0]}", commands[given[0]], given[1:]
-    elif (
-        default is not None
-        and (not given or given[0].startswith("-"))
-        and not (commands and given[:1] in (["--help"], ["-h"]))
-    ):
+    elif default is not None and (not given or given[0].startswith("-")):
         name, chosen, rest = program, default, given
     else:
-        print(_overview(program, about, commands, default))
+        print(_overview(program, about, commands))
         return 0 if given[:1] in (["--help"], ["-h"]) else 2
+    others = f"{_listed(program, commands)}\n\n" if chosen is default and commands else ""
     try:
-        settings: Any = CliApp.run(_named(chosen, name), cli_args=rest)
+        settings: Any = CliApp.run(_named(chosen, name, others), cli_args=rest)
     except ValidationError as error:
         for line in error.errors():
             field = ".".join(str(part) for part in line["loc"]) or "options"
@@ -68,21 +66,22 @@ def main(
         return 130
 
 
-def _named(command: type[Command], name: str) -> type[Command]:
+def _named(command: type[Command], name: str, others: str) -> type[Command]:
+    about = cleandoc(command.__doc__ or "")
+    about = f"{about}\n\n{others}Each option may be given in the environment too: --log-level as LOG_LEVEL."
     config = SettingsConfigDict(**{**command.model_config, "cli_prog_name": f"python -m {name}"})
     return type(
-        command.__name__,
-        (command,),
-        {"model_config": config, "__doc__": cleandoc(command.__doc__ or ""), "__module__": command.__module__},
+        command.__name__, (command,), {"model_config": config, "__doc__": about, "__module__": command.__module__}
     )
 
 
-def _overview(program: str, about: str, commands: Mapping[str, type[Command]], default: type[Command] | None) -> str:
+def _overview(program: str, about: str, commands: Mapping[str, type[Command]]) -> str:
+    return f"{about.strip()}\n\n{_listed(program, commands)}"
+
+
+def _listed(program: str, commands: Mapping[str, type[Command]]) -> str:
     width = max((len(name) for name in commands), default=0)
-    lines = [about.strip(), ""]
-    if default is not None:
-        lines += [f"python -m {program} [options]", f"  {_first_line(default)}", ""]
-    lines += [f"python -m {program} COMMAND --help says more of each command:"]
+    lines = [f"python -m {program} COMMAND --help says more of each command:"]
     lines += [f"  {name:<{width}}  {_first_line(command)}" for name, command in commands.items()]
     return "\n".join(lines)
 

@@ -23,7 +23,9 @@ def start_log(program: str, level: str = "info", *, stream: TextIO | None = None
     def add_fields(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         return {"program": program, **fields, **event}
 
-    written: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    written: list[structlog.typing.Processor] = [
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    ]
     if not terminal:
         # A traceback as text, without the values of variables: those may be rows of a file.
         written = [

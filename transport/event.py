@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_NAME_BYTES = 1024  # Cloud Storage's own limit for an object name
+MAX_NAME_BYTES = 960  # of Cloud Storage's 1024: the rest is for the names of receipts and comparisons
 MAX_GENERATION = 2**63 - 1
 
 
