@@ -1,0 +1,244 @@
+"""The walls of the house: who may import whom, what a worker may bring along, and what lock files may say."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = {"transport", "ledger", "edge", "publisher", "worker", "models", "deploy", "benchmarks", "tests"}
+MAY_IMPORT = {
+    "transport": set(),
+    "edge": set(),
+    "ledger": {"transport"},
+    "publisher": {"transport", "ledger", "edge"},
+    "worker": {"transport", "ledger", "edge", "models"},
+}
+MODELS_FOR_WORKERS = {
+    "models.spec",
+    "models.scoring",
+    "models.registry",
+    "models.evidence.record",
+    "models.evidence.pair",
+}
+SCORING_SIDE = {
+    "worker.scoring_process",
+    "worker.score",
+    "worker.predict",
+    "worker.read",
+    "worker.stream",
+    "worker.validate",
+    "worker.write",
+    "worker.shadow",
+}
+# What a module is called in code → what it is called where it is installed from.
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "google": "google-cloud-",
+    "mlflow": "mlflow-skinny",
+    "google_crc32c": "google-crc32c",
+}
+
+
+class Import(NamedTuple):
+    """`module` imports `name` (as far as it is a module or package of ours, else as written)."""
+
+    module: str
+    name: str
+    top_level: bool
+
+    def __str__(self) -> str:
+        return f"{self.module} imports {self.name}"
+
+
+def modules(room: str) -> dict[str, Path]:
+    """Dotted name → file, of each module of a room."""
+    found = {}
+    for path in sorted((ROOT / room).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def ours(name: str) -> bool:
+    place = ROOT.joinpath(*name.split("."))
+    return place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
+
+
+def imports(module: str, path: Path) -> Iterator[Import]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test).endswith("TYPE_CHECKING")
+        for node in ast.walk(block)
+    }
+    at_top = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively; write the whole name"
+            base = node.module or ""
+            names = [f"{base}.{alias.name}" if ours(f"{base}.{alias.name}") else base for alias in node.names]
+        if id(node) not in typing_only:
+            yield from (Import(module, name, id(node) in at_top) for name in names)
+
+
+def all_imports(room: str) -> list[Import]:
+    return [found for module, path in modules(room).items() for found in imports(module, path)]
+
+
+def room_of(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def texts(found: list[Import]) -> list[str]:
+    return [str(one) for one in found]
+
+
+def test_the_rooms_are_all_there():
+    for room in (*MAY_IMPORT, "models"):
+        assert modules(room), f"no modules in {room}/"
+        assert (ROOT / room / "__init__.py").is_file()
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_arrows_point_downwards(room):
+    allowed = MAY_IMPORT[room] | {room}
+
+    wrong = [one for one in all_imports(room) if room_of(one.name) in ROOMS - allowed]
+
+    assert texts(wrong) == []
+
+
+def test_a_worker_uses_of_the_models_room_only_what_is_for_workers():
+    wrong = [
+        one for one in all_imports("worker") if room_of(one.name) == "models" and one.name not in MODELS_FOR_WORKERS
+    ]
+
+    assert texts(wrong) == []
+
+
+def test_models_know_no_queue_and_no_bucket_apart_from_their_commands():
+    wrong = []
+    for one in all_imports("models"):
+        at_the_edge = one.module == "models.__main__" or "command" in one.module.rpartition(".")[2]
+        allowed = {"models", "transport", "ledger", "edge"} if at_the_edge else {"models"}
+        if room_of(one.name) in ROOMS - allowed:
+            wrong.append(one)
+
+    assert texts(wrong) == []
+
+
+@pytest.mark.parametrize("room", ["worker", "deploy", "benchmarks", "tests"])
+def test_nobody_below_imports_the_upper_rooms(room):
+    others = {"transport", "ledger", "edge", "publisher", "worker", "models"} - {room}
+
+    wrong = [one for other in others for one in all_imports(other) if room_of(one.name) == room]
+
+    assert texts(wrong) == []
+
+
+def reached(start: set[str], *, top_level: bool = True) -> set[str]:
+    """The modules of ours that importing `start` brings in."""
+    files = {name: path for room in ROOMS - {"tests"} for name, path in modules(room).items()}
+    seen: set[str] = set()
+    left = set(start)
+    while left:
+        module = left.pop()
+        seen.add(module)
+        if module in files:
+            left |= {one.name for one in imports(module, files[module]) if one.top_level or not top_level} - seen
+    return seen
+
+
+def test_what_runs_in_a_scoring_process_brings_in_no_registry_client():
+    assert set(modules("worker")) >= SCORING_SIDE
+
+    names = {room_of(name) for name in reached(SCORING_SIDE)}
+
+    assert names.isdisjoint({"mlflow", "pandas", "sklearn", "tensorflow", "keras", "sqlalchemy", "google"})
+    assert "onnxruntime" in names
+
+
+def test_only_settings_classes_read_the_environment():
+    # Google's libraries take the emulator's address from a variable of their own, and from nowhere else
+    allowed = {"transport.gcs_api"}
+    wrong = [
+        f"{module}, line {number}"
+        for room in ("transport", "ledger", "edge", "publisher", "worker")
+        for module, path in modules(room).items()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(r"os\.(environ|getenv)", line) and module not in allowed
+    ]
+
+    assert wrong == []
+
+
+def locked(name: str) -> set[str]:
+    """The distributions that a lock file pins."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    return {
+        line.partition("==")[0].partition("[")[0].lower() for line in text.splitlines() if re.match(r"[a-z0-9]", line)
+    }
+
+
+@pytest.mark.parametrize("name", ["worker", "training", "dev", "uv"])
+def test_a_lock_file_pins_each_distribution_by_hashes_and_names_no_host(name):
+    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    pinned = [entry for entry in re.split(r"\n(?=\S)", text) if entry.strip() and not entry.startswith("#")]
+
+    assert pinned
+    assert [
+        entry.splitlines()[0] for entry in pinned if not re.match(r"\S+==\S+", entry) or "--hash=sha256:" not in entry
+    ] == []
+    assert re.findall(r"https?://|--index-url|--find-links|@ ?(?:file|git)|/work/", text) == []
+
+
+def test_a_worker_installs_no_training_library_and_no_registry_server():
+    packages = locked("worker")
+
+    assert {"onnxruntime", "pyarrow", "mlflow-skinny"} <= packages
+    assert packages.isdisjoint(TRAINING)
+
+
+def test_whatever_a_worker_or_publisher_imports_is_in_the_worker_s_lock_file():
+    packages = locked("worker")
+    everything = reached({*modules("publisher"), *modules("worker"), *modules("transport")}, top_level=False)
+    foreign = {
+        one
+        for module in everything
+        if room_of(module) in ROOMS
+        for room in [room_of(module)]
+        for one in imports(module, modules(room)[module])
+        if room_of(one.name) not in ROOMS | set(sys.stdlib_module_names)
+    }
+    assert foreign
+
+    missing = []
+    for one in sorted(foreign):
+        top = room_of(one.name)
+        wanted = DISTRIBUTIONS.get(top, top.replace("_", "-"))
+        if not any(package == wanted or (wanted.endswith("-") and package.startswith(wanted)) for package in packages):
+            missing.append(one)
+
+    assert texts(missing) == []
+
+
+def test_the_walls_are_seen_through_function_bodies_too(tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text("def f():\n    from worker.read import Table\n    import models\nfrom transport import bucket\n")
+
+    assert {(one.name, one.top_level) for one in imports("x", path)} == {
+        ("worker.read", False),
+        ("models", False),
+        ("transport.bucket", True),
+    }
