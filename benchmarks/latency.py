@@ -1,4 +1,4 @@
-"""From a file's completion in the folder to its output: one file at a time, through publisher and worker as they run."""
+"""From a file's completion in the folder to its output: one file at a time, through the programs as they run."""
 
 from __future__ import annotations
 
