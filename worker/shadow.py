@@ -31,6 +31,7 @@ from worker.predict import Predicted, Stopwatch, predict
 from worker.scoring_process import Workshop
 
 MEMORY_OF_SPOOL = 8 << 20
+SERVED_BLOCK_BYTES = 1 << 18  # of production's output; Arrow reads up to 32 blocks ahead, and no row is longer
 
 
 class NothingToCompare(Exception):
@@ -167,7 +168,7 @@ class _Served:
         self._batches: Iterator[Any] = iter(
             pacsv.open_csv(
                 pa.PythonFile(stream, mode="r"),
-                read_options=pacsv.ReadOptions(use_threads=False),
+                read_options=pacsv.ReadOptions(use_threads=False, block_size=SERVED_BLOCK_BYTES),
                 parse_options=pacsv.ParseOptions(newlines_in_values=True),
                 convert_options=pacsv.ConvertOptions(
                     include_columns=list(types),

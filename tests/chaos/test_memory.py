@@ -61,4 +61,5 @@ def test_a_big_file_takes_no_more_memory_than_a_small_one(running: Running, size
 
     print([round(peak / MB) for peak in small], [round(peak / MB) for peak in big])
     assert len(small) == len(big) == 3
-    assert all(after < 1.3 * before for before, after in zip(small, big, strict=True))
+    assert sum(big) < 1.3 * sum(small)
+    assert all(after < 1.4 * before for before, after in zip(small, big, strict=True))

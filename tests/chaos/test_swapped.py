@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ledger.receipt import Status
 from models.aliases import Aliases
 from models.registry import Registry
+from models.spec import GRAPH_FILE, METADATA_KEY, SHA256_TAG, SPEC_FILE
 from tests.chaos.understudy import MODEL, Program, Running, surveys, undisturbed, wait_for
 
 
@@ -86,3 +89,46 @@ def test_a_swap_under_one_file_takes_effect_with_the_next(running: Running, mode
         assert receipt.model is not None
         assert receipt.model.version == version
         assert {name: running.output(name)} == undisturbed(running.registry, model_cache, version, {name: files[name]})
+
+
+def register_one_that_scores_its_example_otherwise(running: Running, folder: Path, cache: Path) -> str:
+    """Version 2 once more, sound in every other way, with another answer recorded for its example."""
+    registry = Registry(running.registry, MODEL)
+    good = registry.fetch("2", cache).graph.parent
+    document = yaml.safe_load((good / SPEC_FILE).read_bytes())
+    example = document["metadata"][METADATA_KEY]["example"]
+    example["probabilities"] = [row[::-1] for row in example["probabilities"]]
+    files = {SPEC_FILE: yaml.safe_dump(document).encode(), GRAPH_FILE: (good / GRAPH_FILE).read_bytes()}
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    tags = {SHA256_TAG + name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    made = registry.client.create_model_version(MODEL, source=folder.as_uri(), tags=tags)
+    return str(made.version)
+
+
+def test_a_version_that_fails_its_own_example_never_serves(running: Running, model_cache: Path) -> None:
+    # given a worker, and a version that does not score its example as recorded
+    files = surveys(6, 50)
+    worker = running.worker()
+    running.ready(worker)
+    version = register_one_that_scores_its_example_otherwise(running, running.folder / "unfit", model_cache)
+
+    # when production is given to it, and files come once the worker has decided
+    client = Registry(running.registry, MODEL).client
+    client.set_registered_model_alias(MODEL, "production", version)
+    wait_for(
+        lambda: any(worker.records(told, version=version) for told in ("version refused", "version in force")),
+        "a decision on the new version",
+    )
+    for name, content in files.items():
+        running.drop(name, content)
+    running.queue.publish([running.event(name).to_message() for name in files])
+    running.wait_until_done(len(files))
+
+    # then it is reported, and the one before goes on
+    [refused] = worker.records("version refused", version=version)
+    assert "version 1 goes on serving" in refused["consequence"]
+    assert worker.end() == 0
+    assert {receipt.model.version for receipt in running.receipts() if receipt.model} == {"1"}
+    assert {name: running.output(name) for name in files} == undisturbed(running.registry, model_cache, "1", files)

@@ -1,0 +1,282 @@
+"""Each invariant of DESIGN.md has a test that fails when its safeguard is taken out.
+
+The sources are copied, one safeguard is taken out of the copy, and the tests named beside it are run there: every one
+of them has to fail. `python -m pytest tests/chaos/test_safeguards.py -m slow` says so for all of them.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("transport", "ledger", "edge", "publisher", "worker", "models", "tests", "deploy")
+
+
+@dataclass(frozen=True)
+class Safeguard:
+    """`lines` of `file` keep the invariant; with `without` in their place each of `tests` fails."""
+
+    invariant: int
+    words: str
+    file: str
+    lines: str
+    without: str
+    tests: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.words}"
+
+
+INTERLEAVINGS = "tests/unit/test_commit_interleavings.py::test_every_interleaving_with_one_crash_keeps_the_invariants"
+KILLS = "tests/chaos/test_kills.py::"
+POISON = "tests/chaos/test_poison.py::"
+SWAPPED = "tests/chaos/test_swapped.py::"
+REGISTRY = "tests/unit/test_registry.py::"
+
+SAFEGUARDS = (
+    Safeguard(
+        1,
+        "one receipt per generation: the first one written stands",
+        "ledger/commit.py",
+        "outcome.to_json().encode(),\n            if_generation=ABSENT,",
+        "outcome.to_json().encode(),\n            if_generation=None,",
+        (INTERLEAVINGS,),
+    ),
+    Safeguard(
+        1,
+        "one receipt per generation: what has none is published again",
+        "publisher/publish.py",
+        "            elif self._is_due(standing.input, done):\n                missing.append(standing.input)\n",
+        "",
+        ("tests/chaos/test_publishers.py::test_what_a_lost_queue_held_is_published_again",),
+    ),
+    Safeguard(
+        2,
+        "the output is the newest generation's: an older one gives way",
+        "ledger/commit.py",
+        "            if theirs > generation:\n                return False\n",
+        "",
+        (INTERLEAVINGS,),
+    ),
+    Safeguard(
+        2,
+        "the output is complete: a writer that fails leaves nothing",
+        "transport/folder.py",
+        "                if kind is None:\n                    self._flush()",
+        "                if True:\n                    self._flush()",
+        (
+            "tests/contract/test_bucket.py::test_a_failing_writer_leaves_nothing",
+            "tests/contract/test_bucket.py::test_a_failing_writer_leaves_what_stood_there",
+        ),
+    ),
+    Safeguard(
+        2,
+        "a late worker loses its write: a generation that was replaced is no longer read",
+        "transport/folder_read.py",
+        "            check_generation(self._file, self._generation, self._name)  # after the read",
+        "            pass  # after the read",
+        (
+            "tests/contract/test_bucket.py::test_a_reader_never_sees_two_generations",
+            "tests/chaos/test_stopped.py::test_a_late_write_never_replaces_that_of_a_newer_content",
+        ),
+    ),
+    Safeguard(
+        3,
+        "production never waits for the shadow: it has processes of its own",
+        "worker/__main__.py",
+        "shadows = Pool(self.processes, bucket.url, log_level=self.log_level)",
+        "shadows = scorers",
+        (POISON + "test_production_goes_on_while_a_shadow_stands_still",),
+    ),
+    Safeguard(
+        3,
+        "production never fails because of the shadow: whatever it does, the message is acked",
+        "worker/shadow_line.py",
+        "            self._failed(shadow, str(error))\n",
+        "            self._in_hand.give_back(delivery)\n            return\n",
+        (POISON + "test_a_file_whose_shadow_is_killed_is_served_and_acked",),
+    ),
+    Safeguard(
+        4,
+        "one file, one version: a swap takes effect with the next file",
+        "worker/scoring_process.py",
+        'key = f"{version.spec.version}:{version.sha256}"',
+        'key = "the model"',
+        (
+            SWAPPED + "test_a_swap_while_files_run_leaves_each_file_to_one_version[24-400-2]",
+            SWAPPED + "test_a_swap_under_one_file_takes_effect_with_the_next",
+        ),
+    ),
+    Safeguard(
+        4,
+        "a version serves only once it has scored its own example",
+        "worker/scoring_process.py",
+        "workshop.scorer(self.version).check_example()",
+        "workshop.scorer(self.version)",
+        (SWAPPED + "test_a_version_that_fails_its_own_example_never_serves",),
+    ),
+    Safeguard(
+        5,
+        "rows in = rows out: a malformed row keeps its place",
+        "worker/read.py",
+        "        here[number - done] = malformed.pop(number)\n        rows += 1\n",
+        "        malformed.pop(number)\n",
+        (
+            "tests/unit/test_read.py::TestMalformedRows",
+            "tests/unit/test_predict.py::test_every_row_keeps_its_place_with_an_answer_or_a_reason",
+        ),
+    ),
+    Safeguard(
+        6,
+        "memory is bounded: no more of a file is read ahead than its header",
+        "worker/read.py",
+        "MAX_HEADER_BYTES = 1 << 20",
+        "MAX_HEADER_BYTES = 1 << 40",
+        ("tests/chaos/test_memory.py::test_a_big_file_takes_no_more_memory_than_a_small_one[100 MB]",),
+    ),
+    Safeguard(
+        6,
+        "memory is bounded: what waits to be compared is given on",
+        "publisher/reconcile.py",
+        "        for name in [name for name in held if _end(name) <= place]:\n            yield held.pop(name)\n",
+        "",
+        ("tests/unit/test_reconcile.py::test_nothing_is_piled_up_however_long_the_listings_are",),
+    ),
+    Safeguard(
+        7,
+        "workers hold no state: a message is acked when all is done, not when it is taken",
+        "worker/loop.py",
+        "                    self.in_hand.take(delivery)\n",
+        "                    self.in_hand.take(delivery)\n                    delivery.ack()\n",
+        (KILLS + "test_a_worker_killed_in_mid_file_costs_one_redelivery",),
+    ),
+    Safeguard(
+        7,
+        "workers hold no state: a scoring process ends with its parent",
+        "worker/scoring_process.py",
+        "    _die_with_parent()\n    os.nice",
+        "    os.nice",
+        (KILLS + "test_a_worker_killed_in_mid_file_costs_one_redelivery",),
+    ),
+    Safeguard(
+        8,
+        "a poison file is dead-lettered after its last attempt",
+        "transport/lease_table.py",
+        "if not dead and attempt >= policy.max_delivery_attempts:",
+        "if False:",
+        (
+            "tests/contract/test_queue.py::test_what_was_delivered_too_often_is_a_dead_letter_with_its_source",
+            POISON + "test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it",
+        ),
+    ),
+    Safeguard(
+        8,
+        "a poison file takes nobody with it: its scoring process is replaced",
+        "worker/pool.py",
+        "                process.restart()\n",
+        "                pass\n",
+        (POISON + "test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it",),
+    ),
+    Safeguard(
+        9,
+        "a model's bytes are those that were registered",
+        "models/version_files.py",
+        "            if actual != pinned[name].strip().lower():",
+        "            if False:",
+        (REGISTRY + "TestRefusals::test_changed_bytes",),
+    ),
+    Safeguard(
+        9,
+        "nothing but ONNX is taken",
+        "models/spec.py",
+        '    if "onnx" not in flavors:',
+        "    if False:",
+        (REGISTRY + "TestRefusals::test_a_pickle_is_not_opened_and_the_owner_told_what_to_do",),
+    ),
+    Safeguard(
+        10,
+        "a receipt that says scored never stands before its output",
+        "ledger/commit.py",
+        "    if outcome.status is Status.SCORED:\n        try:",
+        "    if False:\n        try:",
+        (INTERLEAVINGS,),
+    ),
+    Safeguard(
+        10,
+        "receipt and output agree: the first claim stands",
+        "ledger/commit.py",
+        "return bucket.write(key.claim, if_generation=ABSENT, metadata=metadata",
+        "return bucket.write(key.claim, if_generation=None, metadata=metadata",
+        (INTERLEAVINGS,),
+    ),
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture
+def copy(tmp_path: Path, tiny_registry: str) -> Path:
+    """The sources, in a folder of the test's own, where the tiny registry is the one that stands already."""
+    folder = tmp_path / "copy"
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    registry = folder / "tests" / "registry.py"
+    made = 'make_tiny_registry(tmp_path_factory.mktemp("tiny_registry"))'
+    assert registry.read_text().count(made) == 1
+    registry.write_text(registry.read_text().replace(made, repr(tiny_registry)))
+    return folder
+
+
+def run(copy: Path, tests: tuple[str, ...]) -> tuple[int, list[str], str]:
+    """Runs tests of the copy: exit status, the ids of those that failed, and all that was said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rf", "--tb=short", "-p", "no:cacheprovider", *tests],
+        cwd=copy,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(copy), "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    failed = [match[1] for line in done.stdout.splitlines() if (match := re.match(r"FAILED (.+?)(?: - .*)?$", line))]
+    return done.returncode, failed, done.stdout
+
+
+def test_every_invariant_has_a_safeguard_whose_lines_are_there() -> None:
+    assert {safeguard.invariant for safeguard in SAFEGUARDS} == set(range(1, 11))
+    for safeguard in SAFEGUARDS:
+        assert (ROOT / safeguard.file).read_text().count(safeguard.lines) == 1, f"mend this table: {safeguard}"
+
+
+def test_all_of_these_tests_pass_while_every_safeguard_is_in_place(copy: Path) -> None:
+    tests = dict.fromkeys(test for safeguard in SAFEGUARDS for test in safeguard.tests)
+
+    status, failed, said = run(copy, tuple(tests))
+
+    assert (status, failed) == (0, []), said[-5000:]
+
+
+@pytest.mark.parametrize("safeguard", SAFEGUARDS, ids=str)
+def test_without_its_safeguard_an_invariant_is_seen_to_break(safeguard: Safeguard, copy: Path) -> None:
+    # given the sources without one safeguard
+    file = copy / safeguard.file
+    source = file.read_text()
+    assert source.count(safeguard.lines) == 1, f"the lines of this safeguard have changed: mend this table: {safeguard}"
+    file.write_text(source.replace(safeguard.lines, safeguard.without))
+
+    # when the tests that stand for it run there
+    status, failed, said = run(copy, safeguard.tests)
+
+    # then each of them fails (of a parametrised test at least one case), and none for want of being run at all
+    assert status == 1, said[-5000:]
+    for test in safeguard.tests:
+        assert any(name == test or name.startswith((f"{test}[", f"{test}::")) for name in failed), said[-5000:]
+    print(f"{safeguard}\n{safeguard.file}: failed as it should: {failed}")
