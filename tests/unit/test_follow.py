@@ -1,0 +1,459 @@
+"""Following the registry: what the aliases say is put in force, as far as it can serve; else what serves goes on."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+from functools import partial
+
+import pytest
+from structlog.testing import capture_logs
+
+from models.registry import PRODUCTION, STAGING, Registry
+from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
+from tests.unit.registered import MODEL, good_files, graph, mlmodel, new_registry, pins, register
+from tests.worker_fixtures import Call, eventually, imported
+from transport.folder import FolderBucket
+from worker.follow import Follower, InForce
+from worker.pool import Pool, prepare
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def uri(tmp_path):
+    return new_registry(tmp_path)
+
+
+class World:
+    """A registry to register and move aliases in, and a follower whose loading is only counted."""
+
+    def __init__(self, uri, folder, prepare=None, poll_seconds=0.01):
+        self.uri, self.folder = uri, folder
+        self.client = Registry(uri, MODEL).client
+        self.prepared = []
+        self.unfit = set()
+        self.follower = Follower(
+            Registry(uri, MODEL),
+            folder / "cache",
+            prepare or {PRODUCTION: partial(self.load, PRODUCTION), STAGING: partial(self.load, STAGING)},
+            poll_seconds,
+        )
+
+    def load(self, alias, version):
+        self.prepared.append((alias, version.spec.version))
+        if version.spec.version in self.unfit:
+            raise UnfitModel(f"{version.spec} was not meant to be")
+
+    def register(self, files=None, *, weight=1.0, tags=None):
+        number = len(list(self.folder.glob("artefact-*")))
+        return register(self.uri, self.folder / f"artefact-{number}", files or good_files(weight), tags=tags)
+
+    def move(self, alias, version):
+        self.client.set_registered_model_alias(MODEL, alias, version)
+
+    def look(self):
+        with capture_logs() as logs:
+            self.follower.look()
+        return [(log["event"], log.get("alias"), log.get("version")) for log in logs]
+
+    @property
+    def versions(self):
+        now = self.follower.in_force
+        return tuple(version and version.spec.version for version in (now.production, now.staging))
+
+
+@pytest.fixture
+def world(uri, tmp_path):
+    return World(uri, tmp_path)
+
+
+class TestSwaps:
+    def test_both_versions_are_fetched_prepared_and_put_in_force(self, world):
+        first, second = world.register(), world.register(weight=2.0)
+        world.move(PRODUCTION, first)
+        world.move(STAGING, second)
+
+        assert world.look() == [("version in force", PRODUCTION, first), ("version in force", STAGING, second)]
+
+        assert world.versions == (first, second)
+        assert world.prepared == [(PRODUCTION, first), (STAGING, second)]
+        assert world.follower.in_force.shadow.spec.version == second
+        assert world.follower.in_force.production.graph.read_bytes() == graph(1.0)
+
+    def test_a_look_at_what_has_not_moved_does_nothing(self, world):
+        world.move(PRODUCTION, world.register())
+        world.look()
+
+        assert world.look() == []
+        assert len(world.prepared) == 1
+
+    def test_a_moved_alias_swaps_and_another_swaps_back(self, world):
+        first, second = world.register(), world.register(weight=2.0)
+        world.move(PRODUCTION, first)
+        world.move(STAGING, second)
+        world.look()
+
+        world.move(PRODUCTION, second)
+        world.move(STAGING, first)
+        world.look()
+        assert world.versions == (second, first)
+
+        world.move(PRODUCTION, first)
+        world.look()
+        assert world.versions == (first, first)
+
+    def test_the_old_version_serves_until_the_new_one_is_ready(self, world):
+        # Given a version whose loading takes as long as we like
+        first, second = world.register(), world.register(weight=2.0)
+        world.move(PRODUCTION, first)
+        world.look()
+        loading, loaded = threading.Event(), threading.Event()
+
+        def slow(_version):
+            loading.set()
+            assert loaded.wait(PATIENCE)
+
+        world.follower._prepare[PRODUCTION] = slow
+        world.move(PRODUCTION, second)
+
+        # While it loads, the old one is in force; once it is loaded, the new one
+        look = threading.Thread(target=world.follower.look)
+        look.start()
+        assert loading.wait(PATIENCE)
+        assert world.versions == (first, None)
+        loaded.set()
+        look.join(PATIENCE)
+        assert world.versions == (second, None)
+
+    def test_production_and_staging_of_one_version_leave_nothing_to_compare(self, world):
+        only = world.register()
+        world.move(PRODUCTION, only)
+        world.move(STAGING, only)
+
+        world.look()
+
+        assert world.versions == (only, only)
+        assert world.follower.in_force.shadow is None
+
+    def test_a_staging_alias_that_is_removed_ends_the_shadow(self, world):
+        world.move(PRODUCTION, world.register())
+        world.move(STAGING, world.register(weight=2.0))
+        world.look()
+
+        world.client.delete_registered_model_alias(MODEL, STAGING)
+
+        assert world.look() == [("no staging version", None, None)]
+        assert world.versions == ("1", None)
+        assert world.look() == []
+
+    def test_a_production_alias_that_is_removed_leaves_production_as_it_is(self, world):
+        world.move(PRODUCTION, world.register())
+        world.look()
+
+        world.client.delete_registered_model_alias(MODEL, PRODUCTION)
+
+        assert world.look() == [("alias removed", PRODUCTION, None)]
+        assert world.versions == ("1", None)
+
+
+class TestRefusals:
+    def test_a_version_that_fails_to_load_is_told_and_the_one_before_goes_on(self, world):
+        good, bad = world.register(), world.register(weight=2.0)
+        world.move(PRODUCTION, good)
+        world.look()
+        world.unfit = {bad}
+        world.move(PRODUCTION, bad)
+
+        with capture_logs() as logs:
+            world.follower.look()
+
+        assert world.versions == (good, None)
+        [told] = logs
+        assert (told["event"], told["log_level"], told["version"]) == ("version refused", "error", bad)
+        assert "was not meant to be" in told["error"]
+        assert told["consequence"] == f"{MODEL} version {good} goes on serving"
+
+    def test_it_is_not_tried_again_until_the_alias_has_moved(self, world):
+        good, bad = world.register(), world.register(weight=2.0)
+        world.move(PRODUCTION, good)
+        world.look()
+        world.unfit = {bad}
+        world.move(PRODUCTION, bad)
+        world.look()
+        tried = len(world.prepared)
+
+        # Even if it would load now
+        world.unfit = set()
+        assert [world.look() for _ in range(3)] == [[], [], []]
+        assert len(world.prepared) == tried
+
+        # When the alias goes elsewhere and comes back, it has its chance
+        world.move(PRODUCTION, good)
+        world.look()
+        world.move(PRODUCTION, bad)
+        world.look()
+        assert world.versions == (bad, None)
+
+    def test_a_refused_staging_version_leaves_production_and_the_old_shadow_alone(self, world):
+        first, second, bad = world.register(), world.register(weight=2.0), world.register(weight=3.0)
+        world.move(PRODUCTION, first)
+        world.move(STAGING, second)
+        world.look()
+        world.unfit = {bad}
+        world.move(STAGING, bad)
+
+        assert world.look() == [("version refused", STAGING, bad)]
+
+        assert world.versions == (first, second)
+
+    def test_a_refused_version_that_is_no_longer_the_alias_s_is_forgotten(self, world):
+        good, bad = world.register(), world.register(weight=2.0)
+        world.unfit = {bad}
+        world.move(PRODUCTION, bad)
+        world.look()
+        assert world.versions == (None, None)
+
+        world.move(PRODUCTION, good)
+        world.look()
+
+        assert world.versions == (good, None)
+
+
+class TestTheRegistryAway:
+    def test_what_serves_goes_on_and_it_is_said_once(self, world, tmp_path):
+        # Given a registry that goes away, and comes back with another version in production
+        first, second = world.register(), world.register(weight=2.0)
+        world.move(PRODUCTION, first)
+        world.look()
+        world.move(PRODUCTION, second)
+        away = tmp_path / "away.db"
+        (tmp_path / "mlflow.db").rename(away)
+        gone = Follower(Registry(world.uri, MODEL), tmp_path / "cache", {}, 1.0)
+        gone.in_force = world.follower.in_force
+        world.follower = gone
+        world.follower._prepare = {PRODUCTION: partial(world.load, PRODUCTION)}
+
+        assert world.look() == [("registry unreachable", None, None)]
+        assert world.look() == []
+        assert world.versions == (first, None)
+
+        # When it is back
+        away.rename(tmp_path / "mlflow.db")
+        assert world.look() == [("registry reachable again", None, None), ("version in force", PRODUCTION, second)]
+
+    def test_files_that_cannot_be_fetched_now_are_asked_for_again(self, world, monkeypatch):
+        from models.registry import RegistryUnreachable
+
+        world.move(PRODUCTION, world.register())
+        fetch = world.follower._registry.fetch
+        failures = iter([RegistryUnreachable("the artefact store is away")])
+
+        def failing(version, into):
+            for failure in failures:
+                raise failure
+            return fetch(version, into)
+
+        monkeypatch.setattr(world.follower._registry, "fetch", failing)
+
+        assert world.look() == [("version not fetched", PRODUCTION, "1")]
+        assert world.look() == [("version in force", PRODUCTION, "1")]
+
+    def test_whatever_a_look_comes_to_the_next_one_is_made(self, world, monkeypatch):
+        # Given a registry that raises what nobody has foreseen, once
+        world.move(PRODUCTION, world.register())
+        aliases = world.follower._registry.aliases
+        failures = iter([RuntimeError("nobody has foreseen this")])
+
+        def failing():
+            for failure in failures:
+                raise failure
+            return aliases()
+
+        monkeypatch.setattr(world.follower._registry, "aliases", failing)
+
+        with capture_logs() as logs:
+            world.follower.start()
+            eventually(lambda: world.versions == ("1", None))
+        world.follower.stop()
+        assert logs[0]["event"] == "look at the registry failed"
+
+
+class TestAtTheStart:
+    def test_a_worker_waits_for_a_production_version(self, world):
+        # Given no version in production
+        version = world.register()
+        stopping, told = threading.Event(), []
+
+        with capture_logs() as logs:
+            waiting = threading.Thread(target=world.follower.wait_for_production, args=(stopping,))
+            waiting.start()
+            eventually(lambda: logs)
+            told.extend(logs)
+
+            # When one is promoted
+            world.move(PRODUCTION, version)
+
+            # Then it goes on
+            waiting.join(PATIENCE)
+        assert not waiting.is_alive()
+        assert world.versions == (version, None)
+        assert told[0]["event"] == "waiting for a production version"
+        assert "python -m models train all" in told[0]["todo"]
+
+    def test_it_can_be_told_to_stop_waiting(self, world):
+        stopping = threading.Event()
+        waiting = threading.Thread(target=world.follower.wait_for_production, args=(stopping,))
+        waiting.start()
+
+        stopping.set()
+
+        waiting.join(PATIENCE)
+        assert not waiting.is_alive()
+        assert world.follower.in_force == InForce()
+
+    def test_a_version_whose_files_the_cache_lost_is_brought_back(self, world):
+        world.move(PRODUCTION, world.register())
+        world.look()
+        version = world.follower.in_force.production
+        version.graph.unlink()
+
+        world.follower.repair(version)
+
+        assert version.graph.read_bytes() == graph(1.0)
+
+    def test_a_repair_that_fails_is_told_and_no_more(self, world):
+        world.move(PRODUCTION, world.register())
+        world.look()
+        version = world.follower.in_force.production
+        version.graph.unlink()
+        for path in world.folder.glob("artefact-*/*"):
+            path.unlink()
+
+        with capture_logs() as logs:
+            world.follower.repair(version)
+
+        assert [log["event"] for log in logs] == ["model cache not repaired"]
+
+
+@pytest.fixture(scope="module")
+def pools(tmp_path_factory):
+    bucket = FolderBucket(str(tmp_path_factory.mktemp("bucket")))
+    made = {PRODUCTION: Pool(1, bucket.url, log_level="error"), STAGING: Pool(1, bucket.url, log_level="error")}
+    yield made
+    for pool in made.values():
+        pool.kill()
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """The file that planted code would make; a test that uses it fails if it exists in the end."""
+    mark = tmp_path / "planted code ran"
+    yield mark
+    assert not mark.exists()
+
+
+class Bomb:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return exec, (f"open({str(self.mark)!r}, 'w').close()",)
+
+
+def pickle_version(world, mark):
+    flavors = {"sklearn": {"pickled_model": "model.pkl"}, "python_function": {"loader_module": "mlflow.sklearn"}}
+    bomb = pickle.dumps(Bomb(mark))
+    return world.register({SPEC_FILE: mlmodel(flavors=flavors), "model.pkl": bomb, GRAPH_FILE: bomb})
+
+
+def pickle_called_onnx(world, mark):
+    return world.register({SPEC_FILE: mlmodel(), GRAPH_FILE: pickle.dumps(Bomb(mark))})
+
+
+def loader_module_with_code(world, mark):
+    evil = {"python_function": {"loader_module": "evil", "code": "code", "env": "conda.yaml"}}
+    code = f"open({str(mark)!r}, 'w').close()\n".encode()
+    return world.register({SPEC_FILE: mlmodel(flavors=evil), GRAPH_FILE: graph(), "code/evil.py": code})
+
+
+def yaml_that_builds_objects(world, mark):
+    code = json.dumps(f"open({str(mark)!r}, 'w').close()")
+    return world.register({SPEC_FILE: f"flavors: !!python/object/apply:builtins.exec [{code}]".encode()})
+
+
+def changed_bytes(world, _mark):
+    return world.register({SPEC_FILE: mlmodel(), GRAPH_FILE: graph(-1.0)}, tags=pins(good_files()))
+
+
+def changed_metadata(world, _mark):
+    return world.register({SPEC_FILE: mlmodel(run_id="another"), GRAPH_FILE: graph()}, tags=pins(good_files()))
+
+
+def no_tags(world, _mark):
+    return world.register(tags={"a": "b"})
+
+
+def external_data_that_climbs(world, _mark):
+    # The weights lie where the path would lead from the cache, so that only a refusal keeps it from loading
+    (world.folder / "weights").write_bytes(b"\0\0\0\0\0\0\xf0?")
+    return world.register({SPEC_FILE: mlmodel(), GRAPH_FILE: graph(external="../../../weights")})
+
+
+def external_data_by_an_absolute_path(world, _mark):
+    (world.folder / "weights").write_bytes(b"\0\0\0\0\0\0\xf0?")
+    return world.register({SPEC_FILE: mlmodel(), GRAPH_FILE: graph(external=str(world.folder / "weights"))})
+
+
+def another_answer_than_its_example(world, _mark):
+    return world.register({SPEC_FILE: mlmodel(), GRAPH_FILE: graph(-1.0)})
+
+
+def not_onnx_at_all(world, _mark):
+    return world.register({SPEC_FILE: mlmodel(), GRAPH_FILE: b"\x08\x09" + b"\xff" * 1000})
+
+
+@pytest.mark.parametrize("alias", [PRODUCTION, STAGING])
+@pytest.mark.parametrize(
+    ("plant", "reason"),
+    [
+        (pickle_version, "workers run ONNX only"),
+        (pickle_called_onnx, "onnxruntime refuses its graph"),
+        (loader_module_with_code, "workers run ONNX only"),
+        (yaml_that_builds_objects, "MLmodel"),
+        (changed_bytes, "model.onnx was changed after it was registered"),
+        (changed_metadata, "MLmodel was changed after it was registered"),
+        (no_tags, "has no tag understudy.sha256"),
+        (external_data_that_climbs, "onnxruntime refuses its graph"),
+        (external_data_by_an_absolute_path, "onnxruntime refuses its graph"),
+        (another_answer_than_its_example, "scores its own input example otherwise"),
+        (not_onnx_at_all, "onnxruntime refuses its graph"),
+    ],
+)
+def test_a_planted_version_is_refused_and_never_run_and_what_serves_goes_on(
+    plant, reason, alias, uri, tmp_path, pools, planted
+):
+    # Given both versions in force, through the real registry and real scoring processes
+    ready = {name: partial(prepare, pool, timeout=PATIENCE) for name, pool in pools.items()}
+    world = World(uri, tmp_path, ready)
+    first, second = world.register(), world.register(weight=2.0)
+    world.move(PRODUCTION, first)
+    world.move(STAGING, second)
+    world.look()
+    assert world.versions == (first, second)
+
+    # When a hostile one takes an alias
+    world.move(alias, plant(world, planted))
+    with capture_logs() as logs:
+        world.follower.look()
+
+    # Then it is refused with what to do about it, and both versions go on
+    [told] = logs
+    assert (told["event"], told["alias"]) == ("version refused", alias)
+    assert reason in told["error"]
+    assert world.versions == (first, second)
+    assert not planted.exists()
+    modules = pools[alias].run(Call(imported), PATIENCE)
+    assert "evil" not in modules
+    assert "mlflow" not in modules
