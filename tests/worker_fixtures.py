@@ -23,8 +23,15 @@ from models.scoring import Scorer
 from models.spec import Column, Example, ModelSpec
 from transport.bucket import Bucket, get, put
 from transport.event import Generation, ObjectEvent
+from transport.queue import Queue
+from worker.filenames import FilenamesLog
 from worker.follow import InForce
+from worker.handle import Handler
+from worker.in_hand import InHand
+from worker.loop import Loop
+from worker.pool import Pool, TaskFailed
 from worker.scoring_process import Workshop
+from worker.shadow_line import ShadowLine
 
 HEADER = "id,colour,weight,age,label"
 SPEC = ModelSpec(
@@ -175,6 +182,94 @@ class Fixed:
         self.repaired.append(version)
 
 
+class Here:
+    """A pool without processes: tasks are run in the thread that asks, on any bucket."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.workshop = Workshop(bucket)
+        self.tasks: list[Any] = []
+
+    def run(self, task: Any, timeout: float) -> Any:
+        self.tasks.append(task)
+        try:
+            return task.run(self.workshop)
+        except Exception as error:
+            raise TaskFailed(type(error).__name__, str(error)) from error
+
+    def kill(self) -> None:
+        return
+
+
+@dataclass
+class Lent:
+    """A pool that outlives the worker; with a `deed` its processes do that in place of every task."""
+
+    pool: Pool
+    deed: str = ""
+
+    def run(self, task: Any, timeout: float) -> Any:
+        return self.pool.run(Hostile(self.deed) if self.deed else task, timeout)
+
+    def kill(self) -> None:
+        return
+
+
+@dataclass
+class Worker:
+    """A worker's parts, wired together as its program does, in this process."""
+
+    bucket: Bucket
+    queue: Queue
+    scorers: Any
+    shadows: Any
+    in_force: InForce
+    options: dict[str, Any] = field(default_factory=dict)  # of the handler
+    shadow_seconds: float = 30.0
+    shadow_backlog: int = 1000
+    drain_seconds: float = 20.0
+    room: int = 2
+
+    def __post_init__(self) -> None:
+        self.stopping = threading.Event()
+        self.follower = Fixed(self.in_force)
+        self.in_hand = InHand(self.queue)
+        self.line = ShadowLine(
+            self.bucket, self.in_hand, self.shadows, 1, limit=self.shadow_seconds, longest=self.shadow_backlog
+        )
+        given: dict[str, Any] = {
+            "name": "host-17",
+            "bucket": self.bucket,
+            "in_hand": self.in_hand,
+            "follower": self.follower,
+            "pool": self.scorers,
+            "shadow_line": self.line,
+            "filenames": FilenamesLog(""),
+            "ending": threading.Event(),
+        }
+        self.handler = Handler(**{**given, **self.options})
+        self.loop = Loop(
+            self.queue,
+            self.in_hand,
+            self.handler,
+            self.line,
+            (self.scorers, self.shadows),
+            self.room,
+            self.drain_seconds,
+            self.stopping,
+        )
+
+    def take(self) -> Any:
+        """The next delivery, in hand."""
+        [delivery] = self.queue.pull(1, 10.0)
+        self.in_hand.take(delivery)
+        return delivery
+
+    def handle(self) -> None:
+        """Does what the next message asks for, its shadow included."""
+        self.handler.handle(self.take())
+        eventually(lambda: len(self.line) == 0)
+
+
 # Tasks for scoring processes, which import this module to unpickle them.
 
 
@@ -191,15 +286,9 @@ class Call:
 
 @dataclass(frozen=True)
 class Hostile:
-    """What a shadow may do to its process. `of` is the shadow that it is put in the place of."""
+    """What a task may do to its process: one of DEEDS."""
 
     deed: str
-    of: Any = None
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.of, name)
 
     def run(self, _workshop: Workshop) -> None:
         DEEDS[self.deed]()
