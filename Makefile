@@ -18,6 +18,9 @@ lock: install ## rewrite the lock files from requirements/*.in
 demo: install ## the whole way of twenty files, from training to the comparison
 	$(PY) -m deploy.demo
 
+demo-cloud: install ## the same on emulators of Pub/Sub and Cloud Storage (needs Java)
+	$(PY) -m deploy.demo_cloud
+
 up: install ## publisher, two workers and the MLflow UI on this machine, staying up
 	$(PY) -m deploy.up up
 
@@ -44,4 +47,4 @@ check: install ## ruff, mypy strict, the import arrows
 	.venv/bin/mypy
 	$(PY) -m pytest -q tests/unit/test_house.py
 
-.PHONY: help install lock demo up down status bench test test-all check
+.PHONY: help install lock demo demo-cloud up down status bench test test-all check

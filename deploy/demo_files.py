@@ -26,7 +26,7 @@ def demo_files(clean: Sequence[bytes]) -> list[DemoFile]:
     """Twenty files out of 20 clean CSVs with a header line."""
     gaps, no_survey, zipped, replaced, replacement, *rest = clean
     files = [
-        DemoFile("flights-with-gaps.csv", spoiled(gaps), "gaps and bad cells"),
+        DemoFile("flights-with-gaps.csv", spoiled(gaps), "gaps, bad cells"),
         DemoFile("holiday-photos.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + no_survey[:2000], "no survey"),
         DemoFile("flights-zipped.csv.gz", gzip.compress(zipped, mtime=0), "gzip"),
         DemoFile("flights-replaced.csv", replaced, "replaced", replacement),

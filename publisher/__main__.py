@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from edge.command import Command, main
-from publisher import rescore, show
+from publisher import provision, rescore, show
 from publisher.run import Run
 
-COMMANDS: dict[str, type[Command]] = {"run": Run, **show.COMMANDS, **rescore.COMMANDS}
+COMMANDS: dict[str, type[Command]] = {"run": Run, **show.COMMANDS, **rescore.COMMANDS, **provision.COMMANDS}
 
 ABOUT = "Turns new files in a bucket into messages for the workers, and dead letters into receipts."
 
