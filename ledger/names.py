@@ -12,6 +12,7 @@ UNUSABLE = "output/receipts/.unusable/"
 CLAIMS = "output/.claims/"
 FAILURES = "output/.failures/"
 COMPARISONS = "output/comparisons/"
+LABELS = "labels/"  # of rows that were scored before: read by the comparison, never an input
 
 _INPUT_ENDINGS = (".csv", ".csv.gz")
 _UNFINISHED_ENDINGS = (".tmp", ".part", ".crdownload")
@@ -68,7 +69,7 @@ def _stem(name: str) -> str:
 
 def is_input(name: str, prefix: str = "") -> bool:
     """True for an object directly below `prefix` that is to be scored (DESIGN.md, "Inputs")."""
-    if not name.startswith(prefix) or name.startswith(OUTPUT):
+    if not name.startswith(prefix) or name.startswith((OUTPUT, LABELS)):
         return False
     base = name[len(prefix) :]
     lowered = base.lower()

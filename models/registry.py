@@ -129,6 +129,12 @@ class Registry:
         spec = self._read_spec((folder / SPEC_FILE).read_bytes(), version)
         return FetchedVersion(spec, folder / GRAPH_FILE, pinned[GRAPH_FILE])
 
+    def graph_size(self, version: VersionId) -> int | None:
+        """Bytes of the version's graph; None where there is none, or its store does not say."""
+        repository = self._ask(lambda: self._repository(version))
+        entries = None if repository is None else self._ask(repository.list_artifacts)
+        return next((entry.file_size for entry in entries or () if entry.path == GRAPH_FILE), None)
+
     def _download(self, version: VersionId, pinned: Mapping[str, str], shelf: Shelf, who: str) -> Path:
         with shelf.new_part() as part:
             repository = self._ask(lambda: self._repository(version))

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack, closing
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from edge.command import Command
+from edge.seconds import Seconds as Seconds
 from ledger.names import OUTPUT
 from transport.bucket import Bucket
 from transport.open import open_bucket
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def seconds(text: object) -> object:
-    """`5`, `5s`, `500ms`, `10m`, `1h` as seconds. Raises ValueError for other text."""
-    if not isinstance(text, str):
-        return text
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*", text)
-    if match is None:
-        raise ValueError(f"{text!r} is not a time: write seconds, or a number with ms, s, m, h or d, like 10m")
-    return float(match[1]) * _UNITS[match[2] or "s"]
-
-
-Seconds = Annotated[float, BeforeValidator(seconds)]
 
 
 class Places(Command):

@@ -55,6 +55,10 @@ class LateLabels:
             if key and label and self._of.setdefault(key, label) != label:
                 self._contradicted[key] = None
 
+    def afresh(self) -> LateLabels:
+        """The same labels, of which nothing was asked yet."""
+        return LateLabels(self._of, self._contradicted)
+
     def truth(self, ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """For N predicted rows (ids as an object array, None where a row has none) their labels; None for no label."""
         found: npt.NDArray[Any] = np.full(len(ids), None, dtype=object)
