@@ -381,7 +381,7 @@ def pools(place):
 
 
 def run(folder, place, pools, staging, *, deed="", name, **options):
-    """Scores the files anew; gives outputs (with metadata) and receipts (without times), and what the queue has left."""
+    """Scores the files anew; gives outputs (with metadata), receipts (without times), and what the queue has left."""
     bucket, events = place
     for old in list(bucket.objects(OUTPUT)):
         bucket.delete(old.name)
