@@ -11,6 +11,7 @@ without a receipt; a lost ack is one redelivery. An fsync per ack would cost mos
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -19,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
+
+import structlog
 
 from transport.lease_table import INDEX, TABLE
 from transport.queue import Policy, QueueError
@@ -37,6 +40,8 @@ _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 T = TypeVar("T")
 
+log = structlog.get_logger()
+
 
 class QueueFile:
     """An open queue file, made where there is none. Raises QueueError for anything that is not, or cannot be, a queue.
@@ -46,19 +51,56 @@ class QueueFile:
 
     def __init__(self, path: Path, policy: Policy | None) -> None:
         self.path = path
-        self._lock = threading.Lock()
+        self._policy = policy
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None  # of the file behind the connection, once SQLite has made it
+        self._closed = False
+        self._open()
+
+    def _open(self) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection: sqlite3.Connection | None = sqlite3.connect(
-                path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
             )
         except (OSError, sqlite3.Error) as error:
-            raise QueueError(f"the queue {path} cannot be opened: {error}") from error
+            raise QueueError(f"the queue {self.path} cannot be opened: {error}") from error
         try:
-            self._prepare(policy)
+            self._prepare(self._policy)
         except BaseException:
-            self.close()
+            self._let_go()
             raise
+        self._identity = self._identity_at_path()
+
+    def _stay_at_path(self) -> None:
+        """Goes over to the file that has the path now, and makes it where it was removed.
+
+        A connection goes on with a removed file as if nothing had happened, while whoever starts later uses another
+        one: messages would be published to where nobody looks.
+        """
+        if self._closed or (self._connection and self._identity in (None, self._identity_at_path())):
+            return
+        if self._connection:
+            log.warning(
+                "the queue's file was removed or replaced; going on with the one that is there now",
+                queue=str(self.path),
+                consequence="what was in it is published again when a publisher starts, at the latest after an hour",
+            )
+        self._let_go()
+        self._open()
+
+    def _identity_at_path(self) -> tuple[int, int]:
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return (0, 0)
+        return status.st_dev, status.st_ino
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._identity = None, None
 
     def _prepare(self, policy: Policy | None) -> None:
         self._refuse_other_files()
@@ -72,6 +114,8 @@ class QueueFile:
             if new:
                 for statement in (TABLE, INDEX, _POLICY):
                     connection.execute(statement)
+                # So that a delivery of an earlier file at this path never has the number of one from this file.
+                connection.execute("INSERT INTO sqlite_sequence VALUES ('message', ?)", (time.time_ns() // 1_000_000,))
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version={LAYOUT}")
             if new or policy is not None:
@@ -94,6 +138,7 @@ class QueueFile:
     def read(self, statement: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """The rows of one statement, which is its own transaction."""
         with self._lock, self._explained():
+            self._stay_at_path()
             return self._patiently(lambda connection: connection.execute(statement, parameters or {}).fetchall())
 
     def policy(self) -> Policy:
@@ -105,6 +150,7 @@ class QueueFile:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """The file to oneself while the block lasts; what it wrote is kept unless it raises."""
         with self._lock, self._explained():
+            self._stay_at_path()
             connection = self._patiently(lambda connection: connection.execute("BEGIN IMMEDIATE").connection)
             try:
                 yield connection
@@ -117,9 +163,8 @@ class QueueFile:
     def close(self) -> None:
         """Afterwards every use raises QueueError; closing again does nothing."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            self._closed = True
+            self._let_go()
 
     def _patiently(self, step: Callable[[sqlite3.Connection], T]) -> T:
         """One step, again while others hold the file.

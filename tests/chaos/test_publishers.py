@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ledger.receipt import Status
-from tests.chaos.understudy import Running, surveys, undisturbed, wait_for
+from tests.chaos.understudy import QUICK, Running, surveys, undisturbed, wait_for
+from transport.local_queue import LocalQueue
+
+GONE_OVER = "the queue's file was removed or replaced; going on with the one that is there now"
 
 
-def remove_queue(running: Running) -> None:
-    for path in running.folder.glob("queue.db*"):
+def remove_queue(running: Running, pattern: str = "queue.db*") -> None:
+    for path in running.folder.glob(pattern):
         path.unlink()
 
 
@@ -62,3 +67,35 @@ def test_what_a_lost_queue_held_is_published_again(running: Running, model_cache
     assert worker.process.wait(60) == 0
     assert len(publisher.records("published")) == len(files)
     check_all_scored(running, model_cache, files)
+
+
+@pytest.mark.parametrize("pattern", ["queue.db", "queue.db*"], ids=["the file alone", "with its log"])
+def test_a_queue_deleted_under_idle_programs_is_made_anew(running: Running, model_cache: Path, pattern: str) -> None:
+    # given a publisher and a worker that have nothing to do
+    files = surveys(6, 100)
+    names = list(files)
+    publisher, worker = running.publisher(), running.worker()
+    running.ready(worker)
+    running.drop(names[0], files[names[0]])
+    running.wait_until_done(1)
+    worker.wait_for_log("shadow compared")
+
+    # when somebody deletes the queue, and a second worker is started
+    running.queue.close()
+    remove_queue(running, pattern)
+    worker.wait_for_log(GONE_OVER)
+    publisher.wait_for_log(GONE_OVER)
+    running.queue = LocalQueue(running.queue.url, policy=QUICK)
+    late = running.worker()
+    running.ready(late)
+    for name in names[1:]:
+        running.drop(name, files[name])
+    running.wait_until_done(len(files))
+
+    # then all use the same new file: the publisher's messages come to either worker
+    check_all_scored(running, model_cache, files)
+    running.queue.publish([running.event(name).to_message() for name in names for _ in range(20)])
+    wait_for(lambda: running.backlog() == 0, "an empty queue")
+    assert (worker.end(), late.end(), publisher.end()) == (0, 0, 0)
+    assert late.records("file taken")
+    assert running.left_behind() == []

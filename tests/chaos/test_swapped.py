@@ -64,6 +64,8 @@ def test_a_swap_while_files_run_leaves_each_file_to_one_version(
         output = running.bucket.stat(receipt.output or "")
         assert output is not None
         assert output.metadata["model-version"] == receipt.model.version
+    # and each swap took effect: a file of each share was done before the next swap
+    assert {receipt.model.version for receipt in receipts.values()} == {"1", "2"}
     last = {receipts[name].model.version for name in shares[-1]}
     assert last == {"1" if swaps % 2 == 0 else "2"}
 

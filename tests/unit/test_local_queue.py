@@ -396,3 +396,33 @@ def test_a_killed_process_loses_nothing_that_it_published(file: str) -> None:
     backlog = queue.backlog()
     assert (backlog.waiting, backlog.leased) == (2490, 10)
     queue.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["deleted", "replaced by another's"])
+def test_a_queue_whose_file_is_deleted_goes_over_to_the_new_one(tmp_path: Path, replaced: bool) -> None:
+    # given a queue in use, with a delivery in hand, whose file is deleted
+    path = str(tmp_path / "queue.db")
+    queue = LocalQueue(path, policy=Policy(lease=7.0))
+    queue.publish([Message(b"lost")])
+    [old] = queue.pull(1, wait=0)
+    (tmp_path / "queue.db").unlink()
+    if replaced:
+        other = LocalQueue(path)
+
+    # when it is used again
+    queue.publish([Message(b"new")])
+
+    # then it is the queue that others find there, and what was in hand has no part in it
+    other = other if replaced else LocalQueue(path)
+    old.ack()
+    old.nack()
+    [new] = other.pull(1, wait=0)
+    assert new.message.data == b"new"
+    assert int(new.id) > int(old.id)
+    assert other.policy.lease == 7.0
+    # and a queue that is closed stays closed, whatever becomes of its file
+    (tmp_path / "queue.db").unlink()
+    queue.close()
+    with pytest.raises(QueueError, match="closed"):
+        queue.backlog()
+    other.close()
