@@ -1,0 +1,139 @@
+"""Commands and their options: on the command line, in the environment, and what a mistake is told as."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import Field
+
+from edge.command import Command, main
+
+
+class Bake(Command):
+    """Bakes a cake.
+
+    It takes an hour.
+    """
+
+    layers: int = Field(2, ge=1, description="how many")
+    icing_colour: str = Field("white", description="which one")
+    with_candles: bool = Field(False, description="lights them too")
+
+    def run(self) -> int:
+        print(f"{self.layers} {self.icing_colour} {self.with_candles}")
+        return 0
+
+
+class Burn(Command):
+    """Burns it."""
+
+    def run(self) -> int:
+        return 7
+
+
+class Endless(Command):
+    """Goes on until someone ends it."""
+
+    def run(self) -> int:
+        raise KeyboardInterrupt
+
+
+COMMANDS = {"bake": Bake, "burn": Burn, "endless": Endless}
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    for name in ("LAYERS", "ICING_COLOUR", "WITH_CANDLES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def kitchen(*arguments, default=None):
+    return main("kitchen", "All about cakes.", COMMANDS, default=default, arguments=arguments)
+
+
+def test_options_come_from_the_command_line_or_the_environment_in_that_order(capsys, monkeypatch):
+    assert kitchen("bake") == 0
+    monkeypatch.setenv("LAYERS", "5")
+    monkeypatch.setenv("ICING_COLOUR", "blue")
+    assert kitchen("bake") == 0
+    assert kitchen("bake", "--icing-colour", "red", "--with-candles") == 0
+
+    assert capsys.readouterr().out == "2 white False\n5 blue False\n5 red True\n"
+
+
+def test_the_exit_status_is_the_command_s(capsys):
+    assert kitchen("burn") == 7
+    assert kitchen("endless") == 130
+
+
+def test_every_mistake_is_told_with_its_option_and_its_variable(capsys, monkeypatch):
+    monkeypatch.setenv("LAYERS", "0")
+
+    monkeypatch.setenv("WITH_CANDLES", "perhaps")
+
+    status = kitchen("bake")
+
+    told = capsys.readouterr()
+    assert status == 2
+    assert told.out == ""
+    assert "--layers (or LAYERS): Input should be greater than or equal to 1" in told.err
+    assert "--with-candles (or WITH_CANDLES)" in told.err
+    assert all(line.startswith("kitchen bake: ") for line in told.err.splitlines())
+
+
+@pytest.mark.parametrize("arguments", [("bake", "--no-such-option", "1"), ("bake", "--layers")])
+def test_options_that_there_are_not_end_with_status_2_and_no_traceback(capsys, arguments):
+    try:
+        status = kitchen(*arguments)
+    except SystemExit as end:  # argparse's own way
+        status = end.code
+
+    told = capsys.readouterr()
+    assert status == 2
+    assert "Traceback" not in told.err
+    assert told.err
+
+
+def test_without_a_command_there_is_an_overview(capsys):
+    assert kitchen() == 2
+    assert kitchen("--help") == 0
+    assert kitchen("boil") == 2
+
+    overviews = capsys.readouterr().out
+    for text in ("All about cakes.", "bake", "Bakes a cake.", "burn", "Burns it."):
+        assert overviews.count(text) >= 3
+
+
+def test_a_default_command_needs_no_name(capsys):
+    assert kitchen(default=Bake) == 0
+    assert kitchen("--layers", "3", default=Bake) == 0
+    assert kitchen("burn", default=Bake) == 7
+    assert kitchen("boil", default=Bake) == 2
+
+    assert capsys.readouterr().out.startswith("2 white False\n3 white False\n")
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_the_help_of_a_command_has_its_text_options_and_defaults(capsys, option):
+    with pytest.raises(SystemExit) as end:
+        kitchen("bake", option)
+
+    assert end.value.code == 0
+    told = capsys.readouterr().out
+    for text in (
+        "python -m kitchen bake",
+        "Bakes a cake.",
+        "It takes an hour.",
+        "--icing-colour",
+        "which one",
+        "white",
+    ):
+        assert text in told
+
+
+def test_a_program_of_one_command_shows_that_command_s_help(capsys):
+    with pytest.raises(SystemExit) as end:
+        main("bakery", "", {}, default=Bake, arguments=["--help"])
+
+    assert end.value.code == 0
+    assert "--layers" in capsys.readouterr().out

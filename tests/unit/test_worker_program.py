@@ -1,0 +1,197 @@
+"""`python -m worker`, as a person or a service manager runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ledger.names import CLAIMS, FAILURES, RECEIPTS, Key
+from ledger.receipt import Status
+from models.registry import PRODUCTION, STAGING, Registry
+from tests.unit.registered import MODEL, good_files, new_registry, register
+from tests.worker_fixtures import alive, contents, dropped, eventually, receipt_of
+from transport.bucket import get
+from transport.folder import FolderBucket
+from transport.local_queue import LocalQueue
+from transport.queue import Policy
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with a registry, a bucket and a queue, and the environment that names them."""
+    uri = new_registry(tmp_path)
+    (tmp_path / "bucket").mkdir()
+    return tmp_path, {
+        **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")},
+        "PYTHONPATH": str(ROOT),
+        "MLFLOW_TRACKING_URI": uri,
+        "MODEL_CACHE": str(tmp_path / "cache"),
+        "BUCKET": str(tmp_path / "bucket"),
+        "QUEUE": str(tmp_path / "queue.db"),
+        "PROCESSES": "1",
+    }
+
+
+def start(place, *options, **environment):
+    folder, base = place
+    return subprocess.Popen(
+        [sys.executable, "-m", "worker", *options],
+        cwd=folder,
+        env=base | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(program):
+    out, err = program.communicate(timeout=PATIENCE)
+    return program.returncode, out, err
+
+
+def run(place, *options, **environment):
+    with start(place, *options, **environment) as program:
+        return finish(program)
+
+
+def children(pid):
+    """The processes that `pid` has started and that live."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def promote(place, alias, weight):
+    folder, environment = place
+    version = register(environment["MLFLOW_TRACKING_URI"], folder / f"artefact {alias}", good_files(weight))
+    Registry(environment["MLFLOW_TRACKING_URI"], MODEL).client.set_registered_model_alias(MODEL, alias, version)
+
+
+def distances(rows):
+    return b"distance\n" + b"".join(b"%d\n" % (n % 100 - 50) for n in range(rows))
+
+
+def test_its_whole_life(place):
+    # Given both versions, a quick file and one that takes a while
+    folder, environment = place
+    promote(place, PRODUCTION, 1.0)
+    promote(place, STAGING, 2.0)
+    bucket, queue = (
+        FolderBucket(environment["BUCKET"]),
+        LocalQueue(environment["QUEUE"], policy=Policy(min_backoff=0.1)),
+    )
+    quick, long = dropped(bucket, "quick.csv", distances(10)), dropped(bucket, "long.csv", distances(3_000_000))
+    queue.publish([quick.to_message(), long.to_message()])
+
+    # When it is told to end in the middle of its work, as a service manager does: the whole group at once
+    with start(place, DRAIN_SECONDS="0.1") as program:
+        eventually(lambda: bucket.stat(Key("quick.csv", quick.generation).receipt), PATIENCE)
+        eventually(lambda: "long.csv" in names_taken(folder), PATIENCE)
+        processes = children(program.pid)
+        assert len(processes) >= 2
+        os.killpg(program.pid, signal.SIGTERM)
+        status, out, err = finish(program)
+
+    # Then it ends well, with nothing half done, and what it had is given back without a mark
+    assert (status, out) == (0, "")
+    eventually(lambda: not any(alive(pid) for pid in processes))
+    assert "Traceback" not in err
+    assert queue.backlog().leased == 0
+    assert contents(bucket, FAILURES) == {}
+    assert bucket.stat(Key("long.csv", long.generation).receipt) is None
+
+    # When it is started again, until nothing is left
+    status, out, err = run(place, "--until-idle", "0")
+
+    # Then all is done
+    assert (status, out) == (0, "")
+    assert receipt_of(bucket, Key("long.csv", long.generation)).status is Status.SCORED
+    assert receipt_of(bucket, Key("long.csv", long.generation)).rows == 3_000_000
+    assert len(contents(bucket, RECEIPTS)) == 2
+    assert contents(bucket, CLAIMS) == {}
+    assert get(bucket, "output/pred_quick.csv").splitlines()[1] == b"1,,neutral,0,"
+    assert (queue.backlog().waiting, queue.backlog().leased, queue.backlog().dead) == (0, 0, 0)
+    assert json.loads(get(bucket, Key("quick.csv", quick.generation).comparison))["schema"] == "understudy.comparison"
+    assert sorted(line.split(" ", 2)[2] for line in names_taken(folder).splitlines())[-1] == "quick.csv"
+
+    # And its log is one JSON object per line, with who, what and when
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert {line["program"] for line in lines} == {"worker"}
+    written = next(line for line in lines if line["message"] == "receipt written")
+    assert (written["file"], written["rows"], written["model_version"]) == ("long.csv", 3_000_000, "1")
+    assert written["worker"]
+    assert written["time"].endswith("Z")
+    queue.close()
+
+
+def names_taken(folder):
+    path = folder / "new_data_filenames.txt"
+    return path.read_text() if path.exists() else ""
+
+
+def test_it_waits_for_a_production_version_and_can_be_ended_meanwhile(place):
+    with start(place) as program:
+        waiting = json.loads(program.stderr.readline())
+        program.send_signal(signal.SIGINT)
+        status, _, err = finish(program)
+
+    assert waiting["message"] == "waiting for a production version"
+    assert "python -m models train all" in waiting["todo"]
+    assert status == 0
+    assert "Traceback" not in err
+
+
+def test_wrong_options_end_it_at_once_with_a_line_per_mistake(place):
+    status, out, err = run(place, "--processes", "0", SHADOW_FRACTION="1.5", BLOCK_BYTES="many")
+
+    assert (status, out) == (2, "")
+    lines = err.splitlines()
+    assert len(lines) == 3
+    for option, variable in (
+        ("processes", "PROCESSES"),
+        ("shadow-fraction", "SHADOW_FRACTION"),
+        ("block-bytes", "BLOCK_BYTES"),
+    ):
+        assert any(f"--{option} (or {variable})" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("QUEUE", "/proc/no/queue.db", "the queue /proc/no/queue.db cannot be opened"),
+        ("BUCKET", "/proc/no", "/proc/no"),
+    ],
+)
+def test_a_place_that_cannot_be_used_ends_it_with_what_is_wrong(place, variable, value, told):
+    status, _, err = run(place, **{variable: value})
+
+    assert status == 2
+    [line] = [json.loads(line) for line in err.splitlines()]
+    assert line["message"] == "cannot start"
+    assert told in line["error"]
+
+
+def test_help_names_every_option_and_reads_like_help(place):
+    status, out, err = run(place, "--help")
+
+    assert (status, err) == (0, "")
+    assert "python -m worker" in out
+    for option in ("--until-idle", "--drain-seconds", "--shadow-fraction", "--processes", "--filenames-log"):
+        assert option in out
+    assert "SIGTERM and Ctrl-C" in out
