@@ -1,4 +1,4 @@
-"""`make up`, `make down`: publisher, two workers and the MLflow UI on this machine, staying up."""
+"""`make up`, `make down`: publisher, two workers, the watch and the MLflow UI on this machine, staying up."""
 
 from __future__ import annotations
 
@@ -43,13 +43,14 @@ class Up(Command):
             Program(f"worker-{number}", ["worker", "--processes", str(self.processes)], environment)
             for number in range(1, self.workers + 1)
         ]
+        programs.append(Program("watch", ["models", "watch"], environment))
         programs.append(Program("mlflow", self._ui(), environment))
         for program in programs:
             remember(FOLDER, program.name, program.start(FOLDER).pid)
         print(f"""up: {", ".join(program.name for program in programs)}; logs are in {FOLDER.relative_to(ROOT)}/
   drop files     cp flights.csv {self.bucket}/
   predictions    {self.bucket}/output/
-  see            make status
+  see            make status; python -m models compare
   MLflow UI      http://127.0.0.1:{self.ui_port}/#/models
   end            make down""")
         return 0

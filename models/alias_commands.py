@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
@@ -27,6 +27,10 @@ from models.spec import UnfitModel
 ROLE_STYLE = {PRODUCTION: "bold green", STAGING: "bold yellow"}
 
 
+class NotProven(MoveRefused):
+    """The evidence does not allow a move."""
+
+
 class RegistryCommand(Command):
     """A command over one registered model."""
 
@@ -34,9 +38,12 @@ class RegistryCommand(Command):
     model: str = Field("airline-satisfaction", description="the registered model")
 
     def run(self) -> int:
-        """Does the work; refusals end with a line on stderr and status 1."""
+        """Does the work; refusals end with a line on stderr and status 1, or 3 where evidence is what is missing."""
         try:
             self.act(Registry(self.mlflow_tracking_uri, self.model))
+        except NotProven as refusal:
+            print(refusal, file=sys.stderr)
+            return 3
         except (MoveRefused, RegistryUnreachable, UnfitModel) as refusal:
             print(refusal, file=sys.stderr)
             return 1
@@ -101,16 +108,56 @@ class MoveCommand(RegistryCommand):
 
 
 class Promote(MoveCommand):
-    """Makes a version production: workers serve it from their next file on."""
+    """Makes a version production: workers serve it from their next file on.
 
-    version: CliPositionalArg[str] = Field(description="the number of the version")
+    With --if-better only on the verdict "staging is better" of its comparison with the present production, with
+    --no-worse also on "no difference" where it takes less time per row; else the status is 3.
+    """
+
+    version: CliPositionalArg[str] = Field(description="the number of the version, or `staging`")
     force: bool = Field(False, description="also where a worker could not load it")
+    if_better: bool = Field(False, description="only if the evidence says that it is better")
+    no_worse: bool = Field(False, description="only if it is better, or no different and cheaper")
+    bucket: str = Field("./bucket", description="where the files are scored, for --if-better and --no-worse")
+    unit: Literal["row", "file"] = Field("row", description="of the evidence; file: where rows of a file hang together")
+    margin: float = Field(0.005, gt=0, lt=1, description="the difference in accuracy that matters")
 
     def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
-        """Points production at the version, if it can serve."""
+        """Points production at the version, if it can serve and the evidence allows it."""
+        standing, why = aliases.registry.aliases(), self.why
+        version = standing.get(self.version, self.version)
+        if self.if_better or self.no_worse:
+            seen = self._evidence(aliases.registry, standing.get(PRODUCTION), version)
+            why = f"{why}; {seen}" if why else seen
         if not self.force:
-            self.refuse_unfit(aliases.registry, self.version)
-        return [aliases.point(PRODUCTION, self.version, self.why, now)]
+            self.refuse_unfit(aliases.registry, version)
+        if (self.if_better or self.no_worse) and aliases.registry.resolve(PRODUCTION) != standing[PRODUCTION]:
+            raise MoveRefused("production was moved by somebody else meanwhile; nothing was changed, look again")
+        return [aliases.point(PRODUCTION, version, why, now)]
+
+    def _evidence(self, registry: Registry, production: str | None, version: str) -> str:
+        """What the evidence says, where it allows the move. Raises NotProven."""
+        from models.evidence_source import BadLabels
+        from models.judge import NothingCompared, Question, ask, missing_for_promotion
+        from transport.bucket import BucketError
+
+        if production is None:
+            raise NotProven(
+                "no version is production, so there is nothing to be better than: promote without a condition"
+            )
+        if production == version:
+            raise MoveRefused(f"version {version} is production already; nothing was changed")
+        try:
+            answer = ask(self.bucket, Question(self.model, production, version))
+        except (NothingCompared, BadLabels, BucketError) as error:
+            raise NotProven(f"not promoted: {error}") from None
+        summary = answer.evidence.summary(unit=self.unit, margin=self.margin)
+        sentence = f"{summary.evidence.sentence} ({summary.files:,} files, against version {production})"
+        if missing := missing_for_promotion(summary, no_worse=self.no_worse):
+            raise NotProven(
+                f"version {version} is not promoted over version {production}: {missing}. What was seen: {sentence}"
+            )
+        return sentence
 
 
 class Stage(MoveCommand):

@@ -57,11 +57,13 @@ class Gathered:
 
         Raises Incomparable where it is of another pair.
         """
-        content = record.file and (record.file.name, record.file.generation.partition(".")[0])
-        key = content or len(self._files)
-        if key not in self._files:
+        if not self.has(record):
             self.whole.merge(record)
-            self._files[key] = _figures(record)
+            self._files[_content(record) or len(self._files)] = _figures(record)
+
+    def has(self, record: Comparison) -> bool:
+        """True where a scoring of the same content was given already."""
+        return _content(record) in self._files
 
     @property
     def files(self) -> list[FileFigures]:
@@ -78,6 +80,10 @@ def gather(records: Iterable[Comparison]) -> list[Gathered]:
             pairs[key] = Gathered(record.pair)
         pairs[key].add(record)
     return sorted(pairs.values(), key=lambda gathered: gathered.files[0].order)
+
+
+def _content(record: Comparison) -> tuple[str, str] | None:
+    return (record.file.name, record.file.generation.partition(".")[0]) if record.file else None
 
 
 def _figures(record: Comparison) -> FileFigures:

@@ -1,0 +1,192 @@
+"""What a bucket holds of a comparison: the records of its files, and labels that came later."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ledger.commit import SOURCE_GENERATION
+from ledger.names import COMPARISONS, LABELS, Key, parse_key
+from models.evidence.labels import LateLabels
+from models.evidence.pair import Version
+from models.evidence.record import Comparison
+from models.relabelled import NotRelabelled, Streams, relabelled
+from transport.bucket import Bucket, ObjectNotFound, get
+from transport.event import Generation
+
+FAILED_SCHEMA = "understudy.comparison.failed"
+PAGE = 32  # records that are read at once
+MEMORY_OF_SPOOL = 8 << 20
+
+
+class BadLabels(Exception):
+    """A file of labels cannot be used; the text says which, and why."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A file that could not be compared, and why."""
+
+    production: Version
+    staging: Version
+    event_time: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies under one name: a record, a failure, or something that cannot be read (its reason)."""
+
+    key: Key
+    what: Comparison | Failed | str
+
+
+def comparison_keys(bucket: Bucket) -> list[Key]:
+    """Every comparison there is; of one content the newest re-scoring first."""
+    found = (parse_key(info.name, COMPARISONS) for info in bucket.objects(COMPARISONS))
+    keys = [key for key in found if key is not None]
+    return sorted(keys, key=lambda key: (key.name, key.generation.content, -key.generation.rescore))
+
+
+def read_comparisons(bucket: Bucket, keys: Iterable[Key]) -> Iterator[Found]:
+    """What lies there, in that order, read a page at a time; what is gone meanwhile is passed over."""
+    rest = iter(keys)
+    with ThreadPoolExecutor(8, thread_name_prefix="records") as threads:
+        while page := list(islice(rest, PAGE)):
+            for key, content in zip(page, threads.map(lambda key: _content(bucket, key), page), strict=True):
+                if content is not None:
+                    yield Found(key, _understood(content))
+
+
+def _content(bucket: Bucket, key: Key) -> bytes | None:
+    try:
+        return get(bucket, key.comparison)
+    except ObjectNotFound:
+        return None
+
+
+def _understood(content: bytes) -> Comparison | Failed | str:
+    try:
+        fields = json.loads(content)
+        if fields.get("schema") != FAILED_SCHEMA:
+            return Comparison.from_json(fields)
+        at = datetime.fromisoformat(fields["file"]["event_time"])
+        sides = _version(fields["production"]), _version(fields["staging"])
+        return Failed(*sides, at if at.tzinfo else at.replace(tzinfo=UTC), str(fields["failed"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return str(error) or repr(error)
+
+
+def _version(text: str) -> Version:
+    name, _, version = text.rpartition(" version ")
+    return Version(name, version)
+
+
+def relabel(bucket: Bucket, old: Comparison, late: LateLabels) -> Comparison:
+    """The file's record made anew with labels that came later. Raises NotRelabelled where that can no longer be.
+
+    Only what was predicted then counts: the content and the outputs of that very scoring.
+    """
+    if old.file is None:
+        raise NotRelabelled("the record names no file")
+    key = Key(old.file.name, Generation.parse(old.file.generation))
+    try:
+        with ExitStack() as stack:
+            production, staging = (_output(stack, bucket, key, name) for name in (key.output, key.shadow))
+            given = _spooled(stack, bucket, key.name, key.generation.content)
+            return relabelled(old, Streams(given, production, staging), late)
+    except ObjectNotFound:
+        raise NotRelabelled("the file or its outputs were replaced since, by another content or re-scoring") from None
+
+
+def _output(stack: ExitStack, bucket: Bucket, key: Key, name: str) -> BinaryIO:
+    found = bucket.stat(name)
+    if found is None or found.metadata.get(SOURCE_GENERATION) != str(key.generation):
+        raise ObjectNotFound(name)
+    return _spooled(stack, bucket, name, found.generation)
+
+
+def _spooled(stack: ExitStack, bucket: Bucket, name: str, generation: int) -> BinaryIO:
+    spool: Any = tempfile.SpooledTemporaryFile(max_size=MEMORY_OF_SPOOL)  # noqa: SIM115 - `stack` closes it
+    stack.enter_context(spool)
+    with bucket.read(name, generation) as stream:
+        shutil.copyfileobj(stream, spool, 1 << 20)
+    spool.seek(0)
+    return spool  # type: ignore[no-any-return]
+
+
+def label_objects(bucket: Bucket) -> list[tuple[str, int]]:
+    """Name and generation of each file of labels in the bucket."""
+    found = bucket.objects(LABELS, recursive=False)
+    return [(info.name, info.generation) for info in found if info.name.lower().endswith((".csv", ".csv.gz"))]
+
+
+def read_labels(bucket: Bucket, objects: Iterable[tuple[str, int]], column: str | None, into: LateLabels) -> list[str]:
+    """Adds the labels of these files; gives what is wrong with those that cannot be used."""
+    wrong = []
+    for name, generation in objects:
+        with ExitStack() as stack:
+            try:
+                add_labels(_spooled(stack, bucket, name, generation), name, column, into)
+            except ObjectNotFound:
+                continue  # replaced meanwhile: the next look sees the new one
+            except BadLabels as error:
+                wrong.append(str(error))
+    return wrong
+
+
+def read_label_file(path: Path, column: str | None, into: LateLabels) -> None:
+    """Adds the labels of a file of this machine. Raises BadLabels."""
+    try:
+        with path.open("rb") as stream:
+            add_labels(stream, str(path), column, into)
+    except OSError as error:
+        raise BadLabels(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def add_labels(stream: BinaryIO, name: str, column: str | None, into: LateLabels) -> None:
+    """Adds the labels of a CSV with a header. Raises BadLabels.
+
+    The label stands in `column`, or in `label`; the id in `id`; of two columns the one that is not the other is meant.
+    """
+    packed = stream.read(2) == b"\x1f\x8b"
+    stream.seek(0)
+    plain: Any = gzip.GzipFile(fileobj=stream) if packed else stream
+    try:
+        rows = csv.reader(io.TextIOWrapper(plain, encoding="utf-8-sig", newline=""))
+        header = [cell.strip() for cell in next(rows, [])]
+        at_id, at_label = _places(header, column, name)
+        wanted = max(at_id, at_label)
+        pairs = ((row[at_id], row[at_label]) for row in rows if len(row) > wanted)
+        while some := list(islice(pairs, 10_000)):
+            into.add([row_id for row_id, _ in some], [label for _, label in some])
+    except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+        raise BadLabels(f"{name} is no CSV that can be read: {error}") from None
+
+
+def _places(header: Sequence[str], column: str | None, name: str) -> tuple[int, int]:
+    at_label = next((header.index(each) for each in (column, "label") if each in header), None)
+    at_id = header.index("id") if "id" in header else None
+    if len(header) == 2:
+        if at_label is None and at_id is not None:
+            at_label = 1 - at_id
+        if at_id is None and at_label is not None:
+            at_id = 1 - at_label
+    if at_id is None or at_label is None or at_id == at_label:
+        raise BadLabels(
+            f"{name} has the columns {', '.join(header[:20]) or '(none)'}; of labels that come later it takes `id` and "
+            f"{f'`{column}`' if column else '`label`'}"
+        )
+    return at_id, at_label

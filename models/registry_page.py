@@ -1,0 +1,181 @@
+"""A comparison in MLflow, where the swap is made: a run per pair, and the verdict on the staging version's own page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from models.evidence import words
+from models.evidence.pair import Version
+from models.evidence.report import render
+from models.evidence.summary import Summary
+from models.registry import Registry, RegistryUnreachable
+
+REPORT, FIGURES = "report.html", "summary.json"
+DIGEST_TAG = "understudy.summary.sha256"  # of what a run shows: the same again is not written
+PRODUCTION_TAG, STAGING_TAG = "understudy.production", "understudy.staging"
+VERDICT_TAG = "understudy.verdict"
+BEGIN, END = "<!-- understudy verdict -->", "<!-- /understudy verdict -->"
+
+
+class RegistryPage:
+    """Writes comparisons to one MLflow. Every method raises RegistryUnreachable where it does not answer."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._experiment = f"{registry.model}: staging against production"
+        self._runs: dict[tuple[Version, Version], str] = {}
+
+    def keep_run(self, summary: Summary) -> tuple[str, bool]:
+        """Brings the pair's run up to date; gives its id, and whether anything had changed."""
+        try:
+            return self._keep_run(summary)
+        except RegistryUnreachable:
+            raise
+        except Exception as error:
+            self._runs.clear()  # another database may stand there when it answers again
+            raise RegistryUnreachable(f"the registry {self._registry.tracking_uri} gave no answer: {error}") from error
+
+    def show_verdict(self, summary: Summary, run_id: str) -> bool:
+        """Brings the staging version's description and tags up to date; True where anything had changed.
+
+        What people wrote in the description stays. A version that is gone from the registry is passed over.
+        """
+        try:
+            return self._show_verdict(summary, run_id)
+        except RegistryUnreachable:
+            raise
+        except Exception as error:
+            if getattr(error, "error_code", None) in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}:
+                return False
+            raise RegistryUnreachable(f"the registry {self._registry.tracking_uri} gave no answer: {error}") from error
+
+    def _keep_run(self, summary: Summary) -> tuple[str, bool]:
+        from mlflow.entities import Metric, RunTag
+
+        client = self._registry.client
+        pair = summary.production, summary.staging
+        figures = json.dumps(summary.to_json(), indent=1)
+        digest = hashlib.sha256(figures.encode()).hexdigest()
+        run_id = self._runs.get(pair)
+        run = client.get_run(run_id) if run_id is not None else self._find_run(client, *pair)
+        if run is None:
+            run = self._new_run(client, *pair)
+        run_id = self._runs[pair] = str(run.info.run_id)
+        if run.data.tags.get(DIGEST_TAG) == digest:
+            return run_id, False
+        client.log_text(run_id, render(summary), REPORT)
+        client.log_text(run_id, figures, FIGURES)
+        now = int(time.time() * 1000)
+        points = [Metric(name, value, now, summary.rows["read"]) for name, value in metrics_of(summary).items()]
+        tags = {VERDICT_TAG: str(summary.evidence.verdict), DIGEST_TAG: digest}
+        # Last and in one request: who dies before it writes all of it again.
+        client.log_batch(run_id, metrics=points, tags=[RunTag(name, value) for name, value in tags.items()])
+        return run_id, True
+
+    def _find_run(self, client: Any, production: Version, staging: Version) -> Any:
+        experiment = client.get_experiment_by_name(self._experiment)
+        if experiment is None:
+            return None
+        which = f"tags.`{PRODUCTION_TAG}` = '{_name(production)}' and tags.`{STAGING_TAG}` = '{_name(staging)}'"
+        found = client.search_runs([experiment.experiment_id], which, max_results=1, order_by=["start_time ASC"])
+        return found[0] if found else None
+
+    def _new_run(self, client: Any, production: Version, staging: Version) -> Any:
+        experiment = client.get_experiment_by_name(self._experiment)
+        if experiment is None:
+            from models.tracking import Tracking
+
+            Tracking(self._registry.tracking_uri, self._experiment)
+            experiment = client.get_experiment_by_name(self._experiment)
+        tags = {PRODUCTION_TAG: _name(production), STAGING_TAG: _name(staging), "mlflow.source.name": "models watch"}
+        name = f"version {staging.version} against version {production.version}"
+        run = client.create_run(experiment.experiment_id, tags=tags, run_name=name)
+        client.set_terminated(run.info.run_id)  # each write is complete; a run that "runs" for ever misleads
+        return run
+
+    def _show_verdict(self, summary: Summary, run_id: str) -> bool:
+        client = self._registry.client
+        name, version = summary.staging.name, summary.staging.version
+        known = client.get_model_version(name, version)
+        run = client.get_run(run_id)
+        link = f"#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/{REPORT}"
+        description = with_verdict(known.description or "", verdict_block(summary, link))
+        changed = description != (known.description or "")
+        if changed:
+            client.update_model_version(name, version, description=description)
+        for key, value in verdict_tags(summary, run_id).items():
+            if (known.tags or {}).get(key) != value:
+                client.set_model_version_tag(name, version, key, value)
+                changed = True
+        return changed
+
+
+def metrics_of(summary: Summary) -> dict[str, float]:
+    """What a run keeps as time series, over the rows read: shares as such, evidence as natural logarithms."""
+    found: dict[str, float] = {"files": summary.files, "rows": summary.rows["read"]}
+    found["rows_labelled"] = summary.rows["labelled"]
+    if summary.agreement is not None:
+        found["agreement"] = summary.agreement.value
+    for name, measure in summary.measures.items():
+        for side, estimate in (("production", measure.production), ("staging", measure.staging)):
+            if estimate is not None:
+                found[f"{name}_{side}"] = estimate.value
+    if summary.evidence.looks and summary.evidence.looks[-1].rows:
+        last = summary.evidence.looks[-1]
+        found |= {
+            "accuracy_difference": last.difference,
+            "accuracy_difference_low": last.low,
+            "accuracy_difference_high": last.high,
+            "log_e_staging": last.log_e_staging,
+            "log_e_production": last.log_e_production,
+            "log_e_threshold": summary.evidence.threshold,
+        }
+    return {name: float(value) for name, value in found.items() if value == value}
+
+
+def verdict_tags(summary: Summary, run_id: str) -> Mapping[str, str]:
+    """Tags of the staging version."""
+    return {
+        VERDICT_TAG: str(summary.evidence.verdict),
+        f"{VERDICT_TAG}.against": f"version {summary.production.version}",
+        f"{VERDICT_TAG}.rows_labelled": str(summary.rows["labelled"]),
+        f"{VERDICT_TAG}.run": run_id,
+    }
+
+
+def verdict_block(summary: Summary, link: str) -> str:
+    """What stands in the staging version's description, as Markdown."""
+    verdict, _, rest = summary.evidence.sentence.partition(". ")
+    command = f"python -m models compare --production {summary.production.version} --staging {summary.staging.version}"
+    parts = [
+        f"**{verdict.rstrip('.')}** (against production version {summary.production.version}). {rest}".strip(),
+        f"{words.scope(summary)}. [Report]({link}), or `{command}`.",
+    ]
+    return "\n\n".join((BEGIN, *parts, END))
+
+
+def with_verdict(description: str, block: str) -> str:
+    """The description with the block in the place of the one before, or behind what people wrote."""
+    before, begin, rest = description.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if begin and end:
+        return before + block + after
+    return f"{description.rstrip()}\n\n{block}" if description.strip() else block
+
+
+def quieten_mlflow() -> None:
+    """MLflow's chatter concerns nobody who watches. Before MLflow is imported."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _name(version: Version) -> str:
+    return f"{version.version} ({version.run_id})" if version.run_id else version.version

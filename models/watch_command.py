@@ -1,0 +1,58 @@
+"""The command `watch`: keeps the evidence in MLflow up to date, where whoever moves an alias sees it."""
+
+from __future__ import annotations
+
+import signal
+from threading import Event
+
+from pydantic import Field
+
+from edge.command import Command
+from edge.seconds import Seconds
+from models.compare_command import EvidenceCommand
+
+
+class Watch(EvidenceCommand):
+    """Keeps an MLflow run per compared pair, and the verdict in the staging version's description and tags.
+
+    Runs until SIGTERM or Ctrl-C. It can be ended and started at any time, and writes only what has changed.
+    """
+
+    interval: Seconds = Field(30.0, gt=0, description="how often the bucket is looked at: 30s, 5m")
+    once: bool = Field(False, description="look once; status 1 where something could not be written")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+
+    def run(self) -> int:
+        """Looks until it is told to end."""
+        from models.registry_page import RegistryPage, quieten_mlflow
+
+        quieten_mlflow()
+        import structlog
+
+        from edge.log import start_log
+        from models.registry import Registry
+        from models.watcher import Watcher
+        from transport.bucket import AccessRefused
+        from transport.open import open_bucket
+
+        start_log("models watch", self.log_level)
+        log = structlog.get_logger()
+        stopping = Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+        try:
+            bucket = open_bucket(self.bucket)
+        except AccessRefused as error:
+            log.error("cannot start", error=str(error))
+            return 2
+        registry = Registry(self.mlflow_tracking_uri, self.model)
+        watcher = Watcher(bucket, registry, RegistryPage(registry), unit=self.unit, margin=self.margin)
+        log.info("watching", bucket=bucket.url, registry=self.mlflow_tracking_uri, interval=self.interval)
+        while True:
+            done = watcher.look()
+            if self.once or stopping.wait(self.interval):
+                bucket.close()
+                return 0 if done or not self.once else 1
+
+
+COMMANDS: dict[str, type[Command]] = {"watch": Watch}
