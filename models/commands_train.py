@@ -132,14 +132,15 @@ class Train(_RegistryCommand):
 class Register(_RegistryCommand):
     """Registers a classifier's ONNX graph from elsewhere as a new version, in the form that workers serve.
 
-    Inputs: per column a tensor [N] or [N, 1] of strings, doubles, floats or int64, or one matrix [N, F] with --columns.
+    Inputs: per column a tensor [N] or [N, 1] of strings, doubles, floats or int64, or one matrix [N, F] with --input-columns.
     Outputs: probabilities [N, K] in the order of --classes, and optionally a label (strings). All weights inside.
     """
 
     file: CliPositionalArg[Path] = Field(description="the .onnx file")
     classes: str = Field(description="the classes in the order of the probabilities, separated by commas")
     positive: str | None = Field(None, description="of two classes the one whose probability is written (the second)")
-    columns: str | None = Field(None, description="the columns of its inputs in order, separated by commas")
+    # Not `columns`: in the environment COLUMNS is how wide the terminal is.
+    input_columns: str | None = Field(None, description="the columns of its inputs in order, separated by commas")
     id_column: str | None = Field(None, description="input column to carry over into the predictions")
     label_column: str | None = Field(None, description="input column that holds the answer where it is known")
     example: Path | None = Field(None, description="CSV of raw rows to check with; from 500 rows on also for drift")
@@ -160,7 +161,7 @@ class Register(_RegistryCommand):
                 self.model,
                 classes=_names(self.classes) or [],
                 positive=self.positive,
-                columns=_names(self.columns),
+                columns=_names(self.input_columns),
                 id_column=self.id_column,
                 label_column=self.label_column,
                 example=self.example,

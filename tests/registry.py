@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,7 +33,10 @@ def make_tiny_registry(folder: Path) -> str:
 
 def copy_registry(uri: str, folder: Path) -> str:
     """A registry of one's own to move aliases in and register to; the files of the versions so far are shared."""
-    shutil.copyfile(uri.removeprefix("sqlite:///"), folder / "mlflow.db")
+    # By SQLite itself: what its last connections have not yet moved from the log into the file belongs to it too.
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as source:
+        with closing(sqlite3.connect(folder / "mlflow.db")) as target:
+            source.backup(target)
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 

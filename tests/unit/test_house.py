@@ -38,7 +38,7 @@ SCORING_SIDE = {
     "worker.shadow",
 }
 # What a module is called in code → what it is called where it is installed from.
-DISTRIBUTIONS = {"yaml": "pyyaml", "google": "google-cloud-", "mlflow": "mlflow-skinny"}
+DISTRIBUTIONS = {"yaml": "pyyaml", "grpc": "grpcio", "google": "google-cloud-", "mlflow": "mlflow-skinny"}
 TRAINING = {"tensorflow", "tensorflow-cpu", "keras", "scikit-learn", "pandas", "mlflow", "scipy", "onnx", "skl2onnx"}
 
 

@@ -172,7 +172,7 @@ def test_register_takes_a_graph_with_its_columns_and_example(registry: Registry,
 
 def test_register_without_an_example_records_one_of_zeros(registry: Registry, tmp_path: Path) -> None:
     onnx.save(linear(), tmp_path / "mine.onnx")
-    assert run_register(registry, tmp_path / "mine.onnx", columns="a,b", positive="no") == 0
+    assert run_register(registry, tmp_path / "mine.onnx", input_columns="a,b", positive="no") == 0
     spec = registry.fetch("1", tmp_path / "cache").spec
     assert spec.example is not None
     assert spec.example.inputs["a"] == (0.0,)
@@ -190,7 +190,7 @@ def external_data(path: Path) -> None:
         (lambda path: None, {}, "does not exist"),
         (lambda path: path.write_bytes(pickle.dumps({"a": 1})), {}, "is no"),
         (external_data, {"columns": "a,b"}, "other files"),
-        (lambda path: onnx.save(linear(), path), {}, "--columns"),
+        (lambda path: onnx.save(linear(), path), {}, "--input-columns"),
         (lambda path: onnx.save(linear(), path), {"columns": "a,b", "classes": "only"}, "two or more"),
         (lambda path: onnx.save(linear(), path), {"columns": "a,b", "positive": "maybe"}, "'maybe' is none of"),
     ],
