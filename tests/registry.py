@@ -34,9 +34,9 @@ def make_tiny_registry(folder: Path) -> str:
 def copy_registry(uri: str, folder: Path) -> str:
     """A registry of one's own to move aliases in and register to; the files of the versions so far are shared."""
     # By SQLite itself: what its last connections have not yet moved from the log into the file belongs to it too.
-    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as source:
-        with closing(sqlite3.connect(folder / "mlflow.db")) as target:
-            source.backup(target)
+    paths = uri.removeprefix("sqlite:///"), folder / "mlflow.db"
+    with closing(sqlite3.connect(paths[0])) as source, closing(sqlite3.connect(paths[1])) as target:
+        source.backup(target)
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 

@@ -160,7 +160,7 @@ def test_register_takes_a_graph_with_its_columns_and_example(registry: Registry,
     onnx.save(linear(), tmp_path / "mine.onnx")
     rows = pd.DataFrame({"other": ["x"] * 600, "b": np.arange(600) / 10, "a": 1.0})
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    options = {"columns": "a,b", "example": tmp_path / "rows.csv", "id_column": "nr", "label_column": "answer"}
+    options = {"input_columns": "a,b", "example": tmp_path / "rows.csv", "id_column": "nr", "label_column": "answer"}
     assert run_register(registry, tmp_path / "mine.onnx", **options) == 0
     fetched = registry.fetch("1", tmp_path / "cache")
     assert [column.name for column in fetched.spec.columns] == ["a", "b"]
@@ -189,10 +189,10 @@ def external_data(path: Path) -> None:
     [
         (lambda path: None, {}, "does not exist"),
         (lambda path: path.write_bytes(pickle.dumps({"a": 1})), {}, "is no"),
-        (external_data, {"columns": "a,b"}, "other files"),
+        (external_data, {"input_columns": "a,b"}, "other files"),
         (lambda path: onnx.save(linear(), path), {}, "--input-columns"),
-        (lambda path: onnx.save(linear(), path), {"columns": "a,b", "classes": "only"}, "two or more"),
-        (lambda path: onnx.save(linear(), path), {"columns": "a,b", "positive": "maybe"}, "'maybe' is none of"),
+        (lambda path: onnx.save(linear(), path), {"input_columns": "a,b", "classes": "only"}, "two or more"),
+        (lambda path: onnx.save(linear(), path), {"input_columns": "a,b", "positive": "maybe"}, "'maybe' is none of"),
     ],
     ids=["absent", "pickle", "external", "unnamed", "one class", "positive"],
 )
@@ -212,6 +212,6 @@ def test_scores_that_are_no_probabilities_are_refused(
     logits.graph.node[-1].CopyFrom(onnx.helper.make_node("Identity", ["logits"], ["p"]))
     onnx.save(logits, tmp_path / "logits.onnx")
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n3,4\n")
-    example = {"columns": "a,b", "example": tmp_path / "rows.csv"}
+    example = {"input_columns": "a,b", "example": tmp_path / "rows.csv"}
     assert run_register(registry, tmp_path / "logits.onnx", **example) == 1
     assert "softmax" in capsys.readouterr().err
