@@ -10,7 +10,7 @@ from google.api_core.exceptions import Forbidden, NotFound
 from google.api_core.retry import Retry
 
 from publisher.provision_plan import Agent, NotHere, Notification
-from transport.bucket import AccessRefused
+from transport.bucket import AccessRefused, BucketError
 from transport.gcs_api import Api
 from transport.gcs_faults import FAULTS, explain
 from transport.pubsub_names import Names
@@ -30,7 +30,7 @@ class StorageAdmin:
 
     def __init__(self, bucket: str | None) -> None:
         self._bucket = bucket
-        self._api = Api(bucket or "", TIMEOUT, PATIENCE)
+        self._api = Api(bucket or "none", TIMEOUT, PATIENCE)
 
     def close(self) -> None:
         self._api.client.close()
@@ -48,6 +48,8 @@ class StorageAdmin:
                 raise _not_here(error, NO_NOTIFICATIONS) from error
             except Forbidden as error:
                 raise self._refused(error) from error
+            except ValueError as error:  # one that the library cannot read, to a topic of an unusual project
+                raise BucketError(f"the notifications of gs://{self._name} cannot be read: {error}") from error
 
         return self._api.call("list the notifications", attempt)
 
