@@ -18,14 +18,14 @@ from collections.abc import Iterable
 from itertools import islice
 
 from google.api_core.exceptions import MethodNotImplemented
-from google.api_core.retry import Retry
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.cloud.pubsub_v1.types import BatchSettings
 from google.pubsub_v1.types import Subscription
 
 from transport.event import Message
 from transport.pubsub_answers import Answers
-from transport.pubsub_errors import CALL_ERRORS, explained
+from transport.pubsub_connection import connect
+from transport.pubsub_errors import CALL_ERRORS, explained, retried
 from transport.pubsub_names import PROVISION, Names
 from transport.pubsub_stream import PullStream, Received
 from transport.queue import Backlog, Policy, QueueError
@@ -35,8 +35,6 @@ CALL_SECONDS = 60.0  # for one call, with its retries
 PUBLISHER = "roles/pubsub.publisher"
 SUBSCRIBER = "roles/pubsub.subscriber"
 VIEWER = "roles/pubsub.viewer"
-# The client's own retry of a publish gives up after ten minutes only, and not on everything that passes.
-_RETRY = Retry(timeout=CALL_SECONDS, initial=0.1, maximum=5.0)
 
 
 class PubSubDelivery:
@@ -111,9 +109,9 @@ class PubSubQueue:
         count, coming = 0, iter(messages)
         while batch := list(islice(coming, BATCH)):
             try:
-                client = self._publishing()
+                client, retry = self._publishing(), retried(CALL_SECONDS)
                 futures = [
-                    client.publish(self._topic, message.data, retry=_RETRY, **message.attributes) for message in batch
+                    client.publish(self._topic, message.data, retry=retry, **message.attributes) for message in batch
                 ]
                 for future in futures:
                     future.result(timeout=2 * CALL_SECONDS)
@@ -129,7 +127,7 @@ class PubSubQueue:
                 return []
             if self._stream is None:
                 give_back = self.answers().nack
-                self._stream = PullStream(self._connect, self._subscription, self.lease_seconds, give_back)
+                self._stream = PullStream(self._subscribing(), self._subscription, self.lease_seconds, give_back)
             stream = self._stream
         taken = [PubSubDelivery(received, self) for received in stream.take(max_messages, wait)]
         for delivery in taken:
@@ -212,14 +210,11 @@ class PubSubQueue:
     def _subscribing(self) -> SubscriberClient:
         with self._lock:
             if self._subscriber is None:
-                self._subscriber = self._connect()
+                try:
+                    self._subscriber = connect()
+                except CALL_ERRORS as error:
+                    raise explained(error, self._subscription, SUBSCRIBER) from error
             return self._subscriber
-
-    def _connect(self) -> SubscriberClient:
-        try:
-            return SubscriberClient()
-        except CALL_ERRORS as error:
-            raise explained(error, self._subscription, SUBSCRIBER) from error
 
     def _publishing(self) -> PublisherClient:
         with self._lock:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import structlog
 from google.cloud.pubsub_v1 import SubscriberClient
 
-from transport.pubsub_errors import CALL_ERRORS, explained
+from transport.pubsub_errors import CALL_ERRORS, explained, retried
 
 CALL_SECONDS = 20.0  # for one call with its retries; an answer that is later than the lease is worth nothing
 _AT_ONCE = 1000  # ack ids per call: about 200 KB, where Pub/Sub takes 512
@@ -81,7 +81,7 @@ class Answers:
             request["ack_deadline_seconds"] = seconds
             call = self._client.modify_ack_deadline
         try:
-            call(request=request, timeout=CALL_SECONDS)
+            call(request=request, retry=retried(CALL_SECONDS), timeout=CALL_SECONDS)
         except CALL_ERRORS as error:
             log.warning(
                 "answers not sent",

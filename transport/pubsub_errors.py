@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
-from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, RetryError, ServerError, Unauthenticated
+from google.api_core.exceptions import (
+    Aborted,
+    Forbidden,
+    GoogleAPIError,
+    NotFound,
+    RetryError,
+    ServerError,
+    TooManyRequests,
+    Unauthenticated,
+)
+from google.api_core.retry import Retry, if_exception_type
 from google.auth.exceptions import GoogleAuthError
 
 from transport.pubsub_names import PROVISION
@@ -12,6 +22,11 @@ from transport.queue import QueueError
 
 # What calls of Google's clients raise, and what a message that cannot be put into a request does.
 CALL_ERRORS = (GoogleAPIError, GoogleAuthError, FutureTimeoutError, ValueError, TypeError)
+
+
+def retried(seconds: float) -> Retry:
+    """Tries again whatever may pass, for `seconds` at most; the client's own defaults go on for up to ten minutes."""
+    return Retry(if_exception_type(Aborted, ServerError, TooManyRequests), initial=0.1, maximum=5.0, timeout=seconds)
 
 
 def explained(error: BaseException, resource: str, role: str) -> QueueError:

@@ -5,9 +5,6 @@ of it is free again; what the server sends meanwhile lies unread while its lease
 that would use up the attempts of messages that nobody has seen. So the client manages, and extends, what lies in the
 buffer only; what was handed out is released from it and is its holder's to extend. The server counts on, up to
 `capacity` unanswered messages a stream: when all of them are handed out and nothing comes, a new stream takes over.
-
-Each stream has a connection of its own, which ends with it. A connection may be half dead; and the Pub/Sub emulator
-(0.8.20) does not notice a cancelled stream, and sends messages into it, until its connection is closed.
 """
 
 from __future__ import annotations
@@ -18,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from typing import Any
 
 import structlog
@@ -41,8 +39,7 @@ log = structlog.get_logger()
 class _Stream:
     """One streaming pull, and how many of its messages are handed out and not yet answered."""
 
-    def __init__(self, client: SubscriberClient, capacity: int, opened: float) -> None:
-        self.client = client
+    def __init__(self, capacity: int, opened: float) -> None:
         self.capacity = capacity
         self.held = 0
         self.heard = opened
@@ -74,13 +71,13 @@ class Received:
 class PullStream:
     """The messages of one subscription. `lease` (seconds, 10 to 600) is kept up for what waits in the buffer.
 
-    `connect` gives a client that the stream may close; `give_back` is called with the ack ids of what `close` found.
+    `give_back` is called with the ack id of each message that `close` finds in the buffer.
     """
 
     def __init__(
-        self, connect: Callable[[], SubscriberClient], subscription: str, lease: float, give_back: Callable[[str], None]
+        self, client: SubscriberClient, subscription: str, lease: float, give_back: Callable[[str], None]
     ) -> None:
-        self._connect = connect
+        self._client = client
         self._give_back = give_back
         self._subscription = subscription
         self._lease = lease
@@ -115,8 +112,7 @@ class PullStream:
             self._changed.notify_all()
         for stream in streams:
             stream.future.cancel()
-        for stream in streams:
-            stream.future.exception(timeout=CLOSE_SECONDS)
+        wait_for([stream.future for stream in streams], timeout=CLOSE_SECONDS)
         for message, _ in self._buffer:
             self._give_back(message.ack_id)
 
@@ -139,8 +135,8 @@ class PullStream:
 
     def _open(self, asked: int, now: float) -> _Stream:
         # A little more than was asked for, so that the next message is here when a scorer becomes free.
-        stream = _Stream(self._connect(), asked + asked // 4 + 1, now)
-        stream.future = stream.client.subscribe(
+        stream = _Stream(asked + asked // 4 + 1, now)
+        stream.future = self._client.subscribe(
             self._subscription,
             callback=self._into_buffer_of(stream),
             flow_control=FlowControl(
@@ -153,7 +149,7 @@ class PullStream:
             scheduler=ThreadScheduler(ThreadPoolExecutor(1, thread_name_prefix="pubsub-pull")),
             await_callbacks_on_shutdown=True,
         )
-        stream.future.add_done_callback(self._when_done(stream))
+        stream.future.add_done_callback(self._wake)
         return stream
 
     def _into_buffer_of(self, stream: _Stream) -> Callable[[PulledMessage], None]:
@@ -187,10 +183,6 @@ class PullStream:
             opened_again_in=round(pause, 1),
         )
 
-    def _when_done(self, stream: _Stream) -> Callable[[object], None]:
-        def wake(_future: object) -> None:
-            stream.client.close()
-            with self._changed:
-                self._changed.notify_all()
-
-        return wake
+    def _wake(self, _future: object) -> None:
+        with self._changed:
+            self._changed.notify_all()

@@ -49,15 +49,6 @@ class Queues:
         """Seconds after which what has not come will not come: every attempt with its lease, and a slow machine."""
         return 20.0 + 2 * self.policy.max_delivery_attempts * self.policy.lease
 
-    @property
-    def given_back_seconds(self) -> float:
-        """How soon what a closed consumer gave back is with another.
-
-        The Pub/Sub emulator sends more than a stream asked for, and notices late that a stream has ended: what it sent
-        into one that has comes after a lease. Pub/Sub itself does neither.
-        """
-        return 5.0 if self.policy is LOCAL else self.policy.lease + 5.0
-
     def open(self) -> Queue:
         return self._keep(open_queue(self.url))
 

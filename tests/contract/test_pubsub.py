@@ -87,6 +87,7 @@ def test_a_server_that_restarts_and_forgets_costs_no_restart_here(own_emulator: 
     queue.close()
 
 
+@pytest.mark.slow
 def test_answers_reach_the_server_though_the_stream_of_their_message_has_ended(
     own_emulator: PubSubEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
