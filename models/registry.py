@@ -74,7 +74,8 @@ class Registry:
         with self._connecting:  # two threads at once would import MLflow half and set up the database twice
             from mlflow import MlflowClient
 
-            return MlflowClient(tracking_uri=self.tracking_uri)
+            # Both addresses: a registry that this process was told of elsewhere (a training tells MLflow) is not ours.
+            return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
 
     def aliases(self) -> Mapping[str, VersionId]:
         """Alias → version, in one request; empty where the model has none or does not exist.
