@@ -80,9 +80,8 @@ def check_that_nothing_happened(
     assert len(list((running.root / RECEIPTS).iterdir())) == len(files)
 
 
-@pytest.mark.parametrize(
-    ("count", "kills"), [(40, 3), pytest.param(300, 20, marks=[pytest.mark.slow, pytest.mark.timeout(400)])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "kills"), [(40, 3), pytest.param(300, 20, marks=pytest.mark.timeout(400))])
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_differs(
     tmp_path: Path, running: Running, model_cache: Path, count: int, kills: int
 ) -> None:

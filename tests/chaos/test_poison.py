@@ -6,6 +6,8 @@ import signal
 from pathlib import Path
 from threading import Event, Thread
 
+import pytest
+
 from ledger.names import Key
 from ledger.receipt import Status
 from tests.chaos.understudy import QUICK, Program, Running, send, surveys, undisturbed, wait_for
@@ -80,6 +82,7 @@ def test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it(running: Runnin
     assert running.left_behind() == []
 
 
+@pytest.mark.slow
 def test_a_file_whose_shadow_is_killed_is_served_and_acked(running: Running, model_cache: Path) -> None:
     # given a file whose shadow's process is killed whenever it reads it, after production's receipt stands
     name, content = "big.csv", surveys(2, 40_000)["part 000.csv"]
@@ -102,6 +105,7 @@ def test_a_file_whose_shadow_is_killed_is_served_and_acked(running: Running, mod
     assert len(worker.records("file taken")) == 1
 
 
+@pytest.mark.slow
 def test_production_goes_on_while_a_shadow_stands_still(running: Running) -> None:
     # given a shadow that stands still in the middle of a big file
     publisher, worker = running.publisher(), running.worker("--shadow-seconds", "3")

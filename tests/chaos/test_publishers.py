@@ -23,6 +23,7 @@ def check_all_scored(running: Running, model_cache: Path, files: dict[str, bytes
     assert {name: running.output(name) for name in files} == undisturbed(running.registry, model_cache, "1", files)
 
 
+@pytest.mark.slow
 def test_two_publishers_one_killed_and_one_late_do_no_harm(running: Running, model_cache: Path) -> None:
     # given two publishers at once, and a worker; files are dropped
     files = surveys(20, 100)
@@ -69,6 +70,7 @@ def test_what_a_lost_queue_held_is_published_again(running: Running, model_cache
     check_all_scored(running, model_cache, files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["queue.db", "queue.db*"], ids=["the file alone", "with its log"])
 def test_a_queue_deleted_under_idle_programs_is_made_anew(running: Running, model_cache: Path, pattern: str) -> None:
     # given a publisher and a worker that have nothing to do

@@ -40,7 +40,10 @@ def test_a_file_replaced_while_it_is_queued(running: Running, model_cache: Path)
         ]
 
 
-@pytest.mark.parametrize("in_shadow", [False, True], ids=["by production", "by its shadow"])
+@pytest.mark.parametrize(
+    "in_shadow",
+    [pytest.param(False, id="by production"), pytest.param(True, id="by its shadow", marks=pytest.mark.slow)],
+)
 def test_a_file_replaced_while_it_is_being_scored(running: Running, model_cache: Path, in_shadow: bool) -> None:
     # given a scoring process that was stopped in the middle of a file
     name, path = "big.csv", running.root / "big.csv"
@@ -74,6 +77,7 @@ def test_a_file_replaced_while_it_is_being_scored(running: Running, model_cache:
     assert shadow.metadata["source-generation"] == str(second)
 
 
+@pytest.mark.slow
 def test_a_file_replaced_again_and_again_by_contents_of_all_sizes(running: Running, model_cache: Path) -> None:
     # given two workers and a publisher
     publisher, workers = running.publisher(), [running.worker(), running.worker()]

@@ -82,7 +82,10 @@ SAFEGUARDS = (
         "transport/folder_read.py",
         "            check_generation(self._file, self._generation, self._name)  # after the read",
         "            pass  # after the read",
-        ("tests/contract/test_bucket.py::test_a_reader_never_sees_two_generations",),
+        (
+            "tests/unit/test_folder.py::test_an_input_changed_under_its_reader_is_gone",
+            "tests/unit/test_folder.py::test_an_input_cut_short_under_its_reader_is_gone_not_shorter",
+        ),
     ),
     Safeguard(
         3,
@@ -211,7 +214,10 @@ SAFEGUARDS = (
         "ledger/commit.py",
         "return bucket.write(key.claim, if_generation=ABSENT, metadata=metadata",
         "return bucket.write(key.claim, if_generation=None, metadata=metadata",
-        (INTERLEAVINGS,),
+        (
+            "tests/unit/test_commit.py::TestTwoWorkers::test_the_first_claim_stands",
+            INTERLEAVINGS + "[rsrr]",
+        ),
     ),
 )
 

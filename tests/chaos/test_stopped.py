@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from ledger.names import Key, output_name
 from ledger.receipt import Status
 from tests.chaos.understudy import Running, send, surveys, undisturbed, wait_for
@@ -47,6 +49,7 @@ def test_a_stopped_worker_loses_its_lease_and_its_late_write(running: Running, m
     assert running.left_behind() == []
 
 
+@pytest.mark.slow
 def test_a_late_write_never_replaces_that_of_a_newer_content(running: Running, model_cache: Path) -> None:
     # given a worker that is stopped, parent and scoring processes, in the middle of a file
     name, path = "big.csv", running.root / "big.csv"

@@ -113,6 +113,7 @@ class Program:
 
     def scorer_with(self, file: Path) -> int | None:
         """The scoring process that has this file open."""
+        assert self.process.poll() is None, f"it ended with {self.process.returncode}: {self.log}"
         return next((pid for pid in self.scorers() if str(file) in open_files(pid)), None)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
