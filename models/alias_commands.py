@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
-from pydantic_settings import CliPositionalArg
+from pydantic_settings import CliPositionalArg, CliToggleFlag
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -117,7 +117,9 @@ class Promote(MoveCommand):
     version: CliPositionalArg[str] = Field(description="the number of the version, or `staging`")
     force: bool = Field(False, description="also where a worker could not load it")
     if_better: bool = Field(False, description="only if the evidence says that it is better")
-    no_worse: bool = Field(False, description="only if it is better, or no different and cheaper")
+    no_worse: CliToggleFlag[bool] = Field(  # argparse would take a plain --no-worse for a False
+        False, description="only if it is better, or no different and cheaper"
+    )
     bucket: str = Field("./bucket", description="where the files are scored, for --if-better and --no-worse")
     unit: Literal["row", "file"] = Field("row", description="of the evidence; file: where rows of a file hang together")
     margin: float = Field(0.005, gt=0, lt=1, description="the difference in accuracy that matters")
@@ -154,9 +156,7 @@ class Promote(MoveCommand):
         summary = answer.evidence.summary(unit=self.unit, margin=self.margin)
         sentence = f"{summary.evidence.sentence} ({summary.files:,} files, against version {production})"
         if missing := missing_for_promotion(summary, no_worse=self.no_worse):
-            raise NotProven(
-                f"version {version} is not promoted over version {production}: {missing}. What was seen: {sentence}"
-            )
+            raise NotProven(f"version {version} is not promoted: {missing}. What the evidence says: {sentence}")
         return sentence
 
 

@@ -85,7 +85,7 @@ def ask(url: str, question: Question, preferred: Question | None = None) -> Answ
                 found.add(keys)
         chosen = newest({pair: each.gathered.whole.last_event for pair, each in found.pairs.items()})
         if chosen is None:
-            raise NothingCompared(_nothing(url, question, found))
+            raise NothingCompared(_nothing(url, preferred or question, found))
         return Answer(found.pairs[chosen], (*notes, *_troubles(found)))
 
 
@@ -101,16 +101,20 @@ def artifact_bytes(registry: Registry, summary: tuple[Version, Version]) -> tupl
 
 
 def missing_for_promotion(summary: Summary, *, no_worse: bool) -> str | None:
-    """Why the evidence does not allow staging to become production; None where it does.
+    """What the evidence would have to say for staging to become production; None where it says so.
 
     `no_worse`: no difference above the margin is enough where staging takes less time per row.
     """
     verdict = summary.evidence.verdict
-    if verdict.kind is Kind.STAGING:
+    if verdict.kind is Kind.STAGING or (no_worse and verdict.kind is Kind.NO_DIFFERENCE and summary.cheaper):
         return None
-    if no_worse and verdict.kind is Kind.NO_DIFFERENCE:
-        return None if summary.cheaper else f"{verdict}, but staging takes no less time per row"
-    return str(verdict)
+    if not no_worse:
+        return f"it takes the verdict '{Kind.STAGING}'"
+    if verdict.kind is Kind.NO_DIFFERENCE:
+        return "it takes less time per row than production's"
+    return (
+        f"it takes the verdict '{Kind.STAGING}', or 'no difference above {verdict.margin * 100:g} points' at less cost"
+    )
 
 
 def _troubles(found: Evidence) -> list[str]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from models.evidence import words
+from models.evidence.gather import FileFigures
 from models.evidence.pair import Version
 from models.evidence.report import render
 from models.evidence.summary import Summary
@@ -20,6 +24,8 @@ REPORT, FIGURES = "report.html", "summary.json"
 DIGEST_TAG = "understudy.summary.sha256"  # of what a run shows: the same again is not written
 PRODUCTION_TAG, STAGING_TAG = "understudy.production", "understudy.staging"
 VERDICT_TAG = "understudy.verdict"
+MOST_STEPS = 200  # points of a series that are written at once
+MOST_METRICS = 1000  # MLflow's limit of one request
 BEGIN, END = "<!-- understudy verdict -->", "<!-- /understudy verdict -->"
 
 
@@ -31,10 +37,10 @@ class RegistryPage:
         self._experiment = f"{registry.model}: staging against production"
         self._runs: dict[tuple[Version, Version], str] = {}
 
-    def keep_run(self, summary: Summary) -> tuple[str, bool]:
-        """Brings the pair's run up to date; gives its id, and whether anything had changed."""
+    def keep_run(self, summary: Summary, files: Sequence[FileFigures]) -> tuple[str, bool]:
+        """Brings the pair's run up to date; gives its id, and whether it had changed. `files`: in order of time."""
         try:
-            return self._keep_run(summary)
+            return self._keep_run(summary, files)
         except RegistryUnreachable:
             raise
         except Exception as error:
@@ -55,7 +61,7 @@ class RegistryPage:
                 return False
             raise RegistryUnreachable(f"the registry {self._registry.tracking_uri} gave no answer: {error}") from error
 
-    def _keep_run(self, summary: Summary) -> tuple[str, bool]:
+    def _keep_run(self, summary: Summary, files: Sequence[FileFigures]) -> tuple[str, bool]:
         from mlflow.entities import Metric, RunTag
 
         client = self._registry.client
@@ -71,11 +77,12 @@ class RegistryPage:
             return run_id, False
         client.log_text(run_id, render(summary), REPORT)
         client.log_text(run_id, figures, FIGURES)
-        now = int(time.time() * 1000)
-        points = [Metric(name, value, now, summary.rows["read"]) for name, value in metrics_of(summary).items()]
+        points = [Metric(*point) for point in points_of(summary, files, run.data.metrics, time.time())]
+        for start in range(0, len(points), MOST_METRICS):
+            client.log_batch(run_id, metrics=points[start : start + MOST_METRICS])
         tags = {VERDICT_TAG: str(summary.evidence.verdict), DIGEST_TAG: digest}
-        # Last and in one request: who dies before it writes all of it again.
-        client.log_batch(run_id, metrics=points, tags=[RunTag(name, value) for name, value in tags.items()])
+        # Last: who dies before it writes all of it again.
+        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         return run_id, True
 
     def _find_run(self, client: Any, production: Version, staging: Version) -> Any:
@@ -116,27 +123,50 @@ class RegistryPage:
         return changed
 
 
-def metrics_of(summary: Summary) -> dict[str, float]:
-    """What a run keeps as time series, over the rows read: shares as such, evidence as natural logarithms."""
-    found: dict[str, float] = {"files": summary.files, "rows": summary.rows["read"]}
-    found["rows_labelled"] = summary.rows["labelled"]
-    if summary.agreement is not None:
-        found["agreement"] = summary.agreement.value
-    for name, measure in summary.measures.items():
-        for side, estimate in (("production", measure.production), ("staging", measure.staging)):
-            if estimate is not None:
-                found[f"{name}_{side}"] = estimate.value
-    if summary.evidence.looks and summary.evidence.looks[-1].rows:
-        last = summary.evidence.looks[-1]
+def points_of(
+    summary: Summary, files: Sequence[FileFigures], logged: Mapping[str, float], now: float
+) -> list[tuple[str, float, int, int]]:
+    """What to add to a run's time series: (name, value, milliseconds since 1970, step); steps count files.
+
+    `logged`: the latest value of each metric. A metric that is new starts with the first file, another goes on behind
+    the files that were logged; at the last file each is written anew. Of many files some are left out.
+    """
+    known = int(logged.get("files", 0))
+    points: list[tuple[str, float, int, int]] = []
+    for step in sorted({round(step) for step in np.linspace(1, max(1, len(files)), MOST_STEPS)}):
+        at = files[step - 1].first_event if step < len(files) else None
+        when = int(1000 * (at.timestamp() if at else now))
+        for name, value in _so_far(summary, files, step).items():
+            if step == len(files) or step > (known if name in logged else 0):
+                points.append((name, value, when, step))
+    return points
+
+
+def _so_far(summary: Summary, files: Sequence[FileFigures], step: int) -> dict[str, float]:
+    """The metrics after so many files; shares as such, evidence as natural logarithms."""
+    part = files[:step]
+    rows, labelled = sum(file.rows for file in part), sum(file.labelled for file in part)
+    found: dict[str, float] = {"files": step, "rows": rows, "rows_labelled": labelled}
+    if rows:
+        found["agreement"] = sum(file.agree for file in part) / rows
+    if labelled:
+        both, look = sum(file.both_right for file in part), summary.evidence.looks[step - 1]
         found |= {
-            "accuracy_difference": last.difference,
-            "accuracy_difference_low": last.low,
-            "accuracy_difference_high": last.high,
-            "log_e_staging": last.log_e_staging,
-            "log_e_production": last.log_e_production,
+            "accuracy_production": (both + sum(file.lost for file in part)) / labelled,
+            "accuracy_staging": (both + sum(file.won for file in part)) / labelled,
+            "accuracy_difference": look.difference,
+            "accuracy_difference_low": look.low,
+            "accuracy_difference_high": look.high,
+            "log_e_staging": look.log_e_staging,
+            "log_e_production": look.log_e_production,
             "log_e_threshold": summary.evidence.threshold,
         }
-    return {name: float(value) for name, value in found.items() if value == value}
+    if step == len(files):
+        for name, measure in summary.measures.items():
+            for side, estimate in (("production", measure.production), ("staging", measure.staging)):
+                if estimate is not None and name != "accuracy":
+                    found[f"{name}_{side}"] = estimate.value
+    return {name: float(value) for name, value in found.items() if math.isfinite(value)}
 
 
 def verdict_tags(summary: Summary, run_id: str) -> Mapping[str, str]:

@@ -76,7 +76,7 @@ class Watcher:
             if pair not in self._sizes:
                 self._sizes[pair] = artifact_bytes(self._registry, pair)
             summary = pairs[pair].summary(unit=self._unit, margin=self._margin, artifact_bytes=self._sizes[pair])
-            run_id, changed = self._page.keep_run(summary)
+            run_id, changed = self._page.keep_run(summary, pairs[pair].gathered.files)
             # A version that was compared with several says what the newest comparison came to.
             shown = pair == newest_of_staging(pairs, pair) and self._page.show_verdict(summary, run_id)
             self._stale.discard(pair)

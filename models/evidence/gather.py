@@ -20,17 +20,20 @@ _BOTH, _LOST, _WON, _NEITHER = range(len(OUTCOMES))
 
 @dataclass(frozen=True)
 class FileFigures:
-    """What one file adds in order of time: rows that only staging (won) or only production (lost) had right, labelled
-    rows, rows scored by both, to how many of those each model gave the positive class, and scores by tenth [2, 10]."""
+    """What one file adds in order of time: rows that both, only staging (won) or only production (lost) had right,
+    labelled rows, rows scored by both, on how many of those both agree, to how many each model gave the positive class,
+    and scores by tenth [2, 10]."""
 
     name: str
     generation: str
     first_event: datetime | None
     last_event: datetime | None
+    both_right: int
     won: int
     lost: int
     labelled: int
     rows: int
+    agree: int
     production_positive: int
     staging_positive: int
     scores: Integers
@@ -93,10 +96,12 @@ def _figures(record: Comparison) -> FileFigures:
         generation=record.file.generation if record.file else "",
         first_event=record.first_event,
         last_event=record.last_event,
+        both_right=int(record.paired[_BOTH]),
         won=int(record.paired[_WON]),
         lost=int(record.paired[_LOST]),
         labelled=int(record.paired.sum()),
         rows=int(record.agreement.sum()),
+        agree=int(np.trace(record.agreement)),
         production_positive=int(record.agreement[positive].sum()),
         staging_positive=int(record.agreement[:, positive].sum()),
         scores=record.scores.sum(axis=1) @ _TENTH_OF_SCORE,
