@@ -31,11 +31,12 @@ CREATE TABLE message (
     data BLOB NOT NULL
 )"""
 INDEX = "CREATE INDEX message_due ON message (dead, leased, due)"
-# Is there anything for a pull to do? Four places of the index. Parameters: dead, now, noise.
-ANYTHING_DUE = """
-SELECT EXISTS (SELECT 1 FROM message WHERE dead = :dead AND leased = 0 AND due <= :now)
-    OR EXISTS (SELECT 1 FROM message WHERE dead IN (0, 1) AND leased = 1 AND due <= :now)
-    OR EXISTS (SELECT 1 FROM message WHERE dead = :dead AND leased = 0 AND due > :now + max_backoff + :noise)
+# What is there for a pull to do: is a message due, and is there anything to settle? A few places of the index.
+# Parameters: dead, now, noise.
+WORK = """
+SELECT EXISTS (SELECT 1 FROM message WHERE dead = :dead AND leased = 0 AND due <= :now),
+       EXISTS (SELECT 1 FROM message WHERE dead IN (0, 1) AND leased = 1 AND due <= :now)
+    OR EXISTS (SELECT 1 FROM message WHERE dead IN (0, 1) AND leased = 0 AND due > :now + max_backoff + :noise)
     OR EXISTS (SELECT 1 FROM message WHERE dead IN (0, 1) AND leased = 1 AND due > :now + lease + :noise)
 FROM policy"""
 

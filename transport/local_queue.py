@@ -87,7 +87,8 @@ class LocalQueue:
         give_up = time.monotonic() + wait
         while not self._closed.is_set():
             try:
-                if self._anything_due() and (taken := self._take(max_messages)):
+                due, unsettled = self._work()
+                if (due or unsettled) and (taken := self._take(max_messages, unsettled)):
                     return taken
             except QueueError:
                 if not self._closed.is_set():  # closed by another thread between our two looks
@@ -138,18 +139,18 @@ class LocalQueue:
         self._closed.set()
         self._file.close()
 
-    def _anything_due(self) -> bool:
+    def _work(self) -> tuple[bool, bool]:
         # Asked outside a transaction: a pull that finds nothing must not take the writers' turn 40 times a second.
-        [(due,)] = self._file.read(
-            lease_table.ANYTHING_DUE, {"dead": self._dead, "now": self._clock(), "noise": lease_table.CLOCK_NOISE}
-        )
-        return bool(due)
+        parameters = {"dead": self._dead, "now": self._clock(), "noise": lease_table.CLOCK_NOISE}
+        [(due, unsettled)] = self._file.read(lease_table.WORK, parameters)
+        return bool(due), bool(unsettled)
 
-    def _take(self, max_messages: int) -> list[LocalDelivery]:
+    def _take(self, max_messages: int, unsettled: bool) -> list[LocalDelivery]:
         with self._file.transaction() as connection:
             # The time is read inside the transaction: before it, others may have given leases that begin later.
             now, policy = self._clock(), policy_in(connection)
-            lease_table.settle(connection, policy, now)
+            if unsettled:
+                lease_table.settle(connection, policy, now)
             rows = lease_table.take(connection, policy, self._dead, now, max_messages)
         return [
             LocalDelivery(Message(data, json.loads(attributes)), str(number), attempt, self)
