@@ -63,6 +63,7 @@ class Registry:
         self.tracking_uri = tracking_uri
         self.model = model
         self._largest_graph = largest_graph
+        self.reads_stages = False  # whether the last answer of `aliases` came from stages
         self._connecting = Lock()
         for name, value in _mlflow_environment(patience).items():
             os.environ.setdefault(name, value)
@@ -83,12 +84,15 @@ class Registry:
         A model without any alias is read by its stages: `Production` as production, `Staging` as staging.
         """
         found = self._ask(lambda: self.client.get_registered_model(self.model))
+        self.reads_stages = False
         if found is None:
             return {}
         if found.aliases:
             return {alias: str(version) for alias, version in found.aliases.items()}
         by_stage = {version.current_stage: str(version.version) for version in found.latest_versions or ()}
-        return {alias: by_stage[stage] for alias, stage in STAGE_OF_ALIAS.items() if stage in by_stage}
+        staged = {alias: by_stage[stage] for alias, stage in STAGE_OF_ALIAS.items() if stage in by_stage}
+        self.reads_stages = bool(staged)
+        return staged
 
     def resolve(self, alias: str) -> VersionId | None:
         """The version that `alias` names now, or None. Raises RegistryUnreachable."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,16 @@ from transport.bucket import Bucket, get, put
 from transport.event import Generation, ObjectEvent
 from transport.queue import Queue
 from worker.filenames import FilenamesLog
-from worker.follow import InForce
 from worker.handle import Handler
 from worker.in_hand import InHand
 from worker.loop import Loop
-from worker.pool import Pool, TaskFailed
+from worker.pool import Pool
+from worker.process import TaskFailed
 from worker.scoring_process import Workshop
 from worker.shadow_line import ShadowLine
+from worker.swap import InForce
 
+SECONDS_PER_PRODUCT = 0.065  # of two matrices of 1500 × 1500, on one core of 2025
 HEADER = "id,colour,weight,age,label"
 SPEC = ModelSpec(
     name="tiny",
@@ -119,6 +122,39 @@ def fetched(folder: Path, version: str = "1", *, bias: float = 0.0, spec: ModelS
     return FetchedVersion(replace(spec, version=version), path, hashlib.sha256(content).hexdigest())
 
 
+def slow_to_load(folder: Path, version: str, *, seconds: float) -> FetchedVersion:
+    """A version that keeps a processor busy for about so long before it is loaded, with nothing wrong otherwise."""
+    slow = slowed(graph(), seconds)
+    path = folder / f"slow-{version}.onnx"
+    path.write_bytes(slow)
+    return FetchedVersion(replace(with_example(SPEC), version=version), path, hashlib.sha256(slow).hexdigest())
+
+
+def slowed(graph: bytes, seconds: float) -> bytes:
+    """The same graph with a product of constants beside it, worked out while it is loaded and of no consequence."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load_from_string(graph)
+    size, names = 1500, [f"slow_{n}" for n in range(max(1, round(seconds / SECONDS_PER_PRODUCT)) + 1)]
+    model.graph.initializer.append(numpy_helper.from_array(np.array([[0.0]], np.float32), "slow_zero"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([size, size]), "slow_shape"))
+    nodes = [helper.make_node("Expand", ["slow_zero", "slow_shape"], [names[0]])]
+    nodes += [helper.make_node("MatMul", [before, names[0]], [after]) for before, after in pairwise(names)]
+    probabilities = next(node for node in model.graph.node if "probabilities" in node.output)
+    probabilities.output[list(probabilities.output).index("probabilities")] = "fast_probabilities"
+    for node in model.graph.node:
+        for position, name in enumerate(node.input):
+            if name == "probabilities":
+                node.input[position] = "fast_probabilities"
+    nodes += [
+        helper.make_node("ReduceMax", [names[-1]], ["slow_nothing"], keepdims=0),
+        helper.make_node("Add", ["fast_probabilities", "slow_nothing"], ["probabilities"]),
+    ]
+    model.graph.node.extend(nodes)
+    return bytes(model.SerializeToString())
+
+
 def survey(rows: int, *, first: int = 0) -> bytes:
     """A clean file: `rows` rows, all different, numbered from `first`."""
     lines = [HEADER]
@@ -196,6 +232,9 @@ class Here:
         except Exception as error:
             raise TaskFailed(type(error).__name__, str(error)) from error
 
+    def run_next(self, make: Callable[[], Any], timeout: float) -> Any:
+        return self.run(make(), timeout)
+
     def kill(self) -> None:
         return
 
@@ -209,6 +248,9 @@ class Lent:
 
     def run(self, task: Any, timeout: float) -> Any:
         return self.pool.run(Hostile(self.deed) if self.deed else task, timeout)
+
+    def run_next(self, make: Callable[[], Any], timeout: float) -> Any:
+        return self.pool.run_next(lambda: Hostile(self.deed) if self.deed else make(), timeout)
 
     def kill(self) -> None:
         return
@@ -292,6 +334,34 @@ class Hostile:
 
     def run(self, _workshop: Workshop) -> None:
         DEEDS[self.deed]()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Tells which versions its process has loaded, in the order in which they were asked for."""
+
+    def run(self, workshop: Workshop) -> list[str]:
+        return [key.partition(":")[0] for key in workshop._loaded]
+
+
+@dataclass(frozen=True)
+class Touch:
+    """Asks for a version, as the scoring of a file does."""
+
+    version: FetchedVersion
+
+    def run(self, workshop: Workshop) -> None:
+        workshop.scorer(self.version)
+
+
+@dataclass(frozen=True)
+class Until:
+    """Keeps its process busy until a file exists."""
+
+    file: Path
+
+    def run(self, _workshop: Workshop) -> None:
+        eventually(self.file.exists, 60.0)
 
 
 def _raise() -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-from functools import partial
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -35,7 +34,7 @@ class Work(Command):
     until_idle: float | None = Field(None, ge=0, description="end with status 0 once nothing was left so many seconds")
     drain_seconds: float = Field(25.0, ge=0, description="how long files in hand may take to finish at the end")
     score_seconds: float = Field(600.0, gt=0, description="how long one file may take; beyond it the attempt failed")
-    load_seconds: float = Field(120.0, gt=0, description="how long a version may take to load")
+    load_seconds: float = Field(600.0, gt=0, description="how long a version may take to load, beside what serves")
     shadow_seconds: float = Field(60.0, gt=0, description="how long one file's shadow may take")
     shadow_fraction: float = Field(1.0, ge=0, le=1, description="share of the files that have a shadow, by their names")
     shadow_backlog: int = Field(1000, ge=0, description="files that may wait for their shadow; beyond it is skipped")
@@ -57,8 +56,9 @@ class Work(Command):
         from worker.handle import Handler
         from worker.in_hand import InHand
         from worker.loop import Loop
-        from worker.pool import Pool, prepare
+        from worker.pool import Pool
         from worker.shadow_line import ShadowLine
+        from worker.trial import Trial, TriedPool
 
         name = f"{socket.gethostname()}-{os.getpid()}"
         start_log("worker", self.log_level, worker=name)
@@ -73,19 +73,18 @@ class Work(Command):
         except (BucketError, QueueError) as error:
             log.error("cannot start", error=str(error))
             return 2
-        scorers = Pool(self.processes, bucket.url, log_level=self.log_level)
-        shadows = Pool(self.processes, bucket.url, log_level=self.log_level)
+        scorers, shadows = (
+            Pool(self.processes, bucket.url, log_level=self.log_level, load_seconds=self.load_seconds) for _ in range(2)
+        )
+        trial = Trial(bucket.url, self.log_level, self.load_seconds)
         follower = Follower(
             Registry(self.mlflow_tracking_uri, self.model),
             self.model_cache,
-            {
-                PRODUCTION: partial(prepare, scorers, timeout=self.load_seconds),
-                STAGING: partial(prepare, shadows, timeout=self.load_seconds),
-            },
+            {PRODUCTION: TriedPool(scorers, trial), STAGING: TriedPool(shadows, trial)},
             self.registry_poll_seconds,
         )
-        follower.wait_for_production(stopping)
         follower.start()
+        follower.wait_for_production(stopping)
         in_hand = InHand(queue)
         line = ShadowLine(
             bucket, in_hand, shadows, self.processes, limit=self.shadow_seconds, longest=self.shadow_backlog
@@ -109,9 +108,12 @@ class Work(Command):
         Loop(queue, in_hand, handler, line, (scorers, shadows), 2 * self.processes, self.drain_seconds, stopping).run(
             self.until_idle
         )
-        follower.stop()
         queue.close()
         bucket.close()
+        if not follower.stop():
+            log.warning("registry still asked", consequence="the worker ends without waiting for its answer")
+            sys.stderr.flush()
+            os._exit(0)  # Python would wait for the threads that MLflow downloads in
         return 0
 
 

@@ -14,16 +14,18 @@ from ledger.names import is_input
 from ledger.notes import Failure, note_failure, record_unusable
 from ledger.receipt import Outcome, Status
 from models.registry import FetchedVersion
-from transport.bucket import Bucket, BucketError, ObjectInfo
+from transport.bucket import Bucket, BucketError
 from transport.event import ObjectEvent, UnusableMessage
 from transport.queue import Delivery
 from worker.filenames import FilenamesLog
-from worker.follow import Follower, InForce
+from worker.follow import Follower
 from worker.in_hand import InHand
-from worker.pool import Pool, ScorerDied, TaskFailed
+from worker.pool import Pool
+from worker.process import ScorerDied, TaskFailed
 from worker.score import Attempt, Score
 from worker.shadow import Shadow, in_shadow
 from worker.shadow_line import ShadowLine
+from worker.swap import InForce
 
 log = structlog.get_logger()
 
@@ -82,11 +84,19 @@ class Handler:
         self.filenames.append(key)
         versions = self.follower.in_force
         started = time.monotonic()
+
+        def task() -> Score:  # made when a process is free for it: a swap takes effect at once, between two files
+            nonlocal versions
+            versions = self.follower.in_force
+            if versions.production is None:
+                raise TaskFailed("UnfitModel", "no version is in force for production")
+            return Score(attempt, versions.production, self.block_bytes)
+
         try:
             receipt, mine = settle(
                 self.bucket,
                 key,
-                lambda: self._score(attempt, versions.production),
+                lambda: self.pool.run_next(task, self.score_seconds),
                 look_for_claim=attempt.number != 1,
             )
         except (BucketError, ScorerDied, TaskFailed) as error:
@@ -107,11 +117,6 @@ class Handler:
             self.in_hand.ack(delivery)
         else:
             self.shadow_line.send(delivery, shadow)
-
-    def _score(self, attempt: Attempt, production: FetchedVersion | None) -> ObjectInfo | None:
-        if production is None:
-            raise TaskFailed("UnfitModel", "no version is in force for production")
-        return self.pool.run(Score(attempt, production, self.block_bytes), self.score_seconds)
 
     def _failed(self, attempt: Attempt, production: FetchedVersion | None, error: Exception) -> None:
         key = attempt.key

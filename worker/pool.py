@@ -2,137 +2,105 @@
 
 from __future__ import annotations
 
-import atexit
-import signal
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from threading import Event
+from threading import Event, Thread
 from typing import TypeVar
+
+import structlog
 
 from models.registry import FetchedVersion
 from models.spec import UnfitModel
-from worker.scoring_process import Prepare, Task, serve
+from worker.process import ScorerDied, ScoringProcess
+from worker.scoring_process import Task
+
+log = structlog.get_logger()
 
 Result = TypeVar("Result")
 
 
-class ScorerDied(Exception):
-    """The process that had the task ended; nothing is known of the task."""
-
-
-class ScorerSlow(ScorerDied):
-    """The process was ended because the task took too long."""
-
-
-class TaskFailed(Exception):
-    """The task raised; `kind` is the name of the exception's class."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text or kind)
-        self.kind = kind
-
-
 class Pool:
-    """`size` scoring processes on one bucket. Any number of threads may call `run`; each waits for a free process."""
+    """`size` scoring processes on one bucket. Any number of threads may call `run`; each waits for a free process.
 
-    def __init__(self, size: int, bucket_url: str, *, log_level: str = "info", niceness: int = 0) -> None:
-        self._arguments = (bucket_url, log_level, niceness)
-        self._closed = Event()
-        self._all: list[_Process] = [_Process(self._arguments) for _ in range(size)]
-        self._idle: SimpleQueue[_Process] = SimpleQueue()
+    `load_seconds`: how long one process may take to load a version.
+    """
+
+    def __init__(
+        self, size: int, bucket_url: str, *, log_level: str = "info", niceness: int = 0, load_seconds: float = 600.0
+    ) -> None:
+        self._load_seconds = load_seconds
+        self._serving: FetchedVersion | None = None
+        self._all = [ScoringProcess(bucket_url, log_level, niceness) for _ in range(size)]
+        self._idle: SimpleQueue[ScoringProcess] = SimpleQueue()
         for process in self._all:
             self._idle.put(process)
-        atexit.register(self.kill)  # before multiprocessing's own, which would wait for processes deaf to SIGTERM
 
     @property
     def pids(self) -> list[int]:
         """Process ids of the scoring processes that live now."""
         return [process.pid for process in self._all]
 
+    @property
+    def serving(self) -> FetchedVersion | None:
+        """The version that the tasks are about, as `serve` said last."""
+        return self._serving
+
     def run(self, task: Task[Result], timeout: float) -> Result:
         """Does a task in a free process, within `timeout` seconds. Raises TaskFailed and ScorerDied."""
+        return self.run_next(lambda: task, timeout)
+
+    def run_next(self, make: Callable[[], Task[Result]], timeout: float) -> Result:
+        """The same with a task that is made once a process is free for it.
+
+        So each process gets tasks about versions in the order in which these were in force, and may drop a version as
+        soon as it is asked for the next.
+        """
         process = self._idle.get()
         try:
-            return process.run(task, timeout)
+            result = process.run(make(), timeout)
         except ScorerDied:
-            if not self._closed.is_set():
-                process.restart()
+            Thread(target=self._replace, args=(process,), daemon=True, name="replace").start()
             raise
-        finally:
+        except BaseException:
             self._idle.put(process)
+            raise
+        self._idle.put(process)
+        return result
+
+    def load(self, version: FetchedVersion, abandoned: Event) -> None:
+        """Has every process load a version beside the one that it serves, and score its example; tasks go on meanwhile.
+
+        Half of the processes at once, so that most of the machine is left to the tasks. Raises UnfitModel and Abandoned
+        as soon as one of them does.
+        """
+        threads = ThreadPoolExecutor((len(self._all) + 1) // 2, thread_name_prefix="load")
+        try:
+            loads = [
+                threads.submit(process.load, version, self._serving, self._load_seconds, abandoned)
+                for process in self._all
+            ]
+            for load in loads:
+                load.result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def serve(self, version: FetchedVersion | None) -> None:
+        """From now on the tasks are about this version: a process that replaces a dead one loads it first."""
+        self._serving = version
 
     def kill(self) -> None:
         """Ends all processes at once; tasks under way raise ScorerDied."""
-        self._closed.set()
         for process in self._all:
             process.kill()
-        atexit.unregister(self.kill)
 
-
-def prepare(pool: Pool, version: FetchedVersion, timeout: float) -> None:
-    """Has a process of the pool load a version and score its example. Raises UnfitModel where it must not serve.
-
-    A process may die of what others do (memory, a kill); only a version that ends three of them is at fault.
-    """
-    for last in (False, False, True):
+    def _replace(self, process: ScoringProcess) -> None:
+        """Puts a new process to work in place of a dead one, once it has loaded what the others serve."""
         try:
-            pool.run(Prepare(version), timeout)
-        except (ScorerDied, TaskFailed) as error:
-            if last or type(error) is not ScorerDied:
-                raise UnfitModel(f"{version.spec}: {error}") from None
-        else:
-            return
-
-
-class _Process:
-    def __init__(self, arguments: tuple[str, str, int]) -> None:
-        self._arguments = arguments
-        self._process, self._connection = _start(arguments)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid or 0
-
-    def run(self, task: Task[Result], timeout: float) -> Result:
-        try:
-            self._connection.send(task)
-        except OSError:
-            raise ScorerDied(f"its scoring process {self._why()} before the file was begun") from None
-        if not wait([self._connection, self._process.sentinel], timeout):
-            self.kill()
-            raise ScorerSlow(f"scoring took longer than {timeout:g} s and was ended")
-        try:
-            done, answer = self._connection.recv()
-        except (EOFError, OSError):
-            raise ScorerDied(f"its scoring process {self._why()}") from None
-        if not done:
-            raise TaskFailed(*answer)
-        result: Result = answer
-        return result
-
-    def restart(self) -> None:
-        self.kill()
-        self._connection.close()
-        self._process, self._connection = _start(self._arguments)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.join()
-
-    def _why(self) -> str:
-        self._process.join(1)
-        code = self._process.exitcode
-        if code is not None and code < 0:
-            return f"was killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -9 else "")
-        return f"ended with exit status {code}"
-
-
-def _start(arguments: tuple[str, str, int]) -> tuple[SpawnProcess, Connection]:
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, *arguments), daemon=True, name="scoring")
-    process.start()
-    theirs.close()
-    return process, ours
+            process.mend()
+            if self._serving is not None:
+                process.load(self._serving, None, self._load_seconds, Event())
+        except UnfitModel as error:  # its next task is told the same
+            log.warning("scoring process without a model", error=str(error), consequence="its next file is not scored")
+        finally:
+            self._idle.put(process)

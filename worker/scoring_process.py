@@ -1,5 +1,7 @@
 """What runs in a scoring process: it takes tasks over a pipe and does them one at a time, with models kept loaded.
 
+Over a second pipe it is told which version comes next, and loads it in a thread beside the tasks.
+
 It knows the bucket and onnxruntime, and nothing of queue, registry or the other processes. It dies with its parent.
 """
 
@@ -10,12 +12,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from itertools import takewhile
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
-from threading import Thread
+from threading import Lock, Thread
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +31,7 @@ from transport.bucket import Bucket
 from transport.open import open_bucket
 
 MAX_LOADED = 2  # the version in force and, during a swap, its successor
+NICENESS_OF_LOADING = 5  # of two busy threads on one core the other gets three quarters, and a load still ends
 FORBIDDEN = ("mlflow", "pandas", "sklearn", "tensorflow", "keras", "cloudpickle", "skops")
 
 
@@ -41,21 +46,65 @@ class Task(Protocol[Result]):
 
 @dataclass
 class Workshop:
-    """What a task finds in its process: the bucket, and loaded models."""
+    """What a task finds in its process: the bucket, and loaded models.
+
+    One thread does tasks; another may `bring` versions meanwhile.
+    """
 
     bucket: Bucket
-    _loaded: dict[str, Scorer] = field(default_factory=dict)
+    _loaded: dict[str, Future[Scorer]] = field(default_factory=dict)  # in the order in which they were asked for
+    _changing: Lock = field(default_factory=Lock)
 
     def scorer(self, version: FetchedVersion) -> Scorer:
-        """The loaded model of this version; raises UnfitModel where its bytes changed or cannot be run."""
-        key = f"{version.spec.version}:{version.sha256}"
-        scorer = self._loaded.pop(key, None)
-        if scorer is None:
-            scorer = load(version)
-            while len(self._loaded) >= MAX_LOADED:
-                del self._loaded[next(iter(self._loaded))]
-        self._loaded[key] = scorer
+        """The loaded model of this version, loaded now if it is not; those that came before it are dropped.
+
+        Raises UnfitModel where its bytes changed or cannot be run.
+        """
+        scorer = self._load(version)
+        key = _key(version)
+        with self._changing:
+            for older in list(takewhile(lambda other: other != key, self._loaded)):
+                del self._loaded[older]
         return scorer
+
+    def bring(self, version: FetchedVersion, beside: FetchedVersion | None = None) -> None:
+        """Loads a version that scores its example, and keeps `beside` and no other. Raises UnfitModel."""
+        wanted = [beside, version] if beside else [version]
+        with self._changing:
+            for other in self._loaded.keys() - set(map(_key, wanted)):
+                del self._loaded[other]
+        for one in wanted:
+            scorer = self._load(one)
+        try:
+            scorer.check_example()
+        except UnfitModel:
+            with self._changing:
+                self._loaded.pop(_key(version), None)
+            raise
+
+    def _load(self, version: FetchedVersion) -> Scorer:
+        key = _key(version)
+        with self._changing:
+            found = self._loaded.get(key)
+            if found is None:
+                while len(self._loaded) >= MAX_LOADED:
+                    del self._loaded[next(iter(self._loaded))]
+                mine = self._loaded[key] = Future()
+        if found is not None:
+            return found.result()
+        try:
+            mine.set_result(load(version))
+        except BaseException as error:
+            with self._changing:
+                if self._loaded.get(key) is mine:
+                    del self._loaded[key]
+            mine.set_exception(error)
+            raise
+        return mine.result()
+
+
+def _key(version: FetchedVersion) -> str:
+    return f"{version.spec.version}:{version.sha256}"
 
 
 def load(version: FetchedVersion) -> Scorer:
@@ -70,17 +119,18 @@ def load(version: FetchedVersion) -> Scorer:
 
 
 @dataclass(frozen=True)
-class Prepare:
-    """Loads a version and has it score its own example; raises UnfitModel where it must not serve."""
+class Load:
+    """A request to load a version beside one that is served."""
 
     version: FetchedVersion
-
-    def run(self, workshop: Workshop) -> None:
-        workshop.scorer(self.version).check_example()
+    beside: FetchedVersion | None
 
 
-def serve(connection: Connection, bucket_url: str, log_level: str, niceness: int) -> None:
-    """Takes tasks until the pipe closes. Answers each with (True, result) or (False, kind and text of its error)."""
+def serve(tasks: Connection, loads: Connection, bucket_url: str, log_level: str, niceness: int) -> None:
+    """Takes tasks until the pipe closes. Answers each with (True, result) or (False, kind and text of its error).
+
+    Meanwhile it takes (number, Load) from `loads` and answers with (number, None or why the version must not serve).
+    """
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group, they reach us too; the parent decides
         signal.signal(number, signal.SIG_IGN)
     sys.meta_path.insert(0, _Forbidden())
@@ -88,16 +138,37 @@ def serve(connection: Connection, bucket_url: str, log_level: str, niceness: int
     os.nice(niceness)
     start_log("worker", log_level)
     workshop = Workshop(open_bucket(bucket_url))
+    Thread(target=_bring_versions, args=(workshop, loads), daemon=True, name="load").start()
     while True:
         try:
-            task: Task[Any] = connection.recv()
+            task: Task[Any] = tasks.recv()
         except (EOFError, OSError):
             return
         try:
             answer: tuple[bool, object] = True, task.run(workshop)
         except Exception as error:  # noqa: BLE001 - the parent decides what becomes of the file
             answer = False, (type(error).__name__, str(error)[:1000])
-        connection.send(answer)
+        tasks.send(answer)
+
+
+def _bring_versions(workshop: Workshop, loads: Connection) -> None:
+    # onnxruntime lets go of the interpreter while it loads (measured: no other thread waited for more than 10 ms), and
+    # on Linux niceness is a thread's own: what is served has the processor first.
+    if sys.platform == "linux":
+        os.nice(NICENESS_OF_LOADING)
+    while True:
+        try:
+            number, load = loads.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            workshop.bring(load.version, load.beside)
+            refusal = None
+        except UnfitModel as error:
+            refusal = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, such a version must not serve
+            refusal = f"{load.version.spec}: {type(error).__name__}: {str(error)[:1000]}"
+        loads.send((number, refusal))
 
 
 class _Forbidden(MetaPathFinder):

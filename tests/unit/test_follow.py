@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import threading
-from functools import partial
+import warnings
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,8 +15,11 @@ from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
 from tests.unit.registered import MODEL, good_files, graph, mlmodel, new_registry, pins, register
 from tests.worker_fixtures import Call, eventually, imported
 from transport.folder import FolderBucket
-from worker.follow import Follower, InForce
-from worker.pool import Pool, prepare
+from worker.follow import Follower
+from worker.pool import Pool
+from worker.process import Abandoned
+from worker.swap import InForce
+from worker.trial import Trial, TriedPool
 
 PATIENCE = 60.0
 
@@ -27,24 +30,22 @@ def uri(tmp_path):
 
 
 class World:
-    """A registry to register and move aliases in, and a follower whose loading is only counted."""
+    """A registry to register and move aliases in, and a follower whose loading is counted, unless it gets pools."""
 
-    def __init__(self, uri, folder, prepare=None, poll_seconds=0.01):
+    def __init__(self, uri, folder, servers=None, poll_seconds=0.01):
         self.uri, self.folder = uri, folder
         self.client = Registry(uri, MODEL).client
         self.prepared = []
         self.unfit = set()
-        self.follower = Follower(
-            Registry(uri, MODEL),
-            folder / "cache",
-            prepare or {PRODUCTION: partial(self.load, PRODUCTION), STAGING: partial(self.load, STAGING)},
-            poll_seconds,
-        )
+        self.serving = {}
+        self.slow = {}
+        self.servers = servers or {PRODUCTION: Counted(self, PRODUCTION), STAGING: Counted(self, STAGING)}
+        self.poll_seconds = poll_seconds
+        self.restart()
 
-    def load(self, alias, version):
-        self.prepared.append((alias, version.spec.version))
-        if version.spec.version in self.unfit:
-            raise UnfitModel(f"{version.spec} was not meant to be")
+    def restart(self):
+        """A new follower, as of a worker that starts with what the cache holds."""
+        self.follower = Follower(Registry(self.uri, MODEL), self.folder / "cache", self.servers, self.poll_seconds)
 
     def register(self, files=None, *, weight=1.0, tags=None):
         number = len(list(self.folder.glob("artefact-*")))
@@ -53,15 +54,39 @@ class World:
     def move(self, alias, version):
         self.client.set_registered_model_alias(MODEL, alias, version)
 
-    def look(self):
+    def logs_of_a_look(self):
         with capture_logs() as logs:
             self.follower.look()
-        return [(log["event"], log.get("alias"), log.get("version")) for log in logs]
+            assert self.follower.settle(PATIENCE)
+        return sorted(logs, key=lambda log: log.get("alias") or "")
+
+    def look(self):
+        return [(log["event"], log.get("alias"), log.get("version")) for log in self.logs_of_a_look()]
 
     @property
     def versions(self):
         now = self.follower.in_force
         return tuple(version and version.spec.version for version in (now.production, now.staging))
+
+
+class Counted:
+    """Processes that are none; what they are asked to load is written down."""
+
+    def __init__(self, world, alias):
+        self.world, self.alias = world, alias
+
+    def prepare(self, version, abandoned):
+        self.world.prepared.append((self.alias, version.spec.version))
+        if version.spec.version in self.world.slow:
+            loaded = self.world.slow[version.spec.version]
+            eventually(lambda: abandoned.is_set() or loaded.is_set(), PATIENCE)
+            if abandoned.is_set():
+                raise Abandoned
+        if version.spec.version in self.world.unfit:
+            raise UnfitModel(f"{version.spec} was not meant to be")
+
+    def serve(self, version):
+        self.world.serving[self.alias] = version and version.spec.version
 
 
 @pytest.fixture
@@ -109,23 +134,85 @@ class TestSwaps:
         first, second = world.register(), world.register(weight=2.0)
         world.move(PRODUCTION, first)
         world.look()
-        loading, loaded = threading.Event(), threading.Event()
-
-        def slow(_version):
-            loading.set()
-            assert loaded.wait(PATIENCE)
-
-        world.follower._prepare[PRODUCTION] = slow
+        world.slow = {second: threading.Event()}
         world.move(PRODUCTION, second)
 
-        # While it loads, the old one is in force; once it is loaded, the new one
-        look = threading.Thread(target=world.follower.look)
-        look.start()
-        assert loading.wait(PATIENCE)
+        # While it loads, the old one is in force, however often the registry is looked at; once it is loaded, the new
+        for _ in range(3):
+            world.follower.look()
+        eventually(lambda: (PRODUCTION, second) in world.prepared)
         assert world.versions == (first, None)
-        loaded.set()
-        look.join(PATIENCE)
+        world.slow[second].set()
+        assert world.follower.settle(PATIENCE)
         assert world.versions == (second, None)
+        assert world.serving == {PRODUCTION: second}
+        assert world.prepared == [(PRODUCTION, first), (PRODUCTION, second)]
+
+    @pytest.mark.parametrize("then", ["back", "on"])
+    def test_a_version_whose_alias_moves_while_it_loads_never_serves(self, world, then):
+        # Given a version that loads
+        first, second, third = (world.register(weight=weight) for weight in (1.0, 2.0, 3.0))
+        world.move(PRODUCTION, first)
+        world.look()
+        world.slow = {second: threading.Event()}
+        world.move(PRODUCTION, second)
+        world.follower.look()
+        eventually(lambda: (PRODUCTION, second) in world.prepared)
+
+        # When the alias goes elsewhere, nothing waits for it
+        wanted = first if then == "back" else third
+        world.move(PRODUCTION, wanted)
+        told = world.look()
+        assert told[0] == ("version abandoned", PRODUCTION, second)
+        assert world.versions == (wanted, None)
+
+        # and once it is loaded, it is too late
+        world.slow[second].set()
+        assert world.look() == []
+        assert world.versions == (wanted, None)
+
+    def test_a_staging_version_that_takes_its_time_does_not_hold_up_production(self, world):
+        first, second, third = (world.register(weight=weight) for weight in (1.0, 2.0, 3.0))
+        world.move(PRODUCTION, first)
+        world.look()
+        world.slow = {third: threading.Event()}
+        world.move(STAGING, third)
+        world.follower.look()
+        eventually(lambda: (STAGING, third) in world.prepared)
+
+        world.move(PRODUCTION, second)
+        world.follower.look()
+        eventually(lambda: world.versions == (second, None))
+
+        world.slow[third].set()
+        assert world.follower.settle(PATIENCE)
+        assert world.versions == (second, third)
+
+    def test_what_reads_like_a_hang_holds_up_nobody(self, world, monkeypatch):
+        # Given a store that sends half a version and then nothing
+        first, second = world.register(), world.register(weight=2.0)
+        world.move(PRODUCTION, first)
+        world.look()
+        hangs, never = threading.Event(), threading.Event()
+        fetch = world.follower._registry.fetch
+
+        def hang(version, into):
+            if version == second:
+                hangs.set()
+                never.wait(PATIENCE)
+            return fetch(version, into)
+
+        monkeypatch.setattr(world.follower._registry, "fetch", hang)
+        world.move(PRODUCTION, second)
+        world.follower.look()
+        assert hangs.wait(PATIENCE)
+
+        # Then looking goes on, another version can be had, and so can an end
+        world.move(PRODUCTION, world.register(weight=3.0))
+        world.look()
+        assert world.versions == ("3", None)
+        assert world.follower.stop(0.1) is False
+        never.set()
 
     def test_production_and_staging_of_one_version_leave_nothing_to_compare(self, world):
         only = world.register()
@@ -166,14 +253,14 @@ class TestRefusals:
         world.unfit = {bad}
         world.move(PRODUCTION, bad)
 
-        with capture_logs() as logs:
-            world.follower.look()
+        [told] = world.logs_of_a_look()
 
         assert world.versions == (good, None)
-        [told] = logs
         assert (told["event"], told["log_level"], told["version"]) == ("version refused", "error", bad)
         assert "was not meant to be" in told["error"]
         assert told["consequence"] == f"{MODEL} version {good} goes on serving"
+        assert world.follower.refused[PRODUCTION].version == bad
+        assert world.follower.refused[PRODUCTION].reason == told["error"]
 
     def test_it_is_not_tried_again_until_the_alias_has_moved(self, world):
         good, bad = world.register(), world.register(weight=2.0)
@@ -194,6 +281,23 @@ class TestRefusals:
         world.look()
         world.move(PRODUCTION, bad)
         world.look()
+        assert world.versions == (bad, None)
+        assert world.follower.refused == {}
+
+    def test_it_has_its_chance_too_when_the_alias_was_removed_and_is_back(self, world):
+        good, bad = world.register(), world.register(weight=2.0)
+        world.move(PRODUCTION, good)
+        world.look()
+        world.unfit = {bad}
+        world.move(PRODUCTION, bad)
+        world.look()
+
+        world.client.delete_registered_model_alias(MODEL, PRODUCTION)
+        world.look()
+        world.unfit = set()
+        world.move(PRODUCTION, bad)
+        world.look()
+
         assert world.versions == (bad, None)
 
     def test_a_refused_staging_version_leaves_production_and_the_old_shadow_alone(self, world):
@@ -230,10 +334,7 @@ class TestTheRegistryAway:
         world.move(PRODUCTION, second)
         away = tmp_path / "away.db"
         (tmp_path / "mlflow.db").rename(away)
-        gone = Follower(Registry(world.uri, MODEL), tmp_path / "cache", {}, 1.0)
-        gone.in_force = world.follower.in_force
-        world.follower = gone
-        world.follower._prepare = {PRODUCTION: partial(world.load, PRODUCTION)}
+        world.follower._registry.__dict__.pop("client")
 
         assert world.look() == [("registry unreachable", None, None)]
         assert world.look() == []
@@ -242,6 +343,36 @@ class TestTheRegistryAway:
         # When it is back
         away.rename(tmp_path / "mlflow.db")
         assert world.look() == [("registry reachable again", None, None), ("version in force", PRODUCTION, second)]
+
+    def test_an_answer_that_fails_in_the_middle_of_a_swap_leaves_all_as_it_was(self, world, monkeypatch):
+        from models.registry import RegistryUnreachable
+
+        world.move(PRODUCTION, world.register())
+        world.look()
+        world.move(PRODUCTION, world.register(weight=2.0))
+
+        def failing(version, into):
+            raise RegistryUnreachable("503")
+
+        monkeypatch.setattr(world.follower._registry, "fetch", failing)
+
+        # it is said once, and tried at every look
+        assert [world.look() for _ in range(3)] == [[("version not fetched", PRODUCTION, "2")], [], []]
+        assert world.versions == ("1", None)
+        monkeypatch.undo()
+        assert world.look() == [("version in force", PRODUCTION, "2")]
+
+    def test_stages_stand_for_aliases_where_there_are_none_and_it_is_said_once(self, world):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MLflow calls them deprecated
+            world.client.transition_model_version_stage(MODEL, world.register(), "Production")
+            world.client.transition_model_version_stage(MODEL, world.register(weight=2.0), "Staging")
+
+        told = world.look()
+
+        assert ("model has no aliases", None, None) in told
+        assert world.versions == ("1", "2")
+        assert world.look() == []
 
     def test_files_that_cannot_be_fetched_now_are_asked_for_again(self, world, monkeypatch):
         from models.registry import RegistryUnreachable
@@ -287,6 +418,7 @@ class TestAtTheStart:
         stopping, told = threading.Event(), []
 
         with capture_logs() as logs:
+            world.follower.start()
             waiting = threading.Thread(target=world.follower.wait_for_production, args=(stopping,))
             waiting.start()
             eventually(lambda: logs)
@@ -301,13 +433,17 @@ class TestAtTheStart:
         assert world.versions == (version, None)
         assert told[0]["event"] == "waiting for a production version"
         assert "python -m models train all" in told[0]["todo"]
+        assert told[0]["reason"] == "no version of the model has the alias 'production'"
+        world.follower.stop()
 
     def test_it_can_be_told_to_stop_waiting(self, world):
         stopping = threading.Event()
+        world.follower.start()
         waiting = threading.Thread(target=world.follower.wait_for_production, args=(stopping,))
         waiting.start()
 
         stopping.set()
+        world.follower.stop()
 
         waiting.join(PATIENCE)
         assert not waiting.is_alive()
@@ -335,6 +471,120 @@ class TestAtTheStart:
             world.follower.repair(version)
 
         assert [log["event"] for log in logs] == ["model cache not repaired"]
+
+
+class TestTheCacheAtTheStart:
+    def start(self, world):
+        """What a follower that starts says until it has a production version."""
+        world.restart()
+        with capture_logs() as logs:
+            world.follower.start()
+            world.follower.wait_for_production(threading.Event())
+            world.follower.stop()
+        return logs
+
+    def two_in_force(self, world):
+        first, second = world.register(), world.register(weight=2.0)
+        world.move(PRODUCTION, first)
+        world.move(STAGING, second)
+        world.look()
+
+    def test_without_its_registry_it_starts_with_what_served_last_and_says_so(self, world, tmp_path):
+        self.two_in_force(world)
+        (tmp_path / "mlflow.db").unlink()
+
+        logs = self.start(world)
+
+        assert world.versions == ("1", "2")
+        told = [(log["event"], log.get("alias"), log.get("version")) for log in logs]
+        assert told[0] == ("registry unreachable", None, None)
+        assert told.count(("starting from the cache", PRODUCTION, "1")) == 1
+        assert told.count(("starting from the cache", STAGING, "2")) == 1
+
+    def test_where_the_version_that_is_wanted_is_refused_the_last_good_one_serves(self, world):
+        self.two_in_force(world)
+        bad = world.register(weight=3.0)
+        world.unfit = {bad}
+        world.move(PRODUCTION, bad)
+
+        logs = self.start(world)
+
+        assert world.versions[0] == "1"
+        [cached] = [log for log in logs if log["event"] == "starting from the cache"]
+        assert "version 3 was refused" in cached["reason"]
+
+    def test_a_registry_that_hangs_is_waited_for_only_so_long(self, world, monkeypatch):
+        import worker.follow
+
+        self.two_in_force(world)
+        monkeypatch.setattr(worker.follow, "START_PATIENCE", 0.2)
+        never = threading.Event()
+        monkeypatch.setattr(Registry, "aliases", lambda _registry: never.wait(PATIENCE) and {})
+
+        self.start(world)
+
+        assert world.versions[0] == "1"
+        never.set()
+
+    def test_files_that_never_come_are_waited_for_only_so_long_and_then_followed(self, world, monkeypatch):
+        import worker.follow
+
+        # Given another version in production, whose files hang
+        self.two_in_force(world)
+        monkeypatch.setattr(worker.follow, "START_PATIENCE", 0.2)
+        never, fetch = threading.Event(), Registry.fetch
+        world.move(PRODUCTION, world.register(weight=3.0))
+        monkeypatch.setattr(Registry, "fetch", lambda *given: (never.wait(PATIENCE), fetch(*given))[1])
+
+        # Then the last good one serves
+        world.restart()
+        world.follower.start()
+        world.follower.wait_for_production(threading.Event())
+        assert world.versions[0] == "1"
+
+        # until they come
+        never.set()
+        eventually(lambda: world.versions == ("3", "2"))
+        world.follower.stop()
+
+    @pytest.mark.parametrize("what", [SPEC_FILE, GRAPH_FILE])
+    def test_files_that_changed_meanwhile_do_not_serve(self, world, tmp_path, what):
+        self.two_in_force(world)
+        path = world.follower.in_force.production.graph.parent / what
+        path.write_bytes(path.read_bytes() + b" ")
+        (tmp_path / "mlflow.db").unlink()
+        world.restart()
+
+        with capture_logs() as logs:
+            world.follower.start()
+            eventually(lambda: [log for log in logs if log["event"] == "waiting for a production version"])
+            world.follower.stop()
+
+        assert world.versions == (None, None)
+        [told] = [log for log in logs if log["event"] == "last good version unusable"]
+        assert "have changed" in told["error"]
+
+    def test_a_registry_that_says_there_is_none_is_believed(self, world):
+        self.two_in_force(world)
+        world.client.delete_registered_model_alias(MODEL, PRODUCTION)
+        world.restart()
+
+        with capture_logs() as logs:
+            world.follower.start()
+            eventually(lambda: [log for log in logs if log["event"] == "waiting for a production version"])
+            world.follower.stop()
+
+        assert world.versions[0] is None
+
+    def test_staging_that_was_given_up_is_not_taken_up_from_the_cache(self, world, tmp_path):
+        self.two_in_force(world)
+        world.client.delete_registered_model_alias(MODEL, STAGING)
+        world.look()
+        (tmp_path / "mlflow.db").unlink()
+
+        self.start(world)
+
+        assert world.versions == ("1", None)
 
 
 @pytest.fixture(scope="module")
@@ -435,8 +685,10 @@ def test_a_planted_version_is_refused_and_never_run_and_what_serves_goes_on(
     plant, reason, alias, uri, tmp_path, pools, planted
 ):
     # Given both versions in force, through the real registry and real scoring processes
-    ready = {name: partial(prepare, pool, timeout=PATIENCE) for name, pool in pools.items()}
-    world = World(uri, tmp_path, ready)
+    for pool in pools.values():
+        pool.serve(None)
+    trial = Trial(str(tmp_path / "bucket"), "error")
+    world = World(uri, tmp_path, {name: TriedPool(pool, trial) for name, pool in pools.items()})
     first, second = world.register(), world.register(weight=2.0)
     world.move(PRODUCTION, first)
     world.move(STAGING, second)
@@ -445,11 +697,9 @@ def test_a_planted_version_is_refused_and_never_run_and_what_serves_goes_on(
 
     # When a hostile one takes an alias
     world.move(alias, plant(world, planted))
-    with capture_logs() as logs:
-        world.follower.look()
+    [told] = world.logs_of_a_look()
 
     # Then it is refused with what to do about it, and both versions go on
-    [told] = logs
     assert (told["event"], told["alias"]) == ("version refused", alias)
     assert reason in told["error"]
     assert world.versions == (first, second)

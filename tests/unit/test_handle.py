@@ -18,8 +18,8 @@ from transport.bucket import BucketError, get, put
 from transport.event import Generation, Message, ObjectEvent
 from transport.queue import Policy, QueueError
 from worker.filenames import FilenamesLog
-from worker.follow import InForce
-from worker.pool import ScorerDied, TaskFailed
+from worker.process import ScorerDied, TaskFailed
+from worker.swap import InForce
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def publish(queue, *events):
 
 def raising(error):
     class Pool:
-        def run(self, _task, _timeout):
+        def run_next(self, _make, _timeout):
             raise error
 
     return Pool()
@@ -238,7 +238,8 @@ class TestFailures:
         pool = worker.handler.pool
 
         class Selective:
-            def run(self, task, timeout):
+            def run_next(self, make, timeout):
+                task = make()
                 if task.attempt.key.name == "poison.csv":
                     raise ScorerDied("its scoring process was killed by SIGSEGV")
                 return pool.run(task, timeout)

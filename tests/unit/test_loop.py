@@ -13,9 +13,9 @@ from tests.memory import MemoryBucket, MemoryQueue
 from tests.worker_fixtures import Here, Worker, contents, dropped, eventually, fetched, receipt_of, survey
 from transport.local_queue import LocalQueue
 from transport.queue import Policy, QueueError
-from worker.follow import InForce
 from worker.in_hand import InHand
-from worker.pool import ScorerDied
+from worker.process import ScorerDied
+from worker.swap import InForce
 
 PATIENCE = 60.0
 

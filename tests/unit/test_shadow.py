@@ -37,11 +37,11 @@ from transport.event import Generation, ObjectEvent
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
 from transport.queue import Policy
-from worker.follow import InForce
 from worker.pool import Pool
 from worker.scoring_process import Workshop
 from worker.shadow import NothingToCompare, Shadow, event_time, failed_record, in_shadow
 from worker.shadow_line import ShadowLine
+from worker.swap import InForce
 
 PATIENCE = 60.0
 

@@ -1,0 +1,160 @@
+"""A scoring process as its parent sees it: tasks go to it one at a time, and beside them versions to load."""
+
+from __future__ import annotations
+
+import atexit
+import signal
+import time
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from threading import Event, Lock
+from typing import TypeVar
+
+from models.registry import FetchedVersion
+from models.spec import UnfitModel
+from worker.scoring_process import Load, Task, serve
+
+Result = TypeVar("Result")
+
+ABANDONED_WITHIN_SECONDS = 0.2
+
+
+class ScorerDied(Exception):
+    """The process that had the task ended; nothing is known of the task."""
+
+
+class ScorerSlow(ScorerDied):
+    """The process was ended because the task took too long."""
+
+
+class TaskFailed(Exception):
+    """The task raised; `kind` is the name of the exception's class."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text or kind)
+        self.kind = kind
+
+
+class Abandoned(Exception):
+    """Nobody wants the version any more: its alias has moved on, or the worker ends."""
+
+
+class ScoringProcess:
+    """One process. A thread may have it `load` while another has it `run`; once it has died it waits for `mend`."""
+
+    def __init__(self, bucket_url: str, log_level: str, niceness: int) -> None:
+        self._arguments = (bucket_url, log_level, niceness)
+        self._ended = False
+        self._running, self._loading = Lock(), Lock()  # where both are held, `_running` was taken first
+        self._requests = 0
+        self._start()
+        atexit.register(self.kill)  # before multiprocessing's own, which would wait for processes deaf to SIGTERM
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
+    def run(self, task: Task[Result], timeout: float) -> Result:
+        """Does a task within `timeout` seconds. Raises TaskFailed and ScorerDied."""
+        with self._running:
+            try:
+                self._tasks.send(task)
+            except OSError:
+                raise ScorerDied(f"its scoring process {_why(self._process)} before the file was begun") from None
+            if not wait([self._tasks, self._process.sentinel], timeout):
+                self._end()
+                raise ScorerSlow(f"scoring took longer than {timeout:g} s and was ended")
+            try:
+                done, answer = self._tasks.recv()
+            except (EOFError, OSError):
+                raise ScorerDied(f"its scoring process {_why(self._process)}") from None
+        if not done:
+            raise TaskFailed(*answer)
+        result: Result = answer
+        return result
+
+    def load(self, version: FetchedVersion, beside: FetchedVersion | None, timeout: float, abandoned: Event) -> None:
+        """Has it load a version beside one that it serves, and score its example; tasks go on meanwhile.
+
+        Raises UnfitModel where the version must not serve, Abandoned once `abandoned` is set. A process may die of what
+        others do (memory, a kill); only a version that ends three of them, or takes too long, is at fault.
+        """
+        deadline = time.monotonic() + timeout
+        for last in (False, False, True):
+            try:
+                self._have_loaded(Load(version, beside), deadline, abandoned)
+                return
+            except ScorerSlow:
+                with self._running:  # what it has in hand is finished first
+                    self._end()
+                self.mend()
+                raise UnfitModel(f"{version.spec}: it took longer than {timeout:g} s to load") from None
+            except ScorerDied as error:
+                if last:
+                    raise UnfitModel(f"{version.spec}: {error} while it was loaded, three times") from None
+                self.mend()
+
+    def mend(self) -> None:
+        """Starts a new process in place of one that has died."""
+        with self._running, self._loading:
+            if self._ended or self._process.is_alive():
+                return
+            self._tasks.close()
+            self._loads.close()
+            self._start()
+
+    def kill(self) -> None:
+        """Ends it at once and for good; a task under way raises ScorerDied."""
+        self._ended = True
+        self._end()
+        atexit.unregister(self.kill)
+
+    def _have_loaded(self, load: Load, deadline: float, abandoned: Event) -> None:
+        with self._loading:
+            self._requests += 1
+            try:
+                self._loads.send((self._requests, load))
+                while (left := deadline - time.monotonic()) > 0:
+                    if abandoned.is_set():
+                        raise Abandoned(str(load.version.spec))
+                    ready = wait([self._loads, self._process.sentinel], min(left, ABANDONED_WITHIN_SECONDS))
+                    if self._loads in ready:
+                        request, refusal = self._loads.recv()
+                        if request != self._requests:
+                            continue  # the answer about a version that was abandoned
+                        if refusal is not None:
+                            raise UnfitModel(refusal)
+                        return
+                    if ready:
+                        raise EOFError
+            except (EOFError, OSError):
+                raise ScorerDied(f"its process {_why(self._process)}") from None
+        raise ScorerSlow
+
+    def _start(self) -> None:
+        context = get_context("spawn")
+        self._tasks, tasks = context.Pipe()
+        self._loads, loads = context.Pipe()
+        self._process = context.Process(target=serve, args=(tasks, loads, *self._arguments), daemon=True)
+        self._process.start()
+        tasks.close()
+        loads.close()
+        if self._ended:  # meanwhile, by another thread
+            self._end()
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+    _process: SpawnProcess
+    _tasks: Connection
+    _loads: Connection
+
+
+def _why(process: SpawnProcess) -> str:
+    process.join(1)
+    code = process.exitcode
+    if code is not None and code < 0:
+        return f"was killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -9 else "")
+    return f"ended with exit status {code}"
