@@ -1,0 +1,196 @@
+"""The real programs on Google's services: fake-gcs-server, whose notifications go to the Pub/Sub emulator."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+
+from deploy.emulators import Notifications, PubSubEmulator, StorageEmulator
+from ledger.names import RECEIPTS, UNUSABLE, parse_key
+from ledger.receipt import Outcome
+from publisher.given_up import UnusableRecord, unusable_records
+from tests.chaos.understudy import ROOT, Program, send
+from tests.contract.buckets import StorageServer
+from transport.bucket import get, put
+from transport.event import Generation, Message
+from transport.gcs import GcsBucket
+from transport.pubsub_names import Names
+
+BUCKET, PROJECT, TOPIC = "survey-files", "test", "flights"
+UPLOADS_AT_ONCE = 4
+
+
+class House:
+    """One bucket, one topic, and programs around them. Use as a context manager: it ends all that it started.
+
+    This process must find the emulators by its own environment (the fixture `house` sees to that).
+    """
+
+    def __init__(
+        self, folder: Path, registry: str, cache: Path, pubsub: PubSubEmulator, storage: StorageEmulator
+    ) -> None:
+        self.folder, self.registry, self.pubsub = folder, registry, pubsub
+        StorageServer(storage.url).make_bucket(BUCKET)
+        self.bucket = GcsBucket(f"gs://{BUCKET}")
+        self.queue_url = f"pubsub://{PROJECT}/{TOPIC}"
+        self.names = Names.parse(self.queue_url)
+        self.programs: list[Program] = []
+        (folder / "temporary").mkdir()
+        self._environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(folder / "temporary"),
+            "OMP_NUM_THREADS": "1",
+            "MLFLOW_TRACKING_URI": registry,
+            "BUCKET": self.bucket.url,
+            "QUEUE": self.queue_url,
+            "MODEL_CACHE": str(cache),
+            "FILENAMES_LOG": str(folder / "new_data_filenames.txt"),
+            "PUBSUB_EMULATOR_HOST": pubsub.host,
+            "STORAGE_EMULATOR_HOST": storage.url,
+        }
+
+    def __enter__(self) -> House:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for program in self.programs:
+            for pid in program.family() if program.process.poll() is None else []:
+                send(pid, signal.SIGKILL)
+            program.process.wait(20)
+        self.bucket.close()
+
+    def start(self, program: str, *options: str) -> Program:
+        """`python -m program options`, its log in a file."""
+        log = self.folder / f"{len(self.programs):02}-{program.replace(' ', '-')}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *program.split(), *options],
+                cwd=self.folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        self.programs.append(Program(process, log))
+        return self.programs[-1]
+
+    def provision(self, *options: str) -> None:
+        """Makes topics and subscriptions with the program that people use."""
+        done = self.start("publisher provision", *options)
+        assert done.process.wait(60) == 0, done.log.read_text()
+
+    def workers(self, count: int, *options: str) -> list[Program]:
+        """Workers of one scoring process each, that are ready."""
+        started = [self.start("worker", "--processes", "1", *options) for _ in range(count)]
+        for worker in started:
+            worker.wait_for_log("worker ready")
+        return started
+
+    def upload(self, files: Mapping[str, bytes]) -> dict[str, Generation]:
+        """Uploads files with the storage client, some at once; gives their generations."""
+
+        def one(item: tuple[str, bytes]) -> tuple[str, Generation]:
+            return item[0], Generation(put(self.bucket, *item, content_type="text/csv").generation)
+
+        with ThreadPoolExecutor(UPLOADS_AT_ONCE) as threads:
+            return dict(threads.map(one, files.items()))
+
+    def read(self, name: str) -> bytes:
+        return get(self.bucket, name)
+
+    def count_receipts(self) -> int:
+        return sum(1 for _ in self.bucket.objects(RECEIPTS, recursive=False))
+
+    def receipts(self, name: str | None = None) -> list[Outcome]:
+        """Every receipt, or those of one file, the earlier generations first."""
+        found = []
+        for info in self.bucket.objects(RECEIPTS, recursive=False):
+            key = parse_key(info.name, RECEIPTS)
+            assert key is not None, info.name
+            if name in (None, key.name):
+                found.append(Outcome.from_json(get(self.bucket, info.name)))
+                assert found[-1].key == key
+        return sorted(found, key=lambda outcome: outcome.key)
+
+    def unusable(self) -> dict[str, UnusableRecord]:
+        """Records of messages that named nothing to score, by the message's id."""
+        found = [record for record in unusable_records(self.bucket) if record.record.startswith(UNUSABLE)]
+        assert len({record.id for record in found}) == len(found)
+        return {record.id: record for record in found}
+
+    def left_behind(self) -> list[str]:
+        """Claims and notes that nobody needs any more."""
+        return [
+            info.name for folder in ("output/.claims/", "output/.failures/") for info in self.bucket.objects(folder)
+        ]
+
+
+class Tap:
+    """A further subscription to a topic, with a filter of its own: what the bucket said, read beside the workers."""
+
+    def __init__(self, topic: str, name: str, condition: str = "") -> None:
+        self._client = SubscriberClient()
+        path = f"{topic.rpartition('/topics/')[0]}/subscriptions/{name}"
+        self._client.create_subscription(request={"name": path, "topic": topic, "filter": condition})
+        self._heard: SimpleQueue[Any] = SimpleQueue()
+        self._seen: set[str] = set()
+        self._stream = self._client.subscribe(path, callback=self._hear)
+
+    def __enter__(self) -> Tap:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.cancel()
+        self._stream.exception(timeout=20)
+        self._client.close()
+
+    def read(self) -> list[Any]:
+        """The messages that came and were not read before, each once, however often it was delivered."""
+        found = []
+        with suppress(Empty):
+            while True:
+                message = self._heard.get_nowait()
+                if message.message_id not in self._seen:
+                    self._seen.add(message.message_id)
+                    found.append(message)
+        return found
+
+    def _hear(self, message: Any) -> None:
+        self._heard.put(message)
+        message.ack()
+
+
+class Raw:
+    """Publishes messages as they are, with no event of ours in between. Use as a context manager."""
+
+    def __init__(self, topic: str) -> None:
+        self._client, self._topic = PublisherClient(), topic
+
+    def __enter__(self) -> Raw:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.stop()
+        self._client.transport.close()
+
+    def publish(self, messages: Sequence[Message]) -> list[str]:
+        """Gives the message ids."""
+        futures = [self._client.publish(self._topic, m.data, **m.attributes) for m in messages]
+        return [future.result(timeout=60) for future in futures]
+
+
+def notifications_to(pubsub: PubSubEmulator) -> Notifications:
+    return Notifications(pubsub.host, PROJECT, TOPIC)

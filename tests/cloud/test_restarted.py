@@ -1,0 +1,53 @@
+"""The Pub/Sub emulator is killed and comes back without its topics while files arrive: nothing is lost."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from ledger.names import output_name
+from ledger.receipt import Status
+from tests.chaos.understudy import surveys, undisturbed, wait_for
+from tests.cloud.house import House
+
+pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def test_after_provision_every_file_has_its_receipt_and_no_program_was_restarted(
+    house: House, model_cache: Path
+) -> None:
+    # Given: two workers, and the publisher that looks for what notifications lost
+    house.provision()
+    workers = house.workers(2)
+    publisher = house.start("publisher", "--interval", "1s")
+    publisher.wait_for_log("publisher started")
+    files = surveys(150, 40)
+    coming = iter(files.items())
+
+    # When: the service and all it knew is gone in the middle of the files, and then comes back with nothing
+    house.upload(dict(islice(coming, 40)))
+    wait_for(lambda: house.count_receipts() >= 10, "the first receipts")
+    house.upload(dict(islice(coming, 20)))
+    house.pubsub.kill()
+    house.upload(dict(islice(coming, 30)))
+    house.pubsub.start()
+    house.upload(dict(islice(coming, 20)))
+    before = house.count_receipts()
+    assert before < 110, "the break had no effect: there was nothing left to do"
+    house.provision()
+    house.upload(dict(coming))
+
+    # Then: every file has its receipt and its output, from the same processes
+    wait_for(lambda: house.count_receipts() == len(files), f"{len(files)} receipts", 200, every=0.5)
+    assert [(r.source.name, r.status) for r in house.receipts()] == [(name, Status.SCORED) for name in files]
+    expected = undisturbed(house.registry, model_cache, "1", files)
+    outputs = {name: house.read(output_name(name)) for name in files}
+    assert outputs == expected
+    assert [program.process.poll() for program in (*workers, publisher)] == [None, None, None]
+    assert all(worker.records("pull stream ended") for worker in workers)
+    assert all(worker.records("receipt written") for worker in workers)
+    print(f"\n{before} receipts before the topics were made anew, {len(files)} after")
+    wait_for(lambda: house.left_behind() == [], "claims removed")
+    assert [program.end() for program in (*workers, publisher)] == [0, 0, 0]
