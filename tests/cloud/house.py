@@ -39,7 +39,7 @@ class House:
     def __init__(
         self, folder: Path, registry: str, cache: Path, pubsub: PubSubEmulator, storage: StorageEmulator
     ) -> None:
-        self.folder, self.registry, self.pubsub = folder, registry, pubsub
+        self.folder, self.registry, self.pubsub, self.storage = folder, registry, pubsub, storage
         StorageServer(storage.url).make_bucket(BUCKET)
         self.bucket = GcsBucket(f"gs://{BUCKET}")
         self.queue_url = f"pubsub://{PROJECT}/{TOPIC}"
