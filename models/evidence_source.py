@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import json
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from ledger.commit import SOURCE_GENERATION
 from ledger.names import COMPARISONS, LABELS, Key, parse_key
+from models.csv_rows import csv_rows
 from models.evidence.labels import LateLabels
 from models.evidence.pair import Version
 from models.evidence.record import Comparison
@@ -161,18 +162,15 @@ def add_labels(stream: BinaryIO, name: str, column: str | None, into: LateLabels
 
     The label stands in `column`, or in `label`; the id in `id`; of two columns the one that is not the other is meant.
     """
-    packed = stream.read(2) == b"\x1f\x8b"
-    stream.seek(0)
-    plain: Any = gzip.GzipFile(fileobj=stream) if packed else stream
     try:
-        rows = csv.reader(io.TextIOWrapper(plain, encoding="utf-8-sig", newline=""))
+        rows = csv_rows(stream)
         header = [cell.strip() for cell in next(rows, [])]
         at_id, at_label = _places(header, column, name)
         wanted = max(at_id, at_label)
         pairs = ((row[at_id], row[at_label]) for row in rows if len(row) > wanted)
         while some := list(islice(pairs, 10_000)):
             into.add([row_id for row_id, _ in some], [label for _, label in some])
-    except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+    except (csv.Error, UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadLabels(f"{name} is no CSV that can be read: {error}") from None
 
 

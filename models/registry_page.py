@@ -100,6 +100,8 @@ class RegistryPage:
 
             Tracking(self._registry.tracking_uri, self._experiment)
             experiment = client.get_experiment_by_name(self._experiment)
+            # Else the UI files it under "GenAI" for having no training runs.
+            client.set_experiment_tag(experiment.experiment_id, "mlflow.experimentKind", "custom_model_development")
         tags = {PRODUCTION_TAG: _name(production), STAGING_TAG: _name(staging), "mlflow.source.name": "models watch"}
         name = f"version {staging.version} against version {production.version}"
         run = client.create_run(experiment.experiment_id, tags=tags, run_name=name)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from models.csv_rows import csv_rows
 from models.evidence.exact import as_float
 from models.evidence.labels import LateLabels
 from models.evidence.pair import Pair, Predictions
@@ -157,12 +156,7 @@ class _Cells:
 
 
 def _table(stream: BinaryIO) -> tuple[list[str], Iterator[list[str]]]:
-    """Header and rows of a CSV; blank lines are none."""
-    packed = stream.read(2) == b"\x1f\x8b"
-    stream.seek(0)
-    plain: Any = gzip.GzipFile(fileobj=stream) if packed else stream
-    text = io.TextIOWrapper(plain, encoding="utf-8-sig", errors="replace", newline="")
-    rows = (row for row in csv.reader(text) if row)
+    rows = csv_rows(stream, errors="replace")
     return next(rows, []), rows
 
 
