@@ -25,7 +25,7 @@ def _empty_registry() -> Path:
     import mlflow
 
     path = Path(tempfile.mkdtemp(prefix="empty-registry-")) / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_registered_models()
+    mlflow.MlflowClient(f"sqlite:///{path}", f"sqlite:///{path}").search_registered_models()
     return path
 
 
@@ -106,7 +106,7 @@ def register_folder(uri: str, source: str, tags: Mapping[str, str]) -> str:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    client = MlflowClient(uri)
+    client = MlflowClient(uri, uri)  # both: a training in this process has told MLflow of another registry
     try:
         client.get_registered_model(MODEL)
     except MlflowException:

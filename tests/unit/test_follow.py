@@ -91,7 +91,9 @@ class Counted:
 
 @pytest.fixture
 def world(uri, tmp_path):
-    return World(uri, tmp_path)
+    made = World(uri, tmp_path)
+    yield made
+    made.follower.stop()
 
 
 class TestSwaps:
@@ -419,7 +421,7 @@ class TestAtTheStart:
 
         with capture_logs() as logs:
             world.follower.start()
-            waiting = threading.Thread(target=world.follower.wait_for_production, args=(stopping,))
+            waiting = threading.Thread(target=world.follower.wait_for_production, args=(stopping,), daemon=True)
             waiting.start()
             eventually(lambda: logs)
             told.extend(logs)
@@ -439,7 +441,7 @@ class TestAtTheStart:
     def test_it_can_be_told_to_stop_waiting(self, world):
         stopping = threading.Event()
         world.follower.start()
-        waiting = threading.Thread(target=world.follower.wait_for_production, args=(stopping,))
+        waiting = threading.Thread(target=world.follower.wait_for_production, args=(stopping,), daemon=True)
         waiting.start()
 
         stopping.set()

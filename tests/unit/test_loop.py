@@ -55,7 +55,7 @@ def publish(queue, bucket, count):
 
 
 def in_thread(worker, **options):
-    thread = threading.Thread(target=worker.loop.run, kwargs=options)
+    thread = threading.Thread(target=worker.loop.run, kwargs=options, daemon=True)
     thread.start()
     return thread
 

@@ -279,7 +279,7 @@ class TestLoading:
                     load(pool, slow_to_load(tmp_path, "slow", seconds=5))
                 refused.append(True)
 
-            loading = threading.Thread(target=refuse)
+            loading = threading.Thread(target=refuse, daemon=True)
             loading.start()
             loading.join(1.0)
             assert not refused, "the process was ended under its file"
@@ -310,7 +310,7 @@ class TestTrials:
                         killed.append(process.pid)
                         os.kill(process.pid, signal.SIGKILL)
 
-        killer = threading.Thread(target=kill_the_others)
+        killer = threading.Thread(target=kill_the_others, daemon=True)
         killer.start()
         try:
             tried = TriedPool(pool, Trial(bucket.url, "error"))
@@ -332,7 +332,7 @@ class TestTrials:
             eventually(lambda: set(multiprocessing.active_children()) - children)
             abandoned.set()
 
-        abandoning = threading.Thread(target=abandon)
+        abandoning = threading.Thread(target=abandon, daemon=True)
         abandoning.start()
         with pytest.raises(Abandoned):
             Trial(bucket.url, "error").hold(slow_to_load(tmp_path, "slow", seconds=60), abandoned)
@@ -358,7 +358,7 @@ def test_several_threads_share_the_processes_and_a_kill_ends_all(bucket):
             pool.run(Hostile("sleeps for ever"), PATIENCE)
         ended.append(True)
 
-    threads = [threading.Thread(target=hang) for _ in pids]
+    threads = [threading.Thread(target=hang, daemon=True) for _ in pids]
     for thread in threads:
         thread.start()
     eventually(lambda: pool._idle.empty())
