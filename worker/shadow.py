@@ -5,6 +5,8 @@ It starts after production's receipt stands, in processes of its own: whatever b
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import tempfile
 import zlib
@@ -18,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from ledger.commit import SOURCE_GENERATION, output_generation, publish
+from ledger.commit import SOURCE_GENERATION, publish
 from ledger.names import Key
 from ledger.receipt import Outcome
 from models.evidence.record import Comparison, FileHeader, Predictions
@@ -32,6 +34,10 @@ from worker.scoring_process import Workshop
 
 MEMORY_OF_SPOOL = 8 << 20
 SERVED_BLOCK_BYTES = 1 << 18  # of production's output; Arrow reads up to 32 blocks ahead, and no row is longer
+
+REPLACED = (
+    "production's output was replaced by that of a newer generation meanwhile, or changed: it is not its receipt's"
+)
 
 
 class NothingToCompare(Exception):
@@ -95,16 +101,13 @@ class Shadow:
         watch: Stopwatch,
         spool: Any,
     ) -> None:
-        published = bucket.stat(key.output)
-        if published is None or output_generation(published) != key.generation:
-            raise NothingToCompare("production's output was replaced by that of a newer generation meanwhile")
         production_seconds = self.receipt.timings.get("score", 0.0)
         truth_column = comparison.pair.label_column
         with (
             bucket.read(key.name, key.generation.content) as input_stream,
-            bucket.read(key.output, published.generation) as output_stream,
+            bucket.read(key.output) as output_stream,
         ):
-            served = _Served(output_stream, self.production)
+            served = _Served(output_stream, self.production, self.receipt.sha256)
             spool.write(write.header(scorer.spec))
             scored_before = 0.0
             for predicted in predict(input_stream, scorer, watch, truth_column=truth_column):
@@ -129,6 +132,7 @@ class Shadow:
                     _all_rows(predicted),
                 )
                 scored_before = scored
+            served.verify()
 
 
 def record_comparison(bucket: Bucket, key: Key, record: dict[str, Any]) -> None:
@@ -155,9 +159,14 @@ def failed_record(event: ObjectEvent, production: str, staging: str, reason: str
 
 
 class _Served:
-    """Production's rows as they were written, in order, any number at a time."""
+    """Production's rows as they were written, in order, any number at a time.
 
-    def __init__(self, stream: BinaryIO, spec: ModelSpec) -> None:
+    Whether they are those that the receipt is about shows at their end, by their SHA-256: that needs no look at the
+    output's metadata beforehand, which would be one more call for every file. Raises NothingToCompare where not.
+    """
+
+    def __init__(self, stream: BinaryIO, spec: ModelSpec, sha256: str) -> None:
+        self._stream, self._sha256 = _Hashed(stream), sha256
         self._positive = write.positive_index(spec)
         self._classes = len(spec.classes)
         types = {"prediction": pa.string()}
@@ -165,27 +174,30 @@ class _Served:
             types |= {f"probability_{label}": pa.float64() for label in spec.classes}
         else:
             types["probability"] = pa.float64()
-        self._batches: Iterator[Any] = iter(
-            pacsv.open_csv(
-                pa.PythonFile(stream, mode="r"),
-                read_options=pacsv.ReadOptions(use_threads=False, block_size=SERVED_BLOCK_BYTES),
-                parse_options=pacsv.ParseOptions(newlines_in_values=True),
-                convert_options=pacsv.ConvertOptions(
-                    include_columns=list(types),
-                    column_types=types,
-                    null_values=[""],
-                    strings_can_be_null=True,
-                ),
+        try:
+            self._batches: Iterator[Any] = iter(
+                pacsv.open_csv(
+                    pa.PythonFile(self._stream, mode="r"),
+                    read_options=pacsv.ReadOptions(use_threads=False, block_size=SERVED_BLOCK_BYTES),
+                    parse_options=pacsv.ParseOptions(newlines_in_values=True),
+                    convert_options=pacsv.ConvertOptions(
+                        include_columns=list(types),
+                        column_types=types,
+                        null_values=[""],
+                        strings_can_be_null=True,
+                    ),
+                )
             )
-        )
+        except (pa.ArrowInvalid, KeyError):
+            raise NothingToCompare(REPLACED) from None
         self._ahead = pa.table({name: pa.array([], kind) for name, kind in types.items()})
 
     def take(self, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """The next `count` rows: labels [count] (None where the row failed) and probabilities [count, K]."""
         while self._ahead.num_rows < count:
-            more = next(self._batches, None)
+            more = self._next()
             if more is None:
-                raise NothingToCompare("production's output has fewer rows than the file")
+                raise NothingToCompare(REPLACED)
             self._ahead = pa.concat_tables([self._ahead, pa.Table.from_batches([more])])
         taken, self._ahead = self._ahead.slice(0, count), self._ahead.slice(count)
         labels = np.asarray(taken.column(0).combine_chunks().to_numpy(zero_copy_only=False), dtype=object)
@@ -196,6 +208,35 @@ class _Served:
         probabilities[:, self._positive] = columns[0]
         probabilities[:, 1 - self._positive] = 1 - columns[0]
         return labels, probabilities
+
+    def verify(self) -> None:
+        """To be called when all rows are taken."""
+        if self._ahead.num_rows or self._next() is not None or self._stream.sha256() != self._sha256:
+            raise NothingToCompare(REPLACED)
+
+    def _next(self) -> Any:
+        try:
+            return next(self._batches, None)
+        except pa.ArrowInvalid:
+            raise NothingToCompare(REPLACED) from None
+
+
+class _Hashed(io.RawIOBase):
+    """A stream, and the SHA-256 of what was read of it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._digest = stream, hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._digest.update(data)
+        return data
+
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
 
 
 def _all_rows(predicted: Predicted) -> dict[str, np.ndarray[Any, Any]]:

@@ -35,23 +35,28 @@ class Fault:
 
 @dataclass(frozen=True)
 class Request:
-    """One request that came: the how-manieth (from 0), and what it asked."""
+    """One request that came: the how-manieth (from 0), what it asked, and the beginning of its body."""
 
     number: int
     method: str
     path: str
+    start: bytes = b""
 
 
 Plan = Callable[[Request], Fault | None]
 
 
 class FaultProxy:
-    """For use in a `with` block. `requests` are those that came; set `plan` at any time."""
+    """For use in a `with` block. `requests` are those that came; set `plan` at any time.
+
+    `statuses`: number of a request → what the server answered, whatever became of that on the way.
+    """
 
     def __init__(self, target: str, plan: Plan | None = None) -> None:
         self.target = urlsplit(target)
         self.plan: Plan = plan or (lambda _request: None)
         self.requests: list[Request] = []
+        self.statuses: dict[int, int] = {}
         self.released = threading.Event()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -75,12 +80,13 @@ class FaultProxy:
         """Starts counting anew."""
         with self._lock:
             self.requests.clear()
+            self.statuses.clear()
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str, body: bytes) -> tuple[Request, Fault | None]:
         with self._lock:
-            request = Request(len(self.requests), method, path)
+            request = Request(len(self.requests), method, path, body[:16384])
             self.requests.append(request)
-        return self.plan(request)
+        return request, self.plan(request)
 
 
 class _Server(ThreadingHTTPServer):
@@ -102,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         proxy = self.server.proxy
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = proxy.take(self.command, self.path)
+        request, fault = proxy.take(self.command, self.path, body)
         if fault and fault.kind == "status":
             answer = json.dumps({"error": {"code": fault.status, "message": fault.message}}).encode()
             self._answer(fault.status, {"Content-Type": "application/json"}, answer, len(answer))
@@ -110,6 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
         else:
             status, headers, answer = self._pass_on(body)
+            proxy.statuses[request.number] = status
             if fault is None:
                 self._answer(status, headers, answer, len(answer))
             elif fault.kind == "lose":
