@@ -37,11 +37,21 @@ def reader_of(running: Running, worker: Program) -> int | None:
     return None
 
 
-def kill_at_random(running: Running, workers: list[Program], kills: int, files: int, seed: int) -> list[str]:
-    """Kills `kills` processes while `files` files run, at moments and of kinds that `seed` chooses; says which."""
+def kill_at_random(
+    running: Running, workers: list[Program], files: dict[str, bytes], kills: int, seed: int
+) -> list[str]:
+    """Drops the files in `kills` shares and kills a process under each, at moments and of kinds that `seed` chooses.
+
+    Says which.
+    """
     choose = random.Random(seed)
     told = []
-    for progress in sorted(choose.sample(range(files * 9 // 10), kills)):
+    names, size = list(files), len(files) // kills
+    for kill in range(kills):
+        share = names[kill * size : (kill + 1) * size if kill + 1 < kills else None]
+        for name in share:
+            running.drop(name, files[name])
+        progress = kill * size + choose.randrange(size // 2)
         place, parent = choose.randrange(len(workers)), choose.random() < 0.5
         moment, while_starting = choose.choice(sorted(MOMENTS)), choose.random() < 0.2
         wait_for(lambda: running.count_receipts() >= progress, f"{progress} receipts")  # noqa: B023
@@ -81,7 +91,7 @@ def check_that_nothing_happened(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("count", "kills"), [(40, 3), pytest.param(300, 20, marks=pytest.mark.timeout(400))])
+@pytest.mark.parametrize(("count", "kills"), [(40, 3), pytest.param(300, 20, marks=pytest.mark.timeout(600))])
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_differs(
     tmp_path: Path, running: Running, model_cache: Path, count: int, kills: int
 ) -> None:
@@ -93,9 +103,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_differs(
     running.ready(*workers)
 
     # when files are dropped, and parents and scoring processes are killed meanwhile
-    for name, content in files.items():
-        running.drop(name, content)
-    told = kill_at_random(running, workers, kills, count, seed=count)
+    told = kill_at_random(running, workers, files, kills, seed=count)
     running.wait_until_done(count, 120)
 
     # then all is as if nothing had happened

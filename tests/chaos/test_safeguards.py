@@ -214,10 +214,7 @@ SAFEGUARDS = (
         "ledger/commit.py",
         "return bucket.write(key.claim, if_generation=ABSENT, metadata=metadata",
         "return bucket.write(key.claim, if_generation=None, metadata=metadata",
-        (
-            "tests/unit/test_commit.py::TestTwoWorkers::test_the_first_claim_stands",
-            INTERLEAVINGS + "[rsrr]",
-        ),
+        (INTERLEAVINGS + "[rsrr]",),
     ),
 )
 
