@@ -9,7 +9,9 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -96,9 +98,8 @@ class RegistryPage:
     def _new_run(self, client: Any, production: Version, staging: Version) -> Any:
         experiment = client.get_experiment_by_name(self._experiment)
         if experiment is None:
-            from models.tracking import Tracking
-
-            Tracking(self._registry.tracking_uri, self._experiment)
+            # Not through models.tracking, which moves the address of every MLflow client of this process.
+            client.create_experiment(self._experiment, artifacts_location(self._registry.tracking_uri))
             experiment = client.get_experiment_by_name(self._experiment)
             # Else the UI files it under "GenAI" for having no training runs.
             client.set_experiment_tag(experiment.experiment_id, "mlflow.experimentKind", "custom_model_development")
@@ -199,6 +200,17 @@ def with_verdict(description: str, block: str) -> str:
     if begin and end:
         return before + block + after
     return f"{description.rstrip()}\n\n{block}" if description.strip() else block
+
+
+def artifacts_location(tracking_uri: str) -> str | None:
+    """Where files of runs go: beside a SQLite database; None where a server decides.
+
+    MLflow would take ./mlruns of whatever folder a program happens to run in.
+    """
+    if not tracking_uri.startswith("sqlite:///"):
+        return None
+    database = Path(unquote(tracking_uri.removeprefix("sqlite:///").partition("?")[0]))
+    return (database.absolute().parent / "mlartifacts").as_uri()
 
 
 def quieten_mlflow() -> None:
