@@ -16,7 +16,7 @@ class InHand:
     """Deliveries taken and not yet done with. Any thread may take, ack and give back."""
 
     def __init__(self, queue: Queue) -> None:
-        self._every = queue.policy.lease / 3
+        self._queue = queue
         self._held: dict[int, Delivery] = {}
         self._lock = Lock()
         self._stop = Event()

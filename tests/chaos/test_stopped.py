@@ -10,7 +10,7 @@ import pytest
 
 from ledger.names import Key, output_name
 from ledger.receipt import Status
-from tests.chaos.understudy import Running, send, surveys, undisturbed, wait_for
+from tests.chaos.understudy import QUICK, Running, send, surveys, undisturbed, wait_for
 
 
 def test_a_stopped_worker_loses_its_lease_and_its_late_write(running: Running, model_cache: Path) -> None:
@@ -47,6 +47,32 @@ def test_a_stopped_worker_loses_its_lease_and_its_late_write(running: Running, m
     assert (after.st_ino, after.st_mtime_ns, after.st_size) == (before.st_ino, before.st_mtime_ns, before.st_size)
     assert {name: running.output(name)} == undisturbed(running.registry, model_cache, "1", {name: content})
     assert running.left_behind() == []
+
+
+def test_a_file_that_takes_longer_than_its_lease_stays_its_workers(running: Running) -> None:
+    # given a scoring process that stands still in the middle of a file, and another worker that waits for work
+    name, content = "big.csv", surveys(2, 40_000)["part 000.csv"]
+    publisher, slow = running.publisher(), running.worker()
+    running.ready(slow)
+    running.drop(name, content)
+    scorer = wait_for(lambda: slow.scorer_with(running.root / name), "a scoring process that reads", every=0.001)
+    send(scorer, signal.SIGSTOP)
+    other = running.worker()
+    running.ready(other)
+
+    # when its lease would have run out long ago, had the parent not extended it again and again
+    first_due = running.lease_ends()
+    assert first_due is not None
+    wait_for(lambda: (running.lease_ends() or 0) > first_due + 2 * QUICK.lease, "a lease that is extended")
+    send(scorer, signal.SIGCONT)
+
+    # then it was never given to the other
+    running.wait_until_done(1)
+    assert [program.end() for program in (slow, other, publisher)] == [0, 0, 0]
+    [receipt] = running.receipts(name)
+    assert (receipt.status, receipt.attempt) == (Status.SCORED, 1)
+    assert len(slow.records("file taken")) == 1
+    assert not other.records("file taken")
 
 
 @pytest.mark.slow

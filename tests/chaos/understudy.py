@@ -6,11 +6,12 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -265,6 +266,12 @@ class Running:
         """Messages that wait or are in somebody's hand."""
         backlog = self.queue.backlog()
         return (backlog.waiting or 0) + (backlog.leased or 0)
+
+    def lease_ends(self) -> float | None:
+        """When the lease of the one message that is in somebody's hand runs out, in seconds since 1970."""
+        with closing(sqlite3.connect(f"file:{self.queue.url}?mode=ro", uri=True)) as queue:
+            found = queue.execute("SELECT due FROM message WHERE leased = 1 AND dead = 0").fetchone()
+        return found[0] if found else None
 
     def wait_until_done(self, receipts: int, seconds: float = 60.0) -> None:
         """Until there are so many receipts and nothing is left in the queue."""
