@@ -44,7 +44,9 @@ class Up(Command):
             for number in range(1, self.workers + 1)
         ]
         programs.append(Program("watch", ["models", "watch"], environment))
-        programs.append(Program("mlflow", self._ui(), environment))
+        # MLflow would start eight more processes for jobs that nobody here gives it.
+        ui = {**environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        programs.append(Program("mlflow", self._ui(), ui))
         for program in programs:
             remember(FOLDER, program.name, program.start(FOLDER).pid)
         print(f"""up: {", ".join(program.name for program in programs)}; logs are in {FOLDER.relative_to(ROOT)}/
