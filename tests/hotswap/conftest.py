@@ -23,6 +23,13 @@ def served(tmp_path: Path) -> Iterator[ServedRegistry]:
         yield served
 
 
+@pytest.fixture(params=["database", pytest.param("served", marks=pytest.mark.slow)])
+def registry(request: pytest.FixtureRequest) -> DatabaseRegistry | ServedRegistry:
+    """Either."""
+    made: DatabaseRegistry | ServedRegistry = request.getfixturevalue(request.param)
+    return made
+
+
 @pytest.fixture
 def following(tmp_path: Path) -> Iterator[Callable[[str], Running]]:
     """Running programs around a registry, given its address; nothing runs yet, the cache is empty."""

@@ -58,11 +58,11 @@ class DatabaseRegistry:
     def move(self, alias: str, version: str) -> None:
         self.client.set_registered_model_alias(MODEL, alias, version)
 
-    def set_aside(self) -> None:
+    def go_away(self) -> None:
         """It is gone, as with a file system that is."""
         self._database.rename(self._database.with_suffix(".away"))
 
-    def bring_back(self) -> None:
+    def come_back(self) -> None:
         self._database.with_suffix(".away").rename(self._database)
 
     @property
@@ -83,13 +83,13 @@ class ServedRegistry:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> ServedRegistry:
-        self.start()
+        self.come_back()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        self.go_away()
 
-    def start(self) -> None:
+    def come_back(self) -> None:
         """Starts it and waits until it answers."""
         options = {
             "--host": "127.0.0.1",
@@ -115,7 +115,7 @@ class ServedRegistry:
 
         wait_for(answers, f"an answer of the MLflow server, see {self.folder}/mlflow-server.log", 110.0, every=0.1)
 
-    def kill(self) -> None:
+    def go_away(self) -> None:
         """SIGKILL to all its processes."""
         if self._process is not None:
             with suppress(ProcessLookupError):
@@ -128,16 +128,21 @@ class ServedRegistry:
         return Registry(self.uri, MODEL).client
 
     def register(self, files: Mapping[str, bytes]) -> str:
+        """As a training elsewhere does: everything goes through the server, the files too."""
         from mlflow.exceptions import MlflowException
 
-        folder = self.folder / "artefacts" / f"version-{len(list(self.folder.glob('artefacts/*')))}"
-        folder.mkdir(parents=True)
+        client = self.client
+        with suppress(MlflowException):
+            client.create_registered_model(MODEL)
+            client.create_experiment("by hand")
+        run = client.create_run(client.get_experiment_by_name("by hand").experiment_id)
+        folder = self.folder / run.info.run_id
+        folder.mkdir()
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        with suppress(MlflowException):
-            self.client.create_registered_model(MODEL)
-        source = f"mlflow-artifacts:/{folder.name}"
-        return str(self.client.create_model_version(MODEL, source, tags=pins(files)).version)
+        client.log_artifacts(run.info.run_id, str(folder))
+        source = run.info.artifact_uri
+        return str(client.create_model_version(MODEL, source, run.info.run_id, tags=pins(files)).version)
 
     def move(self, alias: str, version: str) -> None:
         self.client.set_registered_model_alias(MODEL, alias, version)

@@ -1,0 +1,221 @@
+"""The registry killed, hanging or talking nonsense, at work and at the start: files go on, and the worker can end."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from models.registry import PRODUCTION, STAGING
+from tests.chaos.understudy import Program, Running, wait_for
+from tests.contract.fault_proxy import Fault, FaultProxy, Request
+from tests.hotswap.load import Load, told
+from tests.hotswap.registries import DatabaseRegistry, ServedRegistry, version_files
+from tests.unit.registered import MODEL
+
+FAULTS = {
+    "503": Fault("status"),
+    "connections cut": Fault("reset"),
+    "a hang": Fault("stall"),
+    "half an answer": Fault("cut", at=40),
+}
+
+
+def about_the_model(fault: Fault) -> Callable[[Request], Fault | None]:
+    return lambda request: fault if "registered-models/get" in request.path else None
+
+
+def about_files(fault: Fault) -> Callable[[Request], Fault | None]:
+    return lambda request: fault if "model.onnx" in request.path else None
+
+
+def versions_used(running: Running) -> set[str]:
+    return {receipt.model.version for receipt in running.receipts() if receipt.model}
+
+
+@pytest.mark.timeout(300)
+def test_a_registry_killed_at_work_and_at_the_start_stops_nobody(
+    following: Callable[[str], Running], registry: DatabaseRegistry | ServedRegistry
+) -> None:
+    # given a worker under load and a registry with a version in staging too
+    first, second = (registry.register(version_files(weight)) for weight in (1.0, 2.0))
+    registry.move(PRODUCTION, first)
+    registry.move(STAGING, second)
+    running = following(registry.uri)
+    publisher, worker = running.publisher(), running.worker()
+    running.ready(worker)
+    with told("registry killed") as figures, Load(running, rows=2_000, ahead=20) as load:
+        wait_for(lambda: running.count_receipts() >= 20, "a load that is under way")
+
+        # when the registry is killed
+        killed = time.time()
+        registry.go_away()
+        worker.wait_for_log("registry unreachable")
+        seen = running.count_receipts()
+        wait_for(lambda: running.count_receipts() >= seen + 100, "many files without a registry")
+        figures["longest gap at work"] = at_work = load.longest_gap(killed, time.time())
+
+        # and another worker starts while it is away
+        started = time.monotonic()
+        other = running.worker()
+        starting = other.wait_for_log("starting from the cache", alias=PRODUCTION)
+        running.ready(other)
+        figures["seconds until the other worker is ready"] = time.monotonic() - started
+        assert starting["version"] == first
+        assert other.wait_for_log("version in force", alias=STAGING)["version"] == second
+
+        # and it comes back with another version in production
+        registry.come_back()
+        registry.move(PRODUCTION, second)
+        for program in (worker, other):
+            program.wait_for_log("version in force", alias=PRODUCTION, version=second)
+        figures["longest gap"] = overall = load.longest_gap(killed, time.time())
+        seen = running.count_receipts()
+        wait_for(lambda: running.count_receipts() >= seen + 40, "files after the swap")
+        count = load.stop()
+    running.wait_until_done(count)
+
+    # then files went on all the time, with the right version
+    assert max(at_work, overall) < 2.0
+    assert [worker.end(), other.end(), publisher.end()] == [0, 0, 0]
+    assert versions_used(running) == {first, second}
+    assert not worker.records("attempt failed") + other.records("attempt failed")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_registry_that_answers_badly_delays_nobody(
+    following: Callable[[str], Running], served: ServedRegistry
+) -> None:
+    # given a worker under load
+    versions = [served.register(version_files(weight)) for weight in (1.0, 2.0)]
+    served.move(PRODUCTION, versions[0])
+    with FaultProxy(served.uri) as proxy:
+        running = following(proxy.url)
+        publisher, worker = running.publisher(), running.worker("--shadow-fraction", "0")
+        running.ready(worker)
+        with told("registry answers badly, longest gap with") as gaps, Load(running, rows=2_000, ahead=20) as load:
+            wait_for(lambda: running.count_receipts() >= 20, "a load that is under way")
+            for turn, (name, fault) in enumerate(FAULTS.items()):
+                serves, wanted = versions[turn % 2], versions[1 - turn % 2]
+
+                # when the registry's answers about the model turn bad
+                began = time.time()
+                proxy.plan = about_the_model(fault)
+                wait_for(lambda: times(worker, "registry unreachable") > turn, "the trouble in the log")  # noqa: B023
+
+                # and then, for another version that is wanted, those about its files
+                shutil.rmtree(running.folder / "cache" / MODEL)
+                proxy.plan = about_files(fault)
+                served.move(PRODUCTION, wanted)
+                wait_for(lambda: times(worker, "version not fetched") > turn, "the trouble in the log")  # noqa: B023
+                seen = running.count_receipts()
+                wait_for(lambda: running.count_receipts() >= seen + 20, "files without the version")  # noqa: B023
+                gaps[name] = load.longest_gap(began, time.time())
+                last = max(running.receipts(), key=lambda receipt: receipt.finished)
+                assert last.model is not None
+                assert last.model.version == serves
+
+                # then it is had as soon as they are good again
+                swaps = times(worker, "version in force")
+                proxy.plan = lambda _request: None
+                wait_for(lambda: times(worker, "version in force") > swaps, "the swap")  # noqa: B023
+            count = load.stop()
+        running.wait_until_done(count)
+    assert max(gaps.values()) < 2.0
+    assert [worker.end(), publisher.end()] == [0, 0]
+    assert not worker.records("attempt failed")
+
+
+def times(worker: Program, event: str) -> int:
+    return len(worker.records(event))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_download_that_never_ends_holds_up_neither_files_nor_the_end(
+    following: Callable[[str], Running], served: ServedRegistry
+) -> None:
+    first, second = (served.register(version_files(weight)) for weight in (1.0, 2.0))
+    served.move(PRODUCTION, first)
+    with FaultProxy(served.uri) as proxy:
+        # given a worker that is patient, and a registry that never sends the file it begins to
+        running = following(proxy.url)
+        running._environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "300"
+        publisher, worker = running.publisher(), running.worker()
+        running.ready(worker)
+        proxy.plan = about_files(Fault("stall"))
+        served.move(PRODUCTION, second)
+        wait_for(lambda: any("model.onnx" in request.path for request in proxy.requests[-3:]), "a download")
+
+        # then files are scored meanwhile
+        running.drop("a.csv", b"id,distance\n1,2\n")
+        running.wait_until_done(1)
+        assert versions_used(running) == {first}
+
+        # and the worker ends when it is told to, as does one that starts and only hears nothing
+        started = running.worker()
+        started.wait_for_log("starting from the cache", seconds=90.0)
+        running.ready(started)
+        began = time.monotonic()
+        assert [worker.end(), started.end(), publisher.end()] == [0, 0, 0]
+        assert time.monotonic() - began < 20.0
+        assert worker.records("registry still asked")
+
+
+def test_with_an_empty_cache_a_worker_says_what_it_waits_for_and_goes_on_when_it_comes(
+    following: Callable[[str], Running], database: DatabaseRegistry
+) -> None:
+    # given no registry where one should be
+    first = database.register(version_files(1.0))
+    database.go_away()
+    running = following(database.uri)
+    publisher, worker = running.publisher(), running.worker()
+    running.drop("a.csv", b"id,distance\n1,2\n")
+    waiting = worker.wait_for_log("waiting for a production version")
+    assert "no registry at" in waiting["reason"]
+    assert str(running.folder / "cache") in waiting["cache"]
+
+    # when it is there, but has no production version
+    database.come_back()
+    told_next = wait_for(
+        lambda: [entry for entry in waits(worker) if "no version of the model has the alias" in entry["reason"]],
+        "the next thing that it waits for",
+    )
+    assert told_next[0]["model"] == MODEL
+
+    # and when that is there too
+    database.move(PRODUCTION, first)
+    running.ready(worker)
+    running.wait_until_done(1)
+    assert versions_used(running) == {first}
+    assert [worker.end(), publisher.end()] == [0, 0]
+
+
+def waits(worker: Program) -> list[dict[str, str]]:
+    return worker.records("waiting for a production version")
+
+
+def test_staging_absent_or_production_s_own_gives_no_shadow_and_no_error(
+    following: Callable[[str], Running], database: DatabaseRegistry, tmp_path: Path
+) -> None:
+    # given no staging version, then production's
+    first = database.register(version_files(1.0))
+    database.move(PRODUCTION, first)
+    running = following(database.uri)
+    publisher, worker = running.publisher(), running.worker()
+    running.ready(worker)
+    running.drop("a.csv", b"id,distance\n1,2\n")
+    running.wait_until_done(1)
+    database.move(STAGING, first)
+    worker.wait_for_log("version in force", alias=STAGING)
+    running.drop("b.csv", b"id,distance\n1,2\n")
+    running.wait_until_done(2)
+
+    # then there is neither a shadow nor a word of it
+    assert not list(running.bucket.objects("output/shadow/")) + list(running.bucket.objects("output/comparisons/"))
+    assert [worker.end(), publisher.end()] == [0, 0]
+    assert not [entry for entry in worker.records() if entry.get("level") in ("warning", "error")]
