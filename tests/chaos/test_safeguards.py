@@ -91,8 +91,8 @@ SAFEGUARDS = (
         3,
         "production never waits for the shadow: it has processes of its own",
         "worker/__main__.py",
-        "shadows = Pool(self.processes, bucket.url, log_level=self.log_level)",
-        "shadows = scorers",
+        "        scorers, shadows = (\n            Pool(",
+        "        scorers, shadows = (lambda pools: [next(pools)] * 2)(\n            Pool(",
         (POISON + "test_production_goes_on_while_a_shadow_stands_still",),
     ),
     Safeguard(
@@ -107,8 +107,8 @@ SAFEGUARDS = (
         4,
         "one file, one version: a swap takes effect with the next file",
         "worker/scoring_process.py",
-        'key = f"{version.spec.version}:{version.sha256}"',
-        'key = "the model"',
+        'return f"{version.spec.version}:{version.sha256}"',
+        'return "the model"',
         (
             SWAPPED + "test_a_swap_while_files_run_leaves_each_file_to_one_version[24-400-2]",
             SWAPPED + "test_a_swap_under_one_file_takes_effect_with_the_next",
@@ -118,8 +118,8 @@ SAFEGUARDS = (
         4,
         "a version serves only once it has scored its own example",
         "worker/scoring_process.py",
-        "workshop.scorer(self.version).check_example()",
-        "workshop.scorer(self.version)",
+        "            scorer.check_example()\n",
+        "            pass\n",
         (SWAPPED + "test_a_version_that_fails_its_own_example_never_serves",),
     ),
     Safeguard(
@@ -180,8 +180,8 @@ SAFEGUARDS = (
         8,
         "a poison file takes nobody with it: its scoring process is replaced",
         "worker/pool.py",
-        "                process.restart()\n",
-        "                pass\n",
+        "            process.mend()\n",
+        "            pass\n",
         (POISON + "test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it",),
     ),
     Safeguard(
@@ -218,7 +218,7 @@ SAFEGUARDS = (
     ),
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture
@@ -256,6 +256,7 @@ def test_every_invariant_has_a_safeguard_whose_lines_are_there() -> None:
         assert (ROOT / safeguard.file).read_text().count(safeguard.lines) == 1, f"mend this table: {safeguard}"
 
 
+@pytest.mark.slow
 def test_all_of_these_tests_pass_while_every_safeguard_is_in_place(copy: Path) -> None:
     tests = dict.fromkeys(test for safeguard in SAFEGUARDS for test in safeguard.tests)
 
@@ -264,6 +265,7 @@ def test_all_of_these_tests_pass_while_every_safeguard_is_in_place(copy: Path) -
     assert (status, failed) == (0, []), said[-5000:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("safeguard", SAFEGUARDS, ids=str)
 def test_without_its_safeguard_an_invariant_is_seen_to_break(safeguard: Safeguard, copy: Path) -> None:
     # given the sources without one safeguard
