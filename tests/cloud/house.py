@@ -144,7 +144,9 @@ class Tap:
     def __init__(self, topic: str, name: str, condition: str = "") -> None:
         self._client = SubscriberClient()
         path = f"{topic.rpartition('/topics/')[0]}/subscriptions/{name}"
-        self._client.create_subscription(request={"name": path, "topic": topic, "filter": condition})
+        self._client.create_subscription(
+            request={"name": path, "topic": topic, "filter": condition, "ack_deadline_seconds": 600}
+        )
         self._heard: SimpleQueue[Any] = SimpleQueue()
         self._seen: set[str] = set()
         self._stream = self._client.subscribe(path, callback=self._hear)
