@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.names import CLAIMS, FAILURES, RECEIPTS, Key
+from ledger.names import CLAIMS, RECEIPTS, Key
 from ledger.receipt import Status
 from models.registry import PRODUCTION, STAGING, Registry
 from tests.unit.registered import MODEL, good_files, new_registry, register
@@ -64,16 +64,17 @@ def run(place, *options, **environment):
         return finish(program)
 
 
-def children(pid):
-    """The processes that `pid` has started and that live."""
+def scoring_processes(pid):
+    """The processes that `pid` has spawned and that live."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            fields = path.read_text().rpartition(")")[2].split()
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            spawned = b"spawn_main" in (folder / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(fields[1]) == pid and fields[0] != "Z":
-            found.append(int(path.parent.name))
+        if int(fields[1]) == pid and fields[0] != "Z" and spawned:
+            found.append(int(folder.name))
     return found
 
 
@@ -88,23 +89,24 @@ def distances(rows):
 
 
 def test_its_whole_life(place):
-    # Given both versions, a quick file and one that takes a while
+    # Given both versions, and a worker whose scoring processes stand still
     folder, environment = place
     promote(place, PRODUCTION, 1.0)
     promote(place, STAGING, 2.0)
-    bucket, queue = (
-        FolderBucket(environment["BUCKET"]),
-        LocalQueue(environment["QUEUE"], policy=Policy(min_backoff=0.1)),
-    )
-    quick, long = dropped(bucket, "quick.csv", distances(10)), dropped(bucket, "long.csv", distances(3_000_000))
-    queue.publish([quick.to_message(), long.to_message()])
-
-    # When it is told to end in the middle of its work, as a service manager does: the whole group at once
+    bucket = FolderBucket(environment["BUCKET"])
+    queue = LocalQueue(environment["QUEUE"], policy=Policy(min_backoff=0.1))
+    quick, long = dropped(bucket, "quick.csv", distances(10)), dropped(bucket, "long.csv", distances(300_000))
     with start(place, DRAIN_SECONDS="0.1") as program:
-        eventually(lambda: bucket.stat(Key("quick.csv", quick.generation).receipt), PATIENCE)
-        eventually(lambda: "long.csv" in names_taken(folder), PATIENCE)
-        processes = children(program.pid)
+        while json.loads(program.stderr.readline())["message"] != "worker ready":
+            pass
+        processes = scoring_processes(program.pid)
         assert len(processes) >= 2
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+
+        # When it is told to end in the middle of its work, as a service manager does: the whole group at once
+        queue.publish([quick.to_message(), long.to_message()])
+        eventually(lambda: len(names_taken(folder).splitlines()) == 2, PATIENCE)
         os.killpg(program.pid, signal.SIGTERM)
         status, out, err = finish(program)
 
@@ -112,9 +114,8 @@ def test_its_whole_life(place):
     assert (status, out) == (0, "")
     eventually(lambda: not any(alive(pid) for pid in processes))
     assert "Traceback" not in err
-    assert queue.backlog().leased == 0
-    assert contents(bucket, FAILURES) == {}
-    assert bucket.stat(Key("long.csv", long.generation).receipt) is None
+    assert (queue.backlog().waiting, queue.backlog().leased) == (2, 0)
+    assert set(contents(bucket, "")) == {"quick.csv", "long.csv"}
 
     # When it is started again, until nothing is left
     status, out, err = run(place, "--until-idle", "0")
@@ -122,19 +123,20 @@ def test_its_whole_life(place):
     # Then all is done
     assert (status, out) == (0, "")
     assert receipt_of(bucket, Key("long.csv", long.generation)).status is Status.SCORED
-    assert receipt_of(bucket, Key("long.csv", long.generation)).rows == 3_000_000
+    assert receipt_of(bucket, Key("long.csv", long.generation)).rows == 300_000
     assert len(contents(bucket, RECEIPTS)) == 2
     assert contents(bucket, CLAIMS) == {}
     assert get(bucket, "output/pred_quick.csv").splitlines()[1] == b"1,,neutral,0,"
     assert (queue.backlog().waiting, queue.backlog().leased, queue.backlog().dead) == (0, 0, 0)
     assert json.loads(get(bucket, Key("quick.csv", quick.generation).comparison))["schema"] == "understudy.comparison"
-    assert sorted(line.split(" ", 2)[2] for line in names_taken(folder).splitlines())[-1] == "quick.csv"
+    taken = [line.split(" ", 2)[2] for line in names_taken(folder).splitlines()]
+    assert sorted(taken) == ["long.csv", "long.csv", "quick.csv", "quick.csv"]
 
     # And its log is one JSON object per line, with who, what and when
     lines = [json.loads(line) for line in err.splitlines()]
     assert {line["program"] for line in lines} == {"worker"}
-    written = next(line for line in lines if line["message"] == "receipt written")
-    assert (written["file"], written["rows"], written["model_version"]) == ("long.csv", 3_000_000, "1")
+    written = next(line for line in lines if line["message"] == "receipt written" and line["file"] == "long.csv")
+    assert (written["rows"], written["model_version"], written["attempt"]) == (300_000, "1", 2)
     assert written["worker"]
     assert written["time"].endswith("Z")
     queue.close()
