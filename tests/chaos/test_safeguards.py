@@ -179,9 +179,9 @@ SAFEGUARDS = (
     Safeguard(
         8,
         "a poison file takes nobody with it: its scoring process is replaced",
-        "worker/pool.py",
-        "            process.mend()\n",
-        "            pass\n",
+        "worker/process.py",
+        "            if self._ended or self._process.is_alive():\n",
+        "            if True:\n",
         (POISON + "test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it",),
     ),
     Safeguard(
