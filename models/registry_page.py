@@ -137,11 +137,9 @@ def points_of(
     known = int(logged.get("files", 0))
     points: list[tuple[str, float, int, int]] = []
     for step in sorted({round(step) for step in np.linspace(1, max(1, len(files)), MOST_STEPS)}):
-        at = files[step - 1].first_event if step < len(files) else None
-        when = int(1000 * (at.timestamp() if at else now))
         for name, value in _so_far(summary, files, step).items():
             if step == len(files) or step > (known if name in logged else 0):
-                points.append((name, value, when, step))
+                points.append((name, value, int(1000 * now), step))
     return points
 
 
@@ -217,6 +215,7 @@ def quieten_mlflow() -> None:
     """MLflow's chatter concerns nobody who watches. Before MLflow is imported."""
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

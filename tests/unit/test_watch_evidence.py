@@ -52,7 +52,7 @@ class Seen:
 
     def series(self, staging: str, metric: str) -> list[tuple[int, float]]:
         history = self.client.get_metric_history(self.runs()[staging].info.run_id, metric)
-        return [(point.step, point.value) for point in history]
+        return sorted((point.step, point.value) for point in history)
 
     def artifact(self, staging: str, name: str) -> str:
         run = self.runs()[staging]
