@@ -113,6 +113,7 @@ def test_a_row_has_the_same_answer_among_any_others(tiny_models, flights, kind):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_network_gives_the_same_in_pieces_and_among_any_others(tmp_path: Path, flights):
     from models.airline.dataset import synthetic_dataset
     from models.airline.training import train_and_register
