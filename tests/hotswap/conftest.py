@@ -23,7 +23,7 @@ def served(tmp_path: Path) -> Iterator[ServedRegistry]:
         yield served
 
 
-@pytest.fixture(params=["database", pytest.param("served", marks=pytest.mark.slow)])
+@pytest.fixture(params=["database", "served"])
 def registry(request: pytest.FixtureRequest) -> DatabaseRegistry | ServedRegistry:
     """Either."""
     made: DatabaseRegistry | ServedRegistry = request.getfixturevalue(request.param)

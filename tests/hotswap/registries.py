@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.request
@@ -59,10 +60,18 @@ class DatabaseRegistry:
         self.client.set_registered_model_alias(MODEL, alias, version)
 
     def go_away(self) -> None:
-        """It is gone, as with a file system that is."""
-        self._database.rename(self._database.with_suffix(".away"))
+        """It answers nobody: another program holds its lock, and every question waits for that and fails."""
+        self._lock = sqlite3.connect(self._database, isolation_level=None)
+        self._lock.execute("BEGIN EXCLUSIVE")
 
     def come_back(self) -> None:
+        self._lock.close()
+
+    def set_aside(self) -> None:
+        """It is not there; for a program that has not opened it yet."""
+        self._database.rename(self._database.with_suffix(".away"))
+
+    def bring_back(self) -> None:
         self._database.with_suffix(".away").rename(self._database)
 
     @property

@@ -36,6 +36,7 @@ def versions_used(running: Running) -> set[str]:
     return {receipt.model.version for receipt in running.receipts() if receipt.model}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_registry_killed_at_work_and_at_the_start_stops_nobody(
     following: Callable[[str], Running], registry: DatabaseRegistry | ServedRegistry
@@ -169,9 +170,9 @@ def test_a_download_that_never_ends_holds_up_neither_files_nor_the_end(
 def test_with_an_empty_cache_a_worker_says_what_it_waits_for_and_goes_on_when_it_comes(
     following: Callable[[str], Running], database: DatabaseRegistry
 ) -> None:
-    # given no registry where one should be
+    # given no database where one should be
     first = database.register(version_files(1.0))
-    database.go_away()
+    database.set_aside()
     running = following(database.uri)
     publisher, worker = running.publisher(), running.worker()
     running.drop("a.csv", b"id,distance\n1,2\n")
@@ -180,7 +181,7 @@ def test_with_an_empty_cache_a_worker_says_what_it_waits_for_and_goes_on_when_it
     assert str(running.folder / "cache") in waiting["cache"]
 
     # when it is there, but has no production version
-    database.come_back()
+    database.bring_back()
     told_next = wait_for(
         lambda: [entry for entry in waits(worker) if "no version of the model has the alias" in entry["reason"]],
         "the next thing that it waits for",
