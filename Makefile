@@ -36,7 +36,7 @@ bench: install ## how fast, against a plain loop and a naive one; from a file's 
 	$(PY) -m benchmarks.queue
 
 test: install ## the tests, in under six minutes
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: test ## the long ones too
 	$(PY) -m pytest -m slow
