@@ -21,7 +21,7 @@ from publisher.settle import Recent, Settling
 from publisher.tidy import tidy
 from transport.bucket import Bucket, BucketError, ObjectInfo
 from transport.event import Generation, UnusableMessage
-from transport.queue import Queue, QueueError
+from transport.queue import Queue, QueueError, QueueMissing
 
 BATCH = 1000  # messages per publish
 STEP = 1000  # inputs compared between two chances for others to do something
@@ -131,6 +131,8 @@ class Reconciler:
                 missing = []
                 yield
         self._publish(missing, "poller", done)
+        if done.recent:  # they wait in the queue, if that is still there
+            self._queue.verify()
         if done.held_back:
             log.warning(
                 "the queue is long enough: files wait in the bucket until workers have caught up; "
@@ -186,6 +188,8 @@ class Reconciler:
             yield
         except (BucketError, QueueError) as error:
             done.errors += 1
+            if isinstance(error, QueueMissing):
+                self.recent.forget()  # it was lost with the queue, and is published again once there is one
             log.warning("this step failed and is tried again in the next pass", step=what, error=str(error))
 
 

@@ -99,6 +99,10 @@ class Recent:
         """Its receipt was seen."""
         self._published.pop(str(key), None)
 
+    def forget(self) -> None:
+        """All that was published is lost."""
+        self._published.clear()
+
     def holds(self, key: Key, ticks: float) -> bool:
         """Was it published within the hour before `ticks`?"""
         published = self._published.get(str(key))

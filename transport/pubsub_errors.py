@@ -18,7 +18,7 @@ from google.api_core.retry import Retry, if_exception_type
 from google.auth.exceptions import GoogleAuthError
 
 from transport.pubsub_names import PROVISION
-from transport.queue import QueueError
+from transport.queue import QueueError, QueueMissing
 
 # What calls of Google's clients raise, and what a message that cannot be put into a request does.
 CALL_ERRORS = (GoogleAPIError, GoogleAuthError, FutureTimeoutError, ValueError, TypeError)
@@ -32,7 +32,7 @@ def retried(seconds: float) -> Retry:
 def explained(error: BaseException, resource: str, role: str) -> QueueError:
     """The error to raise where using `resource` failed, and using it needs `role`."""
     if isinstance(error, NotFound):
-        return QueueError(f"{resource} does not exist; `{PROVISION}` makes it")
+        return QueueMissing(f"{resource} does not exist; `{PROVISION}` makes it")
     if isinstance(error, Forbidden):
         return QueueError(f"{resource} may not be used: this account needs {role} on it ({_brief(error)})")
     if isinstance(error, (Unauthenticated, GoogleAuthError)):

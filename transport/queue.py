@@ -13,6 +13,10 @@ class QueueError(Exception):
     """The queue could not do it; its text says what to do."""
 
 
+class QueueMissing(QueueError):
+    """The queue does not exist, or no longer: what was in it is lost. Its text says which command makes it."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """How a queue delivers. Times in seconds.

@@ -23,7 +23,7 @@ from tests.memory import Clock, MemoryBucket, MemoryQueue
 from transport.bucket import BucketError, ObjectInfo, put
 from transport.event import Generation, Message, ObjectEvent
 from transport.local_queue import LocalQueue
-from transport.queue import QueueError
+from transport.queue import QueueError, QueueMissing
 
 
 class Place:
@@ -150,6 +150,26 @@ def test_what_was_published_is_published_again_only_after_an_hour(place: Place) 
     # and then publish it again
     place.clock.advance(1)
     assert publisher.full_pass().published == 1
+
+
+def test_what_was_lost_with_its_queue_is_published_again_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a published file whose queue was deleted
+    place.drop("a.csv")
+    publisher = place.publisher()
+    publisher.full_pass()
+    place.queue.pull(1, 0)[0].ack()
+
+    def missing() -> None:
+        raise QueueMissing("flights does not exist; `python -m publisher provision` makes it")
+
+    # when a pass finds it missing
+    with monkeypatch.context() as gone:
+        gone.setattr(place.queue, "verify", missing)
+        assert publisher.full_pass().errors == 1
+
+    # then the next one publishes the file again, and those after it leave it alone
+    assert [publisher.full_pass().published for _ in range(3)] == [1, 0, 0]
+    assert place.published == ["a.csv"]
 
 
 def test_a_publisher_that_was_killed_forgets_nothing(place: Place) -> None:
