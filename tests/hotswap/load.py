@@ -51,6 +51,11 @@ class Load:
         folder = self._running.root / OUTPUT
         return sorted(os.stat(folder / name).st_mtime for name in entries(str(folder)) if name.startswith("pred_"))
 
+    def span(self) -> tuple[float, float]:
+        """When the first output was written, and the last."""
+        times = self.output_times()
+        return times[0], times[-1]
+
     def rate(self, start: float, end: float) -> float:
         """Outputs per second between two times."""
         return sum(start <= at < end for at in self.output_times()) / (end - start)

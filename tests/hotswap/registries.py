@@ -155,3 +155,6 @@ class ServedRegistry:
 
     def move(self, alias: str, version: str) -> None:
         self.client.set_registered_model_alias(MODEL, alias, version)
+
+    def aliases(self) -> Mapping[str, str]:
+        return Registry(self.uri, MODEL).aliases()
