@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -139,14 +139,17 @@ class House:
 
 
 class Tap:
-    """A further subscription to a topic, with a filter of its own: what the bucket said, read beside the workers."""
+    """A further subscription to a topic: the messages about some objects, read beside the workers.
 
-    def __init__(self, topic: str, name: str, condition: str = "") -> None:
+    `wanted` is asked about an object's name. The Pub/Sub emulator (0.8.20) keeps a subscription's filter, and lets
+    every message through; Pub/Sub itself does not.
+    """
+
+    def __init__(self, topic: str, name: str, wanted: Callable[[str], bool]) -> None:
         self._client = SubscriberClient()
         path = f"{topic.rpartition('/topics/')[0]}/subscriptions/{name}"
-        self._client.create_subscription(
-            request={"name": path, "topic": topic, "filter": condition, "ack_deadline_seconds": 600}
-        )
+        self._client.create_subscription(request={"name": path, "topic": topic, "ack_deadline_seconds": 600})
+        self._wanted = wanted
         self._heard: SimpleQueue[Any] = SimpleQueue()
         self._seen: set[str] = set()
         self._stream = self._client.subscribe(path, callback=self._hear)
@@ -171,7 +174,8 @@ class Tap:
         return found
 
     def _hear(self, message: Any) -> None:
-        self._heard.put(message)
+        if self._wanted(message.attributes.get("objectId", "")):
+            self._heard.put(message)
         message.ack()
 
 
