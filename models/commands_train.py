@@ -132,7 +132,8 @@ class Train(_RegistryCommand):
 class Register(_RegistryCommand):
     """Registers a classifier's ONNX graph from elsewhere as a new version, in the form that workers serve.
 
-    Inputs: per column a tensor [N] or [N, 1] of strings, doubles, floats or int64, or one matrix [N, F] with --input-columns.
+    Inputs: per column a tensor [N] or [N, 1] of strings, doubles, floats or int64; or one matrix [N, F], and then
+    --input-columns names its columns.
     Outputs: probabilities [N, K] in the order of --classes, and optionally a label (strings). All weights inside.
     """
 

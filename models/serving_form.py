@@ -103,7 +103,8 @@ def _feed(
     matrix = len(given) == 1 and len(shape) == 2 and shape[1] != 1
     if matrix and not columns:
         raise UnfitGraph(
-            f"input {_outer(given[0])!r} is one matrix of {shape[1] or 'any number of'} columns: name them (--input-columns)"
+            f"input {_outer(given[0])!r} is one matrix of {shape[1] or 'any number of'} columns: "
+            f"name them (--input-columns)"
         )
     names = list(columns) if columns else [_outer(value) for value in given]
     wanted = shape[1] if matrix else len(given)

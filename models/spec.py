@@ -41,7 +41,7 @@ class Column:
 class Example:
     """Rows that the version must score as recorded before it serves.
 
-    `inputs`: column → N cells (None is a gap); `labels`: N classes; `probabilities`: N rows of K, in the order of the classes.
+    `inputs`: column → N cells (None is a gap); `labels`: N classes; `probabilities`: N rows of K.
     """
 
     inputs: Mapping[str, tuple[str | float | None, ...]]
