@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
+import sys
 import time
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 from typing import TypeVar
 
 from models.registry import FetchedVersion
@@ -137,7 +139,10 @@ class ScoringProcess:
         self._tasks, tasks = context.Pipe()
         self._loads, loads = context.Pipe()
         self._process = context.Process(target=serve, args=(tasks, loads, *self._arguments), daemon=True)
-        self._process.start()
+        # By a thread that takes on the niceness, so that the process has it from the start: importing is work too.
+        starter = Thread(target=_start_niced, args=(self._process, self._arguments[2]), name="start")
+        starter.start()
+        starter.join()
         tasks.close()
         loads.close()
         if self._ended:  # meanwhile, by another thread
@@ -150,6 +155,12 @@ class ScoringProcess:
     _process: SpawnProcess
     _tasks: Connection
     _loads: Connection
+
+
+def _start_niced(process: SpawnProcess, niceness: int) -> None:
+    if sys.platform == "linux":  # where it is this thread's own, and inherited
+        os.nice(niceness)
+    process.start()
 
 
 def _why(process: SpawnProcess) -> str:

@@ -135,7 +135,7 @@ def serve(tasks: Connection, loads: Connection, bucket_url: str, log_level: str,
         signal.signal(number, signal.SIG_IGN)
     sys.meta_path.insert(0, _Forbidden())
     _die_with_parent()
-    os.nice(niceness)
+    _be_nice(niceness)
     start_log("worker", log_level)
     workshop = Workshop(open_bucket(bucket_url))
     Thread(target=_bring_versions, args=(workshop, loads), daemon=True, name="load").start()
@@ -155,7 +155,7 @@ def _bring_versions(workshop: Workshop, loads: Connection) -> None:
     # onnxruntime lets go of the interpreter while it loads (measured: no other thread waited for more than 10 ms), and
     # on Linux niceness is a thread's own: what is served has the processor first.
     if sys.platform == "linux":
-        os.nice(NICENESS_OF_LOADING)
+        _be_nice(NICENESS_OF_LOADING)
     while True:
         try:
             number, load = loads.recv()
@@ -169,6 +169,11 @@ def _bring_versions(workshop: Workshop, loads: Connection) -> None:
         except Exception as error:  # noqa: BLE001 - whatever it is, such a version must not serve
             refusal = f"{load.version.spec}: {type(error).__name__}: {str(error)[:1000]}"
         loads.send((number, refusal))
+
+
+def _be_nice(niceness: int) -> None:
+    """Makes this process (on Linux this thread) so nice, unless it is already."""
+    os.nice(max(0, niceness - os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 class _Forbidden(MetaPathFinder):
