@@ -1,3 +1,10 @@
 """Fixtures for every test."""
 
 from tests.registry import tiny_registry as tiny_registry
+
+
+@pytest.fixture(autouse=True)
+def log_of_its_own() -> Iterator[None]:
+    """A program started inside a test sets up the log of this process, on a stream that ends with the test."""
+    yield
+    structlog.reset_defaults()
