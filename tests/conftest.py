@@ -1,5 +1,12 @@
 """Fixtures for every test."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
 from tests.registry import tiny_registry as tiny_registry
 
 
