@@ -161,8 +161,8 @@ SAFEGUARDS = (
         7,
         "workers hold no state: a scoring process ends with its parent",
         "worker/scoring_process.py",
-        "    _die_with_parent()\n    os.nice",
-        "    os.nice",
+        "    _die_with_parent()\n    _be_nice",
+        "    _be_nice",
         (KILLS + "test_a_worker_killed_in_mid_file_costs_one_redelivery",),
     ),
     Safeguard(
