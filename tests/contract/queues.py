@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
 import pytest
-from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
+from publisher.provision import carry_out
+from publisher.provision_plan import plan, wanted
+from publisher.provision_pubsub import PubSubAdmin
 from tests.emulators import installed_pubsub_emulator
 from transport.local_queue import LocalQueue
 from transport.open import open_dead_letters, open_queue
@@ -111,33 +113,7 @@ def queue(queues: Queues) -> Queue:
 
 
 def ensure_topology(names: Names, policy: Policy) -> None:
-    """Topics and subscriptions as the publisher would provision them, on the emulator that the environment names."""
-    publisher, subscriber = PublisherClient(), SubscriberClient()
-    for topic in (names.topic, names.dead_topic):
-        publisher.create_topic(name=topic)
-    subscriber.create_subscription(
-        request={
-            "name": names.subscription,
-            "topic": names.topic,
-            "ack_deadline_seconds": round(policy.lease),
-            "filter": 'attributes.eventType = "OBJECT_FINALIZE" AND NOT hasPrefix(attributes.objectId, "output/")',
-            "dead_letter_policy": {
-                "dead_letter_topic": names.dead_topic,
-                "max_delivery_attempts": policy.max_delivery_attempts,
-            },
-            "retry_policy": {
-                "minimum_backoff": timedelta(seconds=policy.min_backoff),
-                "maximum_backoff": timedelta(seconds=policy.max_backoff),
-            },
-        }
-    )
-    subscriber.create_subscription(
-        request={
-            "name": names.dead_subscription,
-            "topic": names.dead_topic,
-            "ack_deadline_seconds": round(policy.lease),
-        }
-    )
-    publisher.stop()
-    publisher.transport.close()
-    subscriber.close()
+    """Topics and subscriptions as the publisher provisions them, on the emulator that the environment names."""
+    with closing(PubSubAdmin(names)) as admin:
+        for step in plan(wanted(names, policy, None, "", {}), admin.find()):
+            carry_out(step, admin, None)
