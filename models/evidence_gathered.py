@@ -13,7 +13,7 @@ from models.evidence.gather import Gathered
 from models.evidence.labels import LateLabels
 from models.evidence.pair import Incomparable, Version
 from models.evidence.record import Comparison
-from models.evidence.summarise import summarise
+from models.evidence.summarise import UNKNOWN_SIZES, summarise
 from models.evidence.summary import Summary
 from models.evidence_source import (
     Failed,
@@ -24,6 +24,7 @@ from models.evidence_source import (
     relabel,
 )
 from models.relabelled import NotRelabelled
+from models.spec import Size
 from transport.bucket import Bucket
 
 NAMED = 5  # files or reasons that a note lists
@@ -58,11 +59,11 @@ class PairEvidence:
         *,
         unit: str,
         margin: float,
-        artifact_bytes: tuple[int | None, int | None] = (None, None),
+        sizes: tuple[Size, Size] = UNKNOWN_SIZES,
         more_notes: Iterable[str] = (),
     ) -> Summary:
         """The pair's summary, with notes on what is not in it."""
-        made = summarise(self.gathered, unit=unit, margin=margin, artifact_bytes=artifact_bytes)
+        made = summarise(self.gathered, unit=unit, margin=margin, sizes=sizes)
         return replace(made, notes=(*more_notes, *self.notes(), *made.notes))
 
     def notes(self) -> list[str]:

@@ -12,6 +12,7 @@ from models.evidence.verdict import Kind
 from models.evidence_gathered import Evidence, PairEvidence, Window, newest
 from models.evidence_source import comparison_keys
 from models.registry import Registry, RegistryUnreachable
+from models.spec import Size
 from transport.bucket import Bucket
 from transport.open import open_bucket
 
@@ -89,15 +90,13 @@ def ask(url: str, question: Question, preferred: Question | None = None) -> Answ
         return Answer(found.pairs[chosen], (*notes, *_troubles(found)))
 
 
-def artifact_bytes(registry: Registry, summary: tuple[Version, Version]) -> tuple[int | None, int | None]:
-    """How large the graphs of both versions are; None where the registry does not say, or gives no answer."""
-    sizes = []
-    for version in summary:
-        try:
-            sizes.append(registry.graph_size(version.version))
-        except RegistryUnreachable:
-            return None, None
-    return sizes[0], sizes[1]
+def sizes(registry: Registry, pair: tuple[Version, Version]) -> tuple[Size, Size]:
+    """What both versions take; nothing is known of either where the registry gives no answer."""
+    try:
+        first, second = (registry.size(version.version) for version in pair)
+    except RegistryUnreachable:
+        return Size(), Size()
+    return first, second
 
 
 def missing_for_promotion(summary: Summary, *, no_worse: bool) -> str | None:

@@ -15,12 +15,14 @@ import numpy as np
 import onnx
 import pandas as pd
 
+from models.footprint import memory_bytes
 from models.registry import Registry
 from models.scoring import Scorer, Scores
 from models.serving_form import input_columns
 from models.spec import (
     GRAPH_FILE,
     LABEL_OUTPUT,
+    MEMORY_TAG,
     METADATA_KEY,
     PROBABILITIES_OUTPUT,
     SHA256_TAG,
@@ -153,6 +155,8 @@ def register(candidate: Candidate, rows: pd.DataFrame, tracking: Tracking, model
         with tempfile.TemporaryDirectory() as folder:
             fetched = Registry(tracking.uri, model).fetch(version, Path(folder))
             Scorer(fetched.graph.read_bytes(), fetched.spec).check_example()
+            if (memory := memory_bytes(fetched.graph.parent)) is not None:
+                tracking.client.set_model_version_tag(model, version, MEMORY_TAG, str(memory))
     except UnfitModel as error:
         tracking.client.delete_model_version(model, version)
         raise RegistrationRefused(f"what was registered cannot serve, and was deleted again: {error}") from error

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from models.spec import GRAPH_FILE, SHA256_TAG, SPEC_FILE, ModelSpec, UnfitModel, read_spec
+from models.spec import GRAPH_FILE, MEMORY_TAG, SHA256_TAG, SPEC_FILE, ModelSpec, Size, UnfitModel, read_spec
 from models.version_files import Shelf, bring, folder_name
 
 VersionId = str
@@ -134,11 +134,14 @@ class Registry:
         spec = self._read_spec((folder / SPEC_FILE).read_bytes(), version)
         return FetchedVersion(spec, folder / GRAPH_FILE, pinned[GRAPH_FILE])
 
-    def graph_size(self, version: VersionId) -> int | None:
-        """Bytes of the version's graph; None where there is none, or its store does not say."""
+    def size(self, version: VersionId) -> Size:
+        """What the version takes, as far as its store and its registration say."""
         repository = self._ask(lambda: self._repository(version))
         entries = None if repository is None else self._ask(repository.list_artifacts)
-        return next((entry.file_size for entry in entries or () if entry.path == GRAPH_FILE), None)
+        graph = next((entry.file_size for entry in entries or () if entry.path == GRAPH_FILE), None)
+        found = self._ask(lambda: self.client.get_model_version(self.model, version))
+        measured = dict(found.tags or {}).get(MEMORY_TAG, "") if found else ""
+        return Size(graph, int(measured) if measured.isdecimal() else None)
 
     def _download(self, version: VersionId, pinned: Mapping[str, str], shelf: Shelf, who: str) -> Path:
         with shelf.new_part() as part:

@@ -17,6 +17,7 @@ GRAPH_FILE = "model.onnx"
 SPEC_FILE = "MLmodel"
 METADATA_KEY = "understudy"
 SHA256_TAG = "understudy.sha256."  # + file name: the tag that pins a file of the version
+MEMORY_TAG = "understudy.memory_bytes"  # what a scoring process grows by, as measured at the registration
 LABEL_OUTPUT = "label"
 PROBABILITIES_OUTPUT = "probabilities"
 
@@ -26,6 +27,14 @@ _NUMBERS = {"double", "float"} | _WHOLE_NUMBERS
 
 class UnfitModel(Exception):
     """This registered version cannot serve; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes of a version's graph, and of memory that a scoring process takes for it; None where that is not known."""
+
+    artifact_bytes: int | None = None
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from ledger.names import Key
 from models.evidence.pair import Version
 from models.evidence_gathered import Evidence, PairEvidence, PairId
 from models.evidence_source import comparison_keys, label_objects
-from models.judge import artifact_bytes
+from models.judge import sizes
 from models.registry import Registry, RegistryUnreachable
 from models.registry_page import RegistryPage
+from models.spec import Size
 from transport.bucket import Bucket, BucketError
 
 log = structlog.get_logger()
@@ -29,7 +30,7 @@ class Watcher:
         self._evidence: Evidence | None = None
         self._read: set[Key] = set()
         self._stale: set[PairId] = set()
-        self._sizes: dict[PairId, tuple[int | None, int | None]] = {}
+        self._sizes: dict[PairId, tuple[Size, Size]] = {}
 
     def look(self) -> bool:
         """Reads what is new and writes what has changed; False where something could not be done until the next."""
@@ -74,8 +75,8 @@ class Watcher:
         self._stale &= pairs.keys()
         for pair in sorted(self._stale, key=str):
             if pair not in self._sizes:
-                self._sizes[pair] = artifact_bytes(self._registry, pair)
-            summary = pairs[pair].summary(unit=self._unit, margin=self._margin, artifact_bytes=self._sizes[pair])
+                self._sizes[pair] = sizes(self._registry, pair)
+            summary = pairs[pair].summary(unit=self._unit, margin=self._margin, sizes=self._sizes[pair])
             run_id, changed = self._page.keep_run(summary, pairs[pair].gathered.files)
             # A version that was compared with several says what the newest comparison came to.
             shown = pair == newest_of_staging(pairs, pair) and self._page.show_verdict(summary, run_id)

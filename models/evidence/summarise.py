@@ -17,8 +17,10 @@ from models.evidence.sequence import ERROR, LOG_THRESHOLD, Looks
 from models.evidence.statistics import QUANTILES, kappa, mcnemar, mean, measures, quantiles, wilson
 from models.evidence.summary import ColumnDrift, Cost, Evidence, Look, Period, ReliabilityBin, Summary
 from models.evidence.verdict import MARGIN, Verdict, decide
+from models.spec import Size
 
 PERIODS = 30
+UNKNOWN_SIZES = (Size(), Size())
 HISTOGRAM_BINS = 41
 
 
@@ -27,14 +29,13 @@ def summarise(
     *,
     unit: str = "row",
     margin: float = MARGIN,
-    memory_bytes: tuple[int | None, int | None] = (None, None),
-    artifact_bytes: tuple[int | None, int | None] = (None, None),
+    sizes: tuple[Size, Size] = UNKNOWN_SIZES,
     failures: Sequence[str] = (),
 ) -> Summary:
     """The summary of one pair's records.
 
     `unit`: `row`, or `file` where rows of a file hang together; `margin`: the difference in accuracy that matters; the
-    bytes are production's and staging's; `failures`: why files could not be compared, one text each.
+    `sizes` are production's and staging's; `failures`: why files could not be compared, one text each.
     """
     files, whole = gathered.files, gathered.whole
     won, lost, labelled = (
@@ -49,8 +50,8 @@ def summarise(
         Cost(
             seconds_per_row=(seconds := as_float(whole.sums[f"seconds.{side}"])) / max(1, int(whole.rows[0])),
             seconds_per_file=seconds / max(1, len(files)),
-            memory_bytes=memory_bytes[at],
-            artifact_bytes=artifact_bytes[at],
+            memory_bytes=sizes[at].memory_bytes,
+            artifact_bytes=sizes[at].artifact_bytes,
         )
         for at, side in enumerate(("production", "staging"))
     ]

@@ -18,7 +18,7 @@ from models.evidence.summarise import summarise
 from models.evidence.summary import Summary, json_schema
 from models.evidence.terminal import render
 from models.evidence.verdict import Kind
-from models.spec import Column, ModelSpec
+from models.spec import Column, ModelSpec, Size
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "evidence.schema.json"
 CLASSES = ("neutral", "satisfied")
@@ -75,7 +75,7 @@ def text_of(summary: Summary) -> str:
 def test_a_better_staging_model_is_said_to_be_better_with_the_figures_of_the_rows():
     records = [file_record(number, better=0.5) for number in range(12)]
     # in any order the files come
-    summary = summarised(records[::-1], memory_bytes=(500_000_000, None))
+    summary = summarised(records[::-1], sizes=(Size(memory_bytes=500_000_000), Size()))
     assert summary.evidence.verdict.kind is Kind.STAGING
     assert summary.evidence.sentence.startswith("Staging is better. Over 4,800 labelled rows")
     assert [look.file for look in summary.evidence.looks] == [f"f{number}.csv" for number in range(12)]

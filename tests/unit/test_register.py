@@ -1,6 +1,7 @@
 """Registering graphs and estimators from elsewhere: what cannot serve, or answers otherwise, is refused."""
 
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,22 @@ def test_a_plain_classifier_on_numbers_gets_an_input_per_column(registry: Regist
     spec = registry.fetch(version, tmp_path / "cache").spec
     assert [column.name for column in spec.columns] == list(numbers)
     assert (spec.classes, spec.positive) == (("False", "True"), "True")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory a process has")
+def test_a_version_says_what_it_takes(registry: Registry, tmp_path: Path) -> None:
+    rows, labels = flowers(600, gaps=False)
+    numbers, noise = rows[["Stem length / cm", "Petals"]], np.random.default_rng(1).permutation(labels)
+    sizes = []
+    for classifier in (LogisticRegression(), RandomForestClassifier(60, random_state=0)):
+        fitted = classifier.fit(numbers.to_numpy(), noise)
+        version = register_sklearn(fitted, numbers, model=MINE, tracking_uri=registry.tracking_uri)
+        sizes.append(registry.size(version))
+        assert sizes[-1].artifact_bytes == registry.fetch(version, tmp_path / "cache").graph.stat().st_size
+    small, large = sizes
+    assert small.memory_bytes is not None
+    assert large.memory_bytes is not None
+    assert large.memory_bytes > max(small.memory_bytes, large.artifact_bytes or 0)
 
 
 def test_an_estimator_that_skl2onnx_cannot_convert_is_refused(registry: Registry) -> None:
