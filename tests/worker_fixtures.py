@@ -24,6 +24,7 @@ from models.spec import Column, Example, ModelSpec
 from transport.bucket import Bucket, get, put
 from transport.event import Generation, ObjectEvent
 from transport.queue import Queue
+from worker.brake import Brake
 from worker.filenames import FilenamesLog
 from worker.handle import Handler
 from worker.in_hand import InHand
@@ -289,6 +290,7 @@ class Worker:
             "shadow_line": self.line,
             "filenames": FilenamesLog(""),
             "ending": threading.Event(),
+            "brake": Brake(self.bucket.verify),
         }
         self.handler = Handler(**{**given, **self.options})
         self.loop = Loop(

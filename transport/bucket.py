@@ -18,6 +18,10 @@ class AccessRefused(BucketError):
     """The bucket is missing or may not be used so; trying again will not help. Names the bucket and what is missing."""
 
 
+class NoSpace(BucketError):
+    """There is no room for what was to be written; room for something smaller there may be."""
+
+
 class ObjectNotFound(BucketError):
     """There is no such object, or no longer this generation of it."""
 

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from transport.bucket import AccessRefused, BucketError
+from transport.bucket import AccessRefused, BucketError, NoSpace
 
 HIDDEN = ".understudy"  # the bucket's own folder below its root: temporary files, metadata, the lock
 _MAX_PART = 255  # bytes between two slashes, on every file system in use
@@ -20,6 +20,7 @@ _ADVICE = {
     errno.ENFILE: "this machine has too many files open",
     errno.EIO: "the disk reports an input/output error; look into the system's log",
 }
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _REFUSALS = {
     errno.EACCES: "permission is denied; this user needs to read, write and enter it and everything below",
     errno.EPERM: "the operation is not permitted to this user",
@@ -112,4 +113,4 @@ def explained(root: str, doing: str) -> Iterator[None]:
         if reason := _REFUSALS.get(error.errno or 0):
             raise AccessRefused(place + reason) from error
         reason = _ADVICE.get(error.errno or 0) or error.strerror or str(error)
-        raise BucketError(place + reason) from error
+        raise (NoSpace if error.errno in _NO_SPACE else BucketError)(place + reason) from error

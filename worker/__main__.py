@@ -6,13 +6,16 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import fields
 from pathlib import Path
 from threading import Event
 from types import FrameType
 
-from pydantic import Field
+from pydantic import ByteSize, Field
 
 from edge.command import Command, main
+from worker.limits import USUAL_LIMITS, Limits
+from worker.manner import Manner
 
 
 class Work(Command):
@@ -33,12 +36,37 @@ class Work(Command):
     )
     until_idle: float | None = Field(None, ge=0, description="end with status 0 once nothing was left so many seconds")
     drain_seconds: float = Field(25.0, ge=0, description="how long files in hand may take to finish at the end")
-    score_seconds: float = Field(600.0, gt=0, description="how long one file may take; beyond it the attempt failed")
+    score_seconds: float = Field(
+        600.0,
+        gt=0,
+        description="how long a file of up to 64 MB may take, a bigger one in proportion (a .gz counts tenfold);"
+        " beyond it the attempt failed",
+    )
     load_seconds: float = Field(600.0, gt=0, description="how long a version may take to load, beside what serves")
-    shadow_seconds: float = Field(60.0, gt=0, description="how long one file's shadow may take")
+    shadow_seconds: float = Field(60.0, gt=0, description="how long a file's shadow may take, by its size as above")
     shadow_fraction: float = Field(1.0, ge=0, le=1, description="share of the files that have a shadow, by their names")
     shadow_backlog: int = Field(1000, ge=0, description="files that may wait for their shadow; beyond it is skipped")
     block_bytes: int = Field(1 << 20, ge=1 << 10, description="how much of a file is read at once; no row is longer")
+    max_file_bytes: ByteSize = Field(
+        ByteSize(USUAL_LIMITS.max_file_bytes),
+        gt=0,
+        description="a file that is stored in more bytes is rejected",
+    )
+    max_rows: int = Field(USUAL_LIMITS.max_rows, gt=0, description="a file with more rows is rejected")
+    max_columns: int = Field(USUAL_LIMITS.max_columns, gt=0, description="a file with more columns is rejected")
+    max_field_bytes: int = Field(
+        USUAL_LIMITS.max_field_bytes,
+        gt=0,
+        description="a file with a longer field is rejected",
+    )
+    max_gzip_ratio: float = Field(
+        USUAL_LIMITS.max_gzip_ratio,
+        gt=1,
+        description="a .gz that unpacks to more than so many times its size, and to more than 64 MB, is rejected",
+    )
+    spreadsheet_safe: bool = Field(
+        False, description="copied ids that a spreadsheet would run as formulas get an apostrophe (see SECURITY.md)"
+    )
     filenames_log: str = Field("new_data_filenames.txt", description="every file name taken is appended; empty: off")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
 
@@ -51,6 +79,7 @@ class Work(Command):
         from transport.bucket import BucketError
         from transport.open import open_bucket, open_queue
         from transport.queue import QueueError
+        from worker.brake import Brake
         from worker.filenames import FilenamesLog
         from worker.follow import Follower
         from worker.handle import Handler
@@ -101,7 +130,8 @@ class Work(Command):
             prefix=self.prefix,
             score_seconds=self.score_seconds,
             shadow_fraction=self.shadow_fraction,
-            block_bytes=self.block_bytes,
+            brake=Brake(bucket.verify),
+            manner=self._manner(),
         )
         log.info("worker ready", bucket=bucket.url, queue=queue.url, processes=self.processes)
         # Twice as many files as processes: while one is scored, another is read or committed.
@@ -115,6 +145,10 @@ class Work(Command):
             sys.stderr.flush()
             os._exit(0)  # Python would wait for the threads that MLflow downloads in
         return 0
+
+    def _manner(self) -> Manner:
+        limits = Limits(**{limit.name: getattr(self, limit.name) for limit in fields(Limits)})
+        return Manner(limits, self.spreadsheet_safe)
 
 
 def _end_on_signals(stopping: Event) -> None:

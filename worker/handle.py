@@ -17,9 +17,12 @@ from models.registry import FetchedVersion
 from transport.bucket import Bucket, BucketError
 from transport.event import ObjectEvent, UnusableMessage
 from transport.queue import Delivery
+from worker.brake import Brake
 from worker.filenames import FilenamesLog
 from worker.follow import Follower
 from worker.in_hand import InHand
+from worker.limits import seconds_allowed
+from worker.manner import USUAL_MANNER, Manner
 from worker.pool import Pool
 from worker.process import ScorerDied, TaskFailed
 from worker.score import Attempt, Score
@@ -42,10 +45,11 @@ class Handler:
     shadow_line: ShadowLine
     filenames: FilenamesLog
     ending: Event
+    brake: Brake
     prefix: str = ""
     score_seconds: float = 600.0
     shadow_fraction: float = 1.0
-    block_bytes: int = 1 << 20
+    manner: Manner = USUAL_MANNER
 
     def handle(self, delivery: Delivery) -> None:
         """Brings the message's file to its receipt and acks, hands the delivery on to the shadow, or gives it back."""
@@ -90,19 +94,25 @@ class Handler:
             versions = self.follower.in_force
             if versions.production is None:
                 raise TaskFailed("UnfitModel", "no version is in force for production")
-            return Score(attempt, versions.production, self.block_bytes)
+            return Score(attempt, versions.production, self.manner)
 
-        try:
-            receipt, mine = settle(
-                self.bucket,
-                key,
-                lambda: self.pool.run_next(task, self.score_seconds),
-                look_for_claim=attempt.number != 1,
-            )
-        except (BucketError, ScorerDied, TaskFailed) as error:
-            self._failed(attempt, versions.production, error)
-            self.in_hand.give_back(delivery)
-            return
+        held = 0
+        while True:
+            try:
+                receipt, mine = settle(
+                    self.bucket,
+                    key,
+                    lambda: self.pool.run_next(task, self._seconds_for(event)),
+                    look_for_claim=attempt.number != 1 or held > 0,
+                )
+                break
+            except (BucketError, ScorerDied, TaskFailed) as error:
+                if not self.brake.hold(error, held):
+                    self._failed(attempt, versions.production, error)
+                    self.in_hand.give_back(delivery)
+                    return
+            held += 1
+        self.brake.went_well()
         told.info(
             "receipt written" if mine else "receipt stood already",
             status=str(receipt.status),
@@ -118,12 +128,20 @@ class Handler:
         else:
             self.shadow_line.send(delivery, shadow)
 
+    def _seconds_for(self, event: ObjectEvent) -> float:
+        size = event.size
+        if size is None:  # a message of foreign make
+            standing = self.bucket.stat(event.name)
+            size = standing.size if standing else None
+        return seconds_allowed(self.score_seconds, event.name, size)
+
     def _failed(self, attempt: Attempt, production: FetchedVersion | None, error: Exception) -> None:
         key = attempt.key
         told = log.bind(file=key.name, generation=str(key.generation), attempt=attempt.number)
-        if self.ending.is_set():
+        if self.ending.is_set() or self.brake.is_released:
             told.info("file given back", consequence="another worker scores it")
             return
+        self.brake.attempt_failed()
         told.warning("attempt failed", error=str(error), consequence="it comes again, or is dead-lettered")
         if isinstance(error, TaskFailed) and error.kind == "UnfitModel" and production is not None:
             self.follower.repair(production)
@@ -140,4 +158,6 @@ class Handler:
             return None
         if receipt.model.version != production.spec.version:
             return None  # production has moved on since this file was scored
-        return Shadow(event, receipt, production.spec, staging) if in_shadow(event.name, self.shadow_fraction) else None
+        if not in_shadow(event.name, self.shadow_fraction):
+            return None
+        return Shadow(event, receipt, production.spec, staging, self.manner)

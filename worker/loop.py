@@ -44,7 +44,15 @@ class Loop:
                 if len(under_way) >= self.room:
                     wait(under_way, timeout=PULL_SECONDS, return_when="FIRST_COMPLETED")
                     continue
-                for delivery in self._pull(self.room - len(under_way)):
+                room = self.room - len(under_way)
+                if self.handler.brake.is_on:
+                    room = 1
+                    if under_way:
+                        wait(under_way, timeout=PULL_SECONDS)
+                        continue
+                    if self.stopping.wait(self.handler.brake.pause()):
+                        break
+                for delivery in self._pull(room):
                     self.in_hand.take(delivery)
                     under_way.add(threads.submit(self.handler.handle, delivery))
                 if under_way or len(self.in_hand) or (until_idle is not None and self._something_waits()):
@@ -72,6 +80,7 @@ class Loop:
     def _drain(self, under_way: set[Future[None]]) -> None:
         """Finishes what is in hand within `drain_seconds`, and gives the rest back."""
         deadline = time.monotonic() + self.drain_seconds
+        self.handler.brake.release()
         log.info("draining", in_hand=len(self.in_hand), seconds=self.drain_seconds)
         wait(under_way, timeout=self.drain_seconds)
         self.shadow_line.drain(deadline, end_now=self._end_scoring)

@@ -12,7 +12,8 @@ import numpy as np
 
 from ledger.receipt import MAX_LISTED_ERRORS, RowError
 from models.scoring import Scorer, Scores
-from worker.read import BLOCK_BYTES, Batch, Table
+from worker.limits import USUAL_LIMITS, Limits
+from worker.read import Batch, Table
 from worker.validate import Rows, texts, validate
 
 
@@ -80,13 +81,13 @@ def predict(
     watch: Stopwatch,
     *,
     truth_column: str | None = None,
-    block_bytes: int = BLOCK_BYTES,
+    limits: Limits = USUAL_LIMITS,
 ) -> Iterator[Predicted]:
     """Scores a file batch by batch. Raises Unreadable where the file as a whole cannot be scored."""
     spec = scorer.spec
     optional = [name for name in (spec.id_column, truth_column) if name is not None]
     with watch.step("read"):
-        table = Table(stream, [column.name for column in spec.columns], optional, block_bytes)
+        table = Table(stream, [column.name for column in spec.columns], optional, limits)
         batches = table.batches()
     while True:
         with watch.step("read"):

@@ -66,7 +66,10 @@ class ScoringProcess:
                 raise ScorerDied(f"its scoring process {_why(self._process)} before the file was begun") from None
             if not wait([self._tasks, self._process.sentinel], timeout):
                 self._end()
-                raise ScorerSlow(f"scoring took longer than {timeout:g} s and was ended")
+                raise ScorerSlow(
+                    f"scoring took longer than {timeout:g} s and was ended;"
+                    " SCORE_SECONDS and SHADOW_SECONDS move that limit"
+                )
             try:
                 done, answer = self._tasks.recv()
             except (EOFError, OSError):

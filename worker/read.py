@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,21 +11,14 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from worker.stream import GZIP_DAMAGE, Peeked, Text
+from worker.limits import USUAL_LIMITS, Limits, Unreadable
+from worker.stream import GZIP_DAMAGE, Peeked, Stored, Text, Unpacked
 
-BLOCK_BYTES = 1 << 20
 MAX_HEADER_BYTES = 1 << 20
 MOST_AT_FIRST = 100_000  # rows with a wrong number of fields at the beginning of a file, beyond which it is no table
-
-
-class Unreadable(Exception):
-    """The file as a whole can't be scored, and its content is at fault; `column` where one is meant."""
-
-    def __init__(self, reason: str, column: str | None = None) -> None:
-        super().__init__(reason)
-        self.column = column
 
 
 @dataclass(frozen=True)
@@ -49,16 +41,18 @@ class Table:
     """An open CSV: which of the wanted columns it has, and its batches. Raises Unreadable, here and while read."""
 
     def __init__(
-        self, stream: BinaryIO, required: Sequence[str], optional: Sequence[str] = (), block_bytes: int = BLOCK_BYTES
+        self, stream: BinaryIO, required: Sequence[str], optional: Sequence[str] = (), limits: Limits = USUAL_LIMITS
     ) -> None:
-        self._block_bytes = block_bytes
-        self._stream = Peeked(stream)
+        self._limits, self._block_bytes = limits, limits.block_bytes
+        stored = Stored(stream, limits)
+        self._stream = Peeked(cast(BinaryIO, stored))
         if self._stream.peek(2) == b"\x1f\x8b":
-            self._stream = Peeked(cast(BinaryIO, gzip.GzipFile(fileobj=self._stream)))
+            self._stream = Peeked(cast(BinaryIO, Unpacked(cast(BinaryIO, self._stream), stored, limits)))
         try:
             header = read_header(self._stream.peek(MAX_HEADER_BYTES))
         except GZIP_DAMAGE as error:
             raise Unreadable(f"the gzip data is damaged or cut short: {error}") from None
+        limits.check_header(header)
         self._raw_names = choose_columns(header, required, optional)
         self.columns = frozenset(self._raw_names)
         self._fields = len(header)
@@ -99,6 +93,7 @@ class Table:
             for record_batch in reader:
                 cells = {name: record_batch.column(i) for i, name in enumerate(self._raw_names)}
                 batch = _batch_from(done, record_batch.num_rows, cells, malformed)
+                self._check(batch)
                 done += batch.rows
                 if batch.rows:
                     yield batch
@@ -111,11 +106,21 @@ class Table:
         if malformed:
             none = {name: pa.array([], pa.string()) for name in self._raw_names}
             last = _batch_from(done, 0, none, malformed)
+            self._check(last)
             done += last.rows
             yield last
         if not ended:
             # Arrow takes the rest of a file for one field then: rows would be missing without a word.
             raise Unreadable(f"a quote is opened and never closed, in row {done} or before")
+
+    def _check(self, batch: Batch) -> None:
+        self._limits.check_rows(batch.first_row + batch.rows - 1)
+        for name, cells in batch.cells.items():
+            sizes = pc.binary_length(cells)
+            longest = pc.max(sizes).as_py() or 0
+            if longest > self._limits.max_field_bytes:
+                row = batch.first_row + int(batch.positions[pc.index(sizes, longest).as_py()])
+                self._limits.check_field(longest, row, name)
 
 
 def read_header(start: bytes) -> list[str]:
@@ -179,9 +184,10 @@ def _why_unreadable(error: Exception, done: int, block_bytes: int) -> Unreadable
     if "straddling" in text:
         return Unreadable(
             f"behind row {done} a field in quotes never ends, or a row is longer than {block_bytes:,} bytes"
+            " (BLOCK_BYTES)"
         )
     if "Empty CSV" in text:
-        return Unreadable(f"the header never ends, or is longer than {block_bytes:,} bytes")
+        return Unreadable(f"the header never ends, or is longer than {block_bytes:,} bytes (BLOCK_BYTES)")
     return Unreadable(f"behind row {done}: {text.splitlines()[0][:200]}")
 
 

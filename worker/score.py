@@ -15,8 +15,9 @@ from models.spec import ModelSpec
 from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, PreconditionFailed
 from transport.event import ObjectEvent
 from worker import write
+from worker.limits import Limits, Unreadable
+from worker.manner import USUAL_MANNER, Manner
 from worker.predict import Stopwatch, Tally, predict
-from worker.read import BLOCK_BYTES, Unreadable
 from worker.scoring_process import Workshop
 
 
@@ -39,14 +40,17 @@ class Score:
 
     attempt: Attempt
     version: FetchedVersion
-    block_bytes: int = BLOCK_BYTES
+    manner: Manner = USUAL_MANNER
 
     def run(self, workshop: Workshop) -> ObjectInfo | None:
-        return score_file(workshop.bucket, self.attempt, workshop.scorer(self.version), block_bytes=self.block_bytes)
+        return score_file(workshop.bucket, self.attempt, workshop.scorer(self.version), self.manner)
 
 
 def score_file(
-    bucket: Bucket, attempt: Attempt, scorer: Scorer, *, block_bytes: int = BLOCK_BYTES
+    bucket: Bucket,
+    attempt: Attempt,
+    scorer: Scorer,
+    manner: Manner = USUAL_MANNER,
 ) -> ObjectInfo | None:
     """Scores the event's generation and claims what came of it; None where another claim stood already.
 
@@ -58,6 +62,7 @@ def score_file(
     key = attempt.key
     metadata: dict[str, str] = {}
     try:
+        _refuse_if_too_big(bucket, attempt.event, manner.limits)
         with (
             bucket.read(key.name, key.generation.content) as stream,
             open_claim(bucket, key, metadata) as claim,
@@ -65,7 +70,7 @@ def score_file(
             lines = write.header(scorer.spec)
             digest.update(lines)
             claim.write(lines)
-            for predicted in predict(stream, scorer, watch, block_bytes=block_bytes):
+            for predicted in predict(stream, scorer, watch, limits=manner.limits):
                 tally.count(predicted)
                 with watch.step("write"):
                     lines = write.rows(
@@ -75,6 +80,7 @@ def score_file(
                         predicted.labels,
                         predicted.probabilities,
                         predicted.error_texts,
+                        spreadsheet_safe=manner.spreadsheet_safe,
                     )
                     digest.update(lines)
                     claim.write(lines)
@@ -103,6 +109,17 @@ def score_file(
     except ObjectNotFound:
         gone = RowError("this generation is gone: the file was replaced or deleted before it was scored")
         return claim_outcome(bucket, replace(outcome, status=Status.SUPERSEDED, errors=(gone,), finished=_now()))
+
+
+def _refuse_if_too_big(bucket: Bucket, event: ObjectEvent, limits: Limits) -> None:
+    """Raises Unreadable before anything is read, where the event says so and the bucket agrees.
+
+    A message is not believed: it may come from anybody who can publish.
+    """
+    if event.size is not None and event.size > limits.max_file_bytes:
+        standing = bucket.stat(event.name)
+        if standing is not None and standing.generation == event.generation.content:
+            limits.check_size(standing.size)
 
 
 def model_used(spec: ModelSpec) -> ModelUsed:

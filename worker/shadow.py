@@ -29,6 +29,7 @@ from models.spec import ModelSpec
 from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, put
 from transport.event import ObjectEvent
 from worker import write
+from worker.manner import USUAL_MANNER, Manner
 from worker.predict import Predicted, Stopwatch, predict
 from worker.scoring_process import Workshop
 
@@ -66,6 +67,7 @@ class Shadow:
     receipt: Outcome
     production: ModelSpec
     staging: FetchedVersion
+    manner: Manner = USUAL_MANNER
 
     def run(self, workshop: Workshop) -> None:
         """Writes the shadow's output and the comparison record. Raises NothingToCompare, Incomparable, Unreadable."""
@@ -110,7 +112,7 @@ class Shadow:
             served = _Served(output_stream, self.production, self.receipt.sha256)
             spool.write(write.header(scorer.spec))
             scored_before = 0.0
-            for predicted in predict(input_stream, scorer, watch, truth_column=truth_column):
+            for predicted in predict(input_stream, scorer, watch, truth_column=truth_column, limits=self.manner.limits):
                 spool.write(
                     write.rows(
                         scorer.spec,
@@ -119,6 +121,7 @@ class Shadow:
                         predicted.labels,
                         predicted.probabilities,
                         predicted.error_texts,
+                        spreadsheet_safe=self.manner.spreadsheet_safe,
                     )
                 )
                 count = len(predicted.labels)

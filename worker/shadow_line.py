@@ -12,6 +12,7 @@ import structlog
 from transport.bucket import Bucket
 from transport.queue import Delivery
 from worker.in_hand import InHand
+from worker.limits import seconds_allowed
 from worker.pool import Pool
 from worker.shadow import Shadow, failed_record, record_comparison
 
@@ -21,7 +22,8 @@ log = structlog.get_logger()
 class ShadowLine:
     """Runs shadows in processes of their own, so that production never waits for one.
 
-    `limit`: seconds a shadow may take; `longest`: how many files may wait, beyond which a file's shadow is skipped.
+    `limit`: seconds that the shadow of a file may take, by its size as `seconds_allowed` says; `longest`: how many
+    files may wait, beyond which a file's shadow is skipped.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class ShadowLine:
     def _run(self, delivery: Delivery, shadow: Shadow) -> None:
         started = time.monotonic()
         try:
-            self._pool.run(shadow, self._limit)
+            self._pool.run(shadow, seconds_allowed(self._limit, shadow.event.name, shadow.event.size))
         except Exception as error:  # noqa: BLE001 - whatever it is, production is not affected
             if self._draining:
                 self._in_hand.give_back(delivery)

@@ -8,8 +8,45 @@ import io
 import zlib
 from typing import BinaryIO
 
+from worker.limits import Limits
+
 UNREADABLE = "\x1a"  # ASCII's own sign for a character that cannot be represented
 GZIP_DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error)
+
+
+class Stored(io.RawIOBase):
+    """A file's bytes as they are stored, counted. Raises Unreadable beyond the limit, however big it was said to be."""
+
+    def __init__(self, stream: BinaryIO, limits: Limits) -> None:
+        self._stream, self._limits = stream, limits
+        self.count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.count += len(data)
+        self._limits.check_size(self.count)
+        return data
+
+
+class Unpacked(io.RawIOBase):
+    """What a gzip file unpacks to. Raises Unreadable as soon as that is out of proportion to what was read for it."""
+
+    def __init__(self, packed: BinaryIO, stored: Stored, limits: Limits) -> None:
+        self._stream = gzip.GzipFile(fileobj=packed)
+        self._stored, self._limits = stored, limits
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._count += len(data)
+        self._limits.check_unpacked(self._count, self._stored.count)
+        return data
 
 
 class Peeked(io.RawIOBase):

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.spec import ModelSpec
+from worker.formula import harmless
 
 
 def positive_index(spec: ModelSpec) -> int | None:
@@ -36,11 +37,14 @@ def rows(
     labels: np.ndarray[Any, Any],
     probabilities: np.ndarray[Any, Any],
     errors: Mapping[int, str],
+    *,
+    spreadsheet_safe: bool = False,
 ) -> bytes:
     """N rows as CSV: `ids` [N] text or None, `labels` [N] text, `probabilities` [N, K] float32, `errors` index → text.
 
     A row in `errors` keeps its place, with an empty prediction. A probability is written with the fewest digits that
-    give the same float32 back.
+    give the same float32 back. What is copied from the file (ids, and cells in error texts) stays as it is, for it is
+    joined by; `spreadsheet_safe`: unless a spreadsheet would take it for a formula.
     """
     count = len(labels)
     if count == 0:
@@ -50,16 +54,21 @@ def rows(
     blank = pa.array(failed)
     positive = positive_index(spec)
     wanted = range(len(spec.classes)) if positive is None else (positive,)
+    copied = harmless if spreadsheet_safe else _as_it_is
     columns = [
         pa.array(np.arange(first_row, first_row + count)).cast(pa.string()),
-        _quoted(_strings(ids)) if ids is not None else _empty(count),
+        _quoted(copied(_strings(ids))) if ids is not None else _empty(count),
         pc.if_else(blank, "", _quoted(_strings(labels))),
         *(pc.if_else(blank, "", pa.array(probabilities[:, k]).cast(pa.string())) for k in wanted),
-        _quoted(pa.array([errors.get(i, "") for i in range(count)])) if errors else _empty(count),
+        _quoted(copied(pa.array([errors.get(i, "") for i in range(count)]))) if errors else _empty(count),
     ]
     lines = pc.binary_join_element_wise(*columns, ",")
     joined: str = pc.binary_join(pa.ListArray.from_arrays([0, count], lines), "\n")[0].as_py()
     return joined.encode() + b"\n"
+
+
+def _as_it_is(cells: pa.Array) -> pa.Array:
+    return cells
 
 
 def _strings(cells: np.ndarray[Any, Any]) -> pa.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 MOST_NAMED = 20
+# An apostrophe that a worker puts before what a spreadsheet would run (SPREADSHEET_SAFE); labels come without it, or,
+# copied from an output, with it.
+_MADE_HARMLESS = re.compile("(^|[;\t\r\n])'(?=[\t\r=+\\-@＝＋－＠])")
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class LateLabels:
     def add(self, ids: Iterable[str | None], labels: Iterable[str | None]) -> None:
         """Adds labels; rows of the label file without an id or a label are passed over. Ids are compared as text."""
         for given_id, given_label in zip(ids, labels, strict=True):
-            key, label = (given_id or "").strip(), (given_label or "").strip()
+            key, label = _key(given_id), (given_label or "").strip()
             if key and label and self._of.setdefault(key, label) != label:
                 self._contradicted[key] = None
 
@@ -63,7 +67,7 @@ class LateLabels:
         """For N predicted rows (ids as an object array, None where a row has none) their labels; None for no label."""
         found: npt.NDArray[Any] = np.full(len(ids), None, dtype=object)
         for at, given in enumerate(ids):
-            key = (given or "").strip()
+            key = _key(given)
             label = self._of.get(key)
             if label is not None:
                 self._met.add(key)
@@ -89,3 +93,7 @@ class LateLabels:
             named_labels=tuple(alone[:MOST_NAMED]),
             named_contradicted=tuple(self._contradicted)[:MOST_NAMED],
         )
+
+
+def _key(given: str | None) -> str:
+    return _MADE_HARMLESS.sub(r"\1", given or "").strip()

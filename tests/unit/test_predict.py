@@ -18,8 +18,8 @@ from models.scoring import BLOCK_ROWS, Scorer
 from tests.registry import MODEL
 from tests.worker_fixtures import SPEC, scorer, survey, table
 from worker import write
+from worker.limits import Limits, Unreadable
 from worker.predict import Stopwatch, Tally, predict
-from worker.read import Unreadable
 from worker.scoring_process import load
 
 
@@ -73,7 +73,7 @@ def assert_pieces_give_the_same(data: bytes, model: Scorer) -> None:
 
     # Read in blocks of any size
     for block_bytes in (2_000, 4_097, 50_000):
-        assert output(data, model, block_bytes=block_bytes) == whole
+        assert output(data, model, limits=Limits(block_bytes=block_bytes)) == whole
 
 
 @pytest.mark.parametrize("kind", ["forest", "boosting"])
@@ -149,7 +149,7 @@ def test_every_row_keeps_its_place_with_an_answer_or_a_reason(kinds, block_bytes
     kinds = [(n, kind) for n, kind in enumerate(kinds) if kind != "blank"]
 
     # When it goes through the model
-    found = output(data, TINY, block_bytes=block_bytes)
+    found = output(data, TINY, limits=Limits(block_bytes=block_bytes))
 
     # Then there is a line for each row, in order
     assert len(found) == len(kinds)
@@ -216,7 +216,7 @@ def test_the_tally_counts_all_rows_and_lists_the_first_errors():
     data = table([f"{n},red,{'x' if n % 2 else 1},30,no" for n in range(400)])
     tally = Tally()
 
-    for predicted in predict(io.BytesIO(data), scorer(), Stopwatch(), block_bytes=1024):
+    for predicted in predict(io.BytesIO(data), scorer(), Stopwatch(), limits=Limits(block_bytes=1024)):
         tally.count(predicted)
 
     assert (tally.rows, tally.rejected) == (400, 200)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.read import MOST_AT_FIRST, Table, Unreadable
+from worker.limits import Limits, Unreadable
+from worker.read import MOST_AT_FIRST, Table
 
 COLUMNS = ("a", "b")
 
@@ -19,7 +20,7 @@ COLUMNS = ("a", "b")
 def read(data, columns=COLUMNS, optional=(), block_bytes=1 << 20):
     """Every row of the file in order: its cells by column, or what is wrong with it."""
     found = []
-    for batch in Table(io.BytesIO(data), columns, optional, block_bytes).batches():
+    for batch in Table(io.BytesIO(data), columns, optional, Limits(block_bytes=block_bytes)).batches():
         assert batch.first_row == len(found) + 1
         assert batch.rows > 0
         assert len(batch.positions) + len(batch.malformed) == batch.rows
@@ -201,7 +202,7 @@ class TestRefusals:
         data = b"a,b\n1,2\n3,%s\n5,6\n" % (b"x" * 5_000)
 
         assert str(refusal(data, block_bytes=1024)) == (
-            "behind row 1 a field in quotes never ends, or a row is longer than 1,024 bytes"
+            "behind row 1 a field in quotes never ends, or a row is longer than 1,024 bytes (BLOCK_BYTES)"
         )
         assert len(read(data)) == 3
 
@@ -250,7 +251,7 @@ class TestMalformedRows:
     def test_memory_is_bounded_by_the_blocks_not_by_the_file(self):
         # Given a file that is malformed in its greater part
         data = b"a,b\n1,2\n" + (b"x\n" * 9 + b"1,2\n") * 10_000
-        table = Table(io.BytesIO(data), COLUMNS, block_bytes=2048)
+        table = Table(io.BytesIO(data), COLUMNS, limits=Limits(block_bytes=2048))
 
         # When it is read
         tracemalloc.start()

@@ -16,6 +16,8 @@ from tests.memory import MemoryBucket
 from tests.worker_fixtures import HEADER, SPEC, THREE, contents, dropped, scorer, survey, table
 from transport.bucket import BucketError, get, put
 from transport.event import Generation, ObjectEvent
+from worker.limits import Limits
+from worker.manner import Manner
 from worker.score import Attempt, Score, model_used, score_file
 from worker.scoring_process import Workshop
 
@@ -82,7 +84,10 @@ class TestScored:
 
     @pytest.mark.parametrize("block_bytes", [1 << 10, 5_000, 1 << 20])
     def test_the_block_size_does_not_show(self, bucket, block_bytes):
-        assert score(bucket, survey(300), block_bytes=block_bytes)[1] == score(bucket, survey(300), "b.csv")[1]
+        assert (
+            score(bucket, survey(300), manner=Manner(Limits(block_bytes=block_bytes)))[1]
+            == score(bucket, survey(300), "b.csv")[1]
+        )
 
     def test_a_header_alone_is_scored_with_no_rows(self, bucket):
         outcome, content = score(bucket, HEADER.encode())
@@ -125,7 +130,9 @@ class TestRejected:
         assert outcome.model.version == "1"
 
     def test_one_that_turns_out_damaged_after_many_good_rows_leaves_no_half_claim(self, bucket):
-        outcome, content = score(bucket, gzip.compress(survey(60_000))[:-20], "a.csv.gz", block_bytes=1 << 14)
+        outcome, content = score(
+            bucket, gzip.compress(survey(60_000))[:-20], "a.csv.gz", manner=Manner(Limits(block_bytes=1 << 14))
+        )
 
         assert outcome.status is Status.REJECTED
         assert "gzip data is damaged or cut short after row" in outcome.errors[0].message
@@ -214,7 +221,7 @@ class TestABucketThatFails:
 
         monkeypatch.setattr(MemoryBucket, "read", read)
         with pytest.raises(BucketError, match="the connection was reset"):
-            score_file(bucket, attempt_at(event), scorer(), block_bytes=2_000)
+            score_file(bucket, attempt_at(event), scorer(), Manner(Limits(block_bytes=2_000)))
 
         assert sorted(contents(bucket, "")) == ["a.csv"]
 

@@ -37,6 +37,8 @@ from transport.event import Generation, ObjectEvent
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
 from transport.queue import Policy
+from worker.limits import Limits
+from worker.manner import Manner
 from worker.pool import Pool
 from worker.scoring_process import Workshop
 from worker.shadow import NothingToCompare, Shadow, event_time, failed_record, in_shadow
@@ -121,20 +123,15 @@ class TestComparing:
 
         assert record_of(bucket, event)["rows"]["read"] == 0
 
-    def test_the_record_is_the_same_in_small_blocks(self, bucket, tmp_path, monkeypatch):
+    def test_the_record_is_the_same_in_small_blocks(self, bucket, tmp_path):
         event, receipt = scored(bucket, tmp_path, survey(2_000))
         staging = fetched(tmp_path, "2", bias=2.0)
         shadow_of(event, receipt, staging).run(Workshop(bucket))
         first = record_of(bucket, event)
 
         bucket.delete(Key(event.name, event.generation).comparison)
-        import worker.shadow
-
-        whole = worker.shadow.predict
-        monkeypatch.setattr(
-            worker.shadow, "predict", lambda *given, **options: whole(*given, **{**options, "block_bytes": 2_000})
-        )
-        shadow_of(event, receipt, staging).run(Workshop(bucket))
+        small = Manner(Limits(block_bytes=2_000))
+        replace(shadow_of(event, receipt, staging), manner=small).run(Workshop(bucket))
 
         def counts(record):
             sums = {name: value for name, value in record["sums"].items() if "seconds" not in name}
