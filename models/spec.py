@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import yaml
@@ -63,7 +64,8 @@ class ModelSpec:
     """One version: its columns in order, its classes in the order of its probabilities.
 
     `positive`: the class whose probability is written where there are two; `profile`: per column the training data's
-    histogram (numbers: `edges` and `counts`; text: `categories` and `counts`), for drift.
+    histogram (numbers: `edges` and `counts`; text: `categories` and `counts`), for drift; `made`: when it was logged to
+    MLflow, in seconds since 1970, where that is known.
     """
 
     name: str
@@ -76,6 +78,7 @@ class ModelSpec:
     label_column: str | None = None
     example: Example | None = None
     profile: Mapping[str, Any] = field(default_factory=dict)
+    made: float | None = None
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
@@ -116,7 +119,16 @@ def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
         label_column=extra.get("label_column"),
         example=_example(extra.get("example")),
         profile=extra.get("profile") or {},
+        made=_time(document.get("utc_time_created")),
     )
+
+
+def _time(text: Any) -> float | None:
+    try:
+        at = datetime.fromisoformat(str(text))
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _column(entry: Any, who: str) -> Column:

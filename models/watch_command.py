@@ -8,11 +8,12 @@ from threading import Event
 from pydantic import Field
 
 from edge.command import Command
+from edge.listen import Listening
 from edge.seconds import Seconds
 from models.compare_command import EvidenceCommand
 
 
-class Watch(EvidenceCommand):
+class Watch(Listening, EvidenceCommand):
     """Keeps an MLflow run per compared pair, and the verdict in the staging version's description and tags.
 
     Runs until SIGTERM or Ctrl-C. It can be ended and started at any time, and writes only what has changed.
@@ -30,7 +31,9 @@ class Watch(EvidenceCommand):
         import structlog
 
         from edge.log import start_log
+        from edge.signals import CannotListen, Signals
         from models.registry import Registry
+        from models.watch_vitals import Vitals
         from models.watcher import Watcher
         from transport.bucket import AccessRefused
         from transport.open import open_bucket
@@ -41,16 +44,20 @@ class Watch(EvidenceCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
         try:
+            signals = Signals("models watch", self.listen)
             bucket = open_bucket(self.bucket)
-        except AccessRefused as error:
+        except (AccessRefused, CannotListen) as error:
             log.error("cannot start", error=str(error))
             return 2
         registry = Registry(self.mlflow_tracking_uri, self.model)
         watcher = Watcher(bucket, registry, RegistryPage(registry), unit=self.unit, margin=self.margin)
         log.info("watching", bucket=bucket.url, registry=self.mlflow_tracking_uri, interval=self.interval)
+        vitals = signals.vitals = Vitals(self.interval, self.stalled_seconds)
         while True:
             done = watcher.look()
+            vitals.looked(done)
             if self.once or stopping.wait(self.interval):
+                signals.close()
                 bucket.close()
                 return 0 if done or not self.once else 1
 

@@ -6,8 +6,10 @@ from datetime import datetime
 
 import structlog
 
+from edge import metrics
 from ledger.names import Key
 from models.evidence.pair import Version
+from models.evidence.summary import Summary
 from models.evidence_gathered import Evidence, PairEvidence, PairId
 from models.evidence_source import comparison_keys, label_objects
 from models.judge import sizes
@@ -43,8 +45,11 @@ class Watcher:
         try:
             self._write_stale()
         except RegistryUnreachable as error:
+            metrics.REGISTRY_REACHABLE.set(0)
             log.warning("registry not written", error=str(error), consequence="written at the next look")
             return False
+        metrics.REGISTRY_REACHABLE.set(1)
+        metrics.LAST_LOOK.set_to_current_time()
         return True
 
     def _read_new(self) -> None:
@@ -77,6 +82,7 @@ class Watcher:
             if pair not in self._sizes:
                 self._sizes[pair] = sizes(self._registry, pair)
             summary = pairs[pair].summary(unit=self._unit, margin=self._margin, sizes=self._sizes[pair])
+            _tell(summary)
             run_id, changed = self._page.keep_run(summary, pairs[pair].gathered.files)
             # A version that was compared with several says what the newest comparison came to.
             shown = pair == newest_of_staging(pairs, pair) and self._page.show_verdict(summary, run_id)
@@ -91,6 +97,19 @@ class Watcher:
                     rows_labelled=summary.rows["labelled"],
                     run=run_id,
                 )
+
+
+def _tell(summary: Summary) -> None:
+    """Puts what a comparison comes to among the program's figures."""
+    pair = (summary.production.version, summary.staging.version)
+    rows = summary.rows["compared"]
+    metrics.COMPARED.labels(*pair).set(rows)
+    if summary.agreement is not None:
+        metrics.AGREEMENT.labels(*pair).set(summary.agreement.value)
+    if summary.evidence.looks:
+        last = summary.evidence.looks[-1]
+        metrics.LOG_E_VALUE.labels(*pair, "staging").set(last.log_e_staging)
+        metrics.LOG_E_VALUE.labels(*pair, "production").set(last.log_e_production)
 
 
 def newest_of_staging(pairs: dict[PairId, PairEvidence], pair: PairId) -> PairId:

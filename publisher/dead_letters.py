@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from edge import metrics
 from ledger.commit import claim_outcome, settle
 from ledger.names import Key, is_input
 from ledger.notes import Failure, read_failure, record_unusable
@@ -52,6 +53,8 @@ def drain(
                     receipts += 1
                 else:
                     unusable += 1
+                    metrics.UNUSABLE.inc()
+                metrics.DEAD_LETTERS.inc()
             except (BucketError, ValueError, KeyError) as error:  # the last two: a receipt or claim of foreign make
                 failed += 1
                 delivery.nack()
@@ -96,6 +99,8 @@ def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
     outcome = outcome_of(event, attempts_in(delivery.message), read_failure(bucket, key), now)
     receipt, mine = settle(bucket, key, lambda: claim_outcome(bucket, outcome))
     bucket.delete(key.failure)
+    if mine:
+        metrics.FILES.labels(str(receipt.status)).inc()
     if mine and receipt.status is Status.DEAD_LETTERED:
         log.warning(
             "dead-lettered; mend the cause, then run `python -m publisher rescore` with its name",

@@ -19,6 +19,8 @@ class Loop:
         self._wake: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # its `put` may interrupt its `get`
         self._stopped = False
         self._next_pass = ticks()
+        self.progressed = ticks()  # when a step of a pass ended last
+        self.last_pass: Pass | None = None  # what the last full pass found
 
     def changed(self, name: str) -> None:
         """This object came or changed: look at it at once."""
@@ -41,10 +43,14 @@ class Loop:
     def turn(self) -> None:
         """Everything that is due now; returns at once where nothing is."""
         if self._ticks() >= self._next_pass:
-            for _ in self._reconciler.steps(Pass()):
+            done = Pass()
+            for _ in self._reconciler.steps(done):
+                self.progressed = self._ticks()
                 self._look(set())
                 if self._stopped:
                     return
+            self.last_pass = done
+            self.progressed = self._ticks()
             self._next_pass = self._ticks() + self._interval
         self._look(set())
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from edge import metrics
 from ledger.names import RECEIPTS, Key, is_input
 from publisher.dead_letters import drain
 from publisher.inputs import event_of, refuse_unfit_name
@@ -37,6 +38,7 @@ class Pass:
     inputs: int = 0
     answered: int = 0  # have the receipt of their present content
     published: int = 0
+    oldest_unanswered: float | None = None  # when the oldest of the others was written, in seconds since 1970
     recent: int = 0  # published within the hour, no receipt yet
     settling: int = 0  # still being written, or not yet still for long enough
     held_back: int = 0  # not published, because too many are published and unanswered
@@ -88,6 +90,7 @@ class Reconciler:
         self.settling.keep(self._ticks())
         with self._step("remove claims and notes left behind", done):
             done.tidied = tidy(self._bucket, self._now())
+        self._count(done)
         log.debug("pass", **vars(done))
 
     def look(self, names: Iterable[str]) -> int:
@@ -106,6 +109,14 @@ class Reconciler:
             self._publish(missing, "watch", done)
         return done.published
 
+    def _count(self, done: Pass) -> None:
+        if not done.errors:  # else what was seen is a part at most
+            metrics.UNANSWERED.set(done.inputs - done.answered)
+            since = done.oldest_unanswered
+            metrics.UNANSWERED_OLDEST.set(0.0 if since is None else max(0.0, self._now() - since))
+            metrics.HELD_BACK.set(done.held_back)
+        metrics.LAST_PASS.set(self._now())
+
     def _drain(self, done: Pass, wait: float) -> bool:
         """Some of the dead letters; True where there may be more."""
         drained = drain(self._bucket, self._dead_letters, prefix=self._prefix, now=self._now(), wait=wait)
@@ -121,6 +132,8 @@ class Reconciler:
         missing: list[ObjectInfo] = []
         for standing in standings(inputs, receipts):
             done.inputs += 1
+            if standing.receipt is None:
+                done.oldest_unanswered = min(done.oldest_unanswered or standing.input.created, standing.input.created)
             if standing.receipt is not None:
                 done.answered += 1
                 self.recent.drop(_key(standing.input))
@@ -171,6 +184,7 @@ class Reconciler:
         self._queue.publish(event_of(info, self._bucket.name, source).to_message() for info in batch)
         self.recent.add(map(_key, batch), self._ticks())
         done.published += len(batch)
+        metrics.PUBLISHED.labels(source).inc(len(batch))
         for info in batch:
             log.info("published", file=info.name, generation=str(info.generation), size=info.size, source=source)
 
@@ -188,6 +202,7 @@ class Reconciler:
             yield
         except (BucketError, QueueError) as error:
             done.errors += 1
+            metrics.FAILED_STEPS.inc()
             if isinstance(error, QueueMissing):
                 self.recent.forget()  # it was lost with the queue, and is published again once there is one
             log.warning("this step failed and is tried again in the next pass", step=what, error=str(error))

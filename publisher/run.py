@@ -9,10 +9,13 @@ from contextlib import ExitStack, closing
 import structlog
 from pydantic import Field
 
+from edge.listen import Listening
 from edge.log import start_log
+from edge.signals import CannotListen, Signals
 from publisher.loop import Loop
 from publisher.publish import Reconciler
 from publisher.settings import Places, Seconds
+from publisher.vitals import Vitals
 from publisher.watch import FolderWatch, watched_folder
 from transport.bucket import AccessRefused, BucketError
 from transport.open import open_dead_letters, open_queue
@@ -24,7 +27,7 @@ WAIT_FOR_DEAD_LETTERS = 3.0  # seconds: of --once on Pub/Sub, whose first messag
 log = structlog.get_logger()
 
 
-class Run(Places):
+class Run(Listening, Places):
     """Publishes each new file, and turns dead letters into receipts, until it is stopped.
 
     Stateless: it may be killed, started late or run twice, and every file is still scored once.
@@ -45,11 +48,12 @@ class Run(Places):
         try:
             with ExitStack() as stack:
                 return self._run(stack)
-        except (AccessRefused, QueueError) as error:
+        except (AccessRefused, QueueError, CannotListen) as error:
             print(f"python -m publisher: {error}", file=sys.stderr)
             return 2
 
     def _run(self, stack: ExitStack) -> int:
+        signals = stack.enter_context(Signals("publisher", self.listen))
         bucket = self.open_bucket(stack)
         queue = stack.enter_context(closing(open_queue(self.queue)))
         dead_letters = stack.enter_context(closing(open_dead_letters(self.queue)))
@@ -65,6 +69,7 @@ class Run(Places):
         folder = watched_folder(bucket.url, self.prefix)
         settle = self.settle if self.settle is not None else SETTLE_IN_FOLDER if folder else 0.0
         loop = Loop(Reconciler(bucket, queue, dead_letters, prefix=self.prefix, settle=settle), self.interval)
+        signals.vitals = Vitals(queue, loop, self.interval, self.stalled_seconds)
         for number in (signal.SIGTERM, signal.SIGINT):
             before = signal.signal(number, lambda *_: loop.stop())
             stack.callback(signal.signal, number, before)

@@ -127,6 +127,10 @@ class LocalQueue:
         dead = 0 if self._dead else counts.get(2, 0) + counts.get(3, 0)
         return Backlog(waiting, leased, dead, max(0.0, now - oldest[0]) if oldest else None)
 
+    def trouble(self) -> str:
+        """Nothing: a pull that fails raises."""
+        return ""
+
     def verify(self) -> None:
         """Writes to the file and takes it back. Raises QueueError where the file cannot be written."""
         with self._file.transaction() as connection:

@@ -32,6 +32,7 @@ from transport.queue import Backlog, Policy, QueueError
 
 BATCH = 1000  # messages per publish call: as many as Pub/Sub takes
 CALL_SECONDS = 60.0  # for one call, with its retries
+TROUBLE_SECONDS = 3.0  # for one that is a question of health
 PUBLISHER = "roles/pubsub.publisher"
 SUBSCRIBER = "roles/pubsub.subscriber"
 VIEWER = "roles/pubsub.viewer"
@@ -137,6 +138,19 @@ class PubSubQueue:
     def backlog(self) -> Backlog:
         """Nothing: Pub/Sub tells the length of a subscription through Cloud Monitoring only, minutes late."""
         return Backlog(waiting=None, leased=None, dead=None)
+
+    def trouble(self) -> str:
+        """What the service answers when it is asked for the subscription: a stream that is cut off only falls silent.
+
+        A stream that is silent although the service answers is opened anew by itself, after SILENCE_SECONDS.
+        """
+        try:
+            self._subscribing().get_subscription(
+                request={"subscription": self._subscription}, retry=None, timeout=TROUBLE_SECONDS
+            )
+        except CALL_ERRORS as error:
+            return str(explained(error, self._subscription, VIEWER))
+        return ""
 
     def verify(self) -> None:
         """Looks at the subscription, and asks what this account may do with it and its topic.

@@ -87,6 +87,9 @@ class Queue(Protocol):
     def backlog(self) -> Backlog:
         """What waits here now, as far as the queue can say."""
 
+    def trouble(self) -> str:
+        """Why nothing comes although `pull` raises nothing, in words; nothing where all is well. Takes seconds."""
+
     def verify(self) -> None:
         """Uses the queue once in each way a program needs it. Raises QueueError saying what is missing."""
 

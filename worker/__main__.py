@@ -13,12 +13,13 @@ from types import FrameType
 
 from pydantic import ByteSize, Field
 
-from edge.command import Command, main
+from edge.command import main
+from edge.listen import Listening
 from worker.limits import USUAL_LIMITS, Limits
 from worker.manner import Manner
 
 
-class Work(Command):
+class Work(Listening):
     """Pulls new files, scores them with production and its shadow, writes predictions and receipts below output/.
 
     SIGTERM and Ctrl-C: no more is pulled, what is in hand is finished within DRAIN_SECONDS, the rest given back.
@@ -75,6 +76,7 @@ class Work(Command):
         import structlog
 
         from edge.log import start_log
+        from edge.signals import CannotListen, Signals
         from models.registry import PRODUCTION, STAGING, Registry
         from transport.bucket import BucketError
         from transport.open import open_bucket, open_queue
@@ -88,6 +90,7 @@ class Work(Command):
         from worker.pool import Pool
         from worker.shadow_line import ShadowLine
         from worker.trial import Trial, TriedPool
+        from worker.vitals import Vitals
 
         name = f"{socket.gethostname()}-{os.getpid()}"
         start_log("worker", self.log_level, worker=name)
@@ -95,11 +98,12 @@ class Work(Command):
         stopping = Event()
         _end_on_signals(stopping)
         try:
+            signals = Signals("worker", self.listen)
             bucket, queue = open_bucket(self.bucket), open_queue(self.queue)
             bucket.verify()
             queue.verify()
             bucket.sweep()
-        except (BucketError, QueueError) as error:
+        except (BucketError, QueueError, CannotListen) as error:
             log.error("cannot start", error=str(error))
             return 2
         scorers, shadows = (
@@ -112,12 +116,15 @@ class Work(Command):
             {PRODUCTION: TriedPool(scorers, trial), STAGING: TriedPool(shadows, trial)},
             self.registry_poll_seconds,
         )
-        follower.start()
-        follower.wait_for_production(stopping)
         in_hand = InHand(queue)
         line = ShadowLine(
             bucket, in_hand, shadows, self.processes, limit=self.shadow_seconds, longest=self.shadow_backlog
         )
+        vitals = signals.vitals = Vitals(
+            queue, in_hand, line, follower, stopping, self.stalled_seconds, self.score_seconds
+        )
+        follower.start()
+        follower.wait_for_production(stopping)
         handler = Handler(
             name=name,
             bucket=bucket,
@@ -135,9 +142,11 @@ class Work(Command):
         )
         log.info("worker ready", bucket=bucket.url, queue=queue.url, processes=self.processes)
         # Twice as many files as processes: while one is scored, another is read or committed.
-        Loop(queue, in_hand, handler, line, (scorers, shadows), 2 * self.processes, self.drain_seconds, stopping).run(
-            self.until_idle
+        vitals.loop = Loop(
+            queue, in_hand, handler, line, (scorers, shadows), 2 * self.processes, self.drain_seconds, stopping
         )
+        vitals.loop.run(self.until_idle)
+        signals.close()
         queue.close()
         bucket.close()
         if not follower.stop():

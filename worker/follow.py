@@ -9,6 +9,7 @@ from threading import Event, Thread
 
 import structlog
 
+from edge import metrics
 from models.registry import PRODUCTION, STAGING, FetchedVersion, Registry, RegistryUnreachable, VersionId
 from models.spec import UnfitModel
 from worker.good_versions import GoodVersions
@@ -52,6 +53,13 @@ class Follower:
         """By alias, the version that it names in vain."""
         return dict(self._swaps.refused)
 
+    @property
+    def missing(self) -> str:
+        """Why there is no production version in force, in words; nothing where there is one."""
+        if self.in_force.production is not None:
+            return ""
+        return f"no production version is in force: {self._trouble() or 'it is being loaded'}"
+
     def start(self) -> None:
         """Looks from now on, every `poll_seconds`, in a thread of its own."""
         self._thread.start()
@@ -93,12 +101,14 @@ class Follower:
             aliases = self._registry.aliases()
         except RegistryUnreachable as error:
             self._unreachable = str(error)
+            metrics.REGISTRY_REACHABLE.set(0)
             self._say_once("registry unreachable", error=str(error), consequence="the versions in force go on serving")
             return
         if "registry unreachable" in self._told:
             self._told.remove("registry unreachable")
             log.info("registry reachable again")
         self._unreachable = ""
+        metrics.REGISTRY_REACHABLE.set(1)
         if self._registry.reads_stages:
             self._say_once(
                 "model has no aliases", consequence="its stages Production and Staging are followed in their place"
@@ -107,6 +117,7 @@ class Follower:
             self._aliases = aliases
             for alias in (PRODUCTION, STAGING):
                 self._follow(alias, aliases.get(alias))
+                metrics.MODEL_REFUSED.labels(alias).set(alias in self._swaps.refused)
 
     def settle(self, timeout: float) -> bool:
         """Waits until no version is on its way; False where one still is after `timeout` seconds."""
@@ -120,6 +131,7 @@ class Follower:
                 self.look()
             except Exception:
                 log.exception("look at the registry failed", consequence="the versions in force go on serving")
+                metrics.REGISTRY_REACHABLE.set(0)
                 self._unreachable = self._unreachable or "its answer was not understood"
             with self._swaps.changed:
                 waiting = self.in_force.production is None

@@ -9,6 +9,7 @@ from threading import Event
 
 import structlog
 
+from edge import metrics
 from ledger.commit import settle
 from ledger.names import is_input
 from ledger.notes import Failure, note_failure, record_unusable
@@ -73,6 +74,7 @@ class Handler:
                 )
         except UnusableMessage as reason:
             record = record_unusable(self.bucket, delivery.id, delivery.message, str(reason))
+            metrics.UNUSABLE.inc()
             log.warning("message unusable", message_id=delivery.id, reason=str(reason), record=record)
             return None
         if not is_input(event.name, self.prefix):
@@ -85,6 +87,7 @@ class Handler:
         key = attempt.key
         told = log.bind(file=key.name, generation=str(key.generation), attempt=attempt.number)
         told.info("file taken", source=event.source)
+        metrics.REDELIVERIES.inc(attempt.number > 1)
         self.filenames.append(key)
         versions = self.follower.in_force
         started = time.monotonic()
@@ -112,7 +115,11 @@ class Handler:
                     self.in_hand.give_back(delivery)
                     return
             held += 1
+            self.in_hand.tried()
         self.brake.went_well()
+        seconds = time.monotonic() - started
+        if mine:
+            _count(receipt, seconds)
         told.info(
             "receipt written" if mine else "receipt stood already",
             status=str(receipt.status),
@@ -120,7 +127,7 @@ class Handler:
             rows=receipt.rows,
             rejected_rows=receipt.rejected_rows,
             reason=receipt.errors[0].message if receipt.errors else None,
-            seconds=round(time.monotonic() - started, 3),
+            seconds=round(seconds, 3),
         )
         shadow = self._shadow_of(event, receipt, versions)
         if shadow is None or (not mine and self.bucket.stat(key.comparison)):
@@ -142,6 +149,7 @@ class Handler:
             told.info("file given back", consequence="another worker scores it")
             return
         self.brake.attempt_failed()
+        metrics.FAILED_ATTEMPTS.inc()
         told.warning("attempt failed", error=str(error), consequence="it comes again, or is dead-lettered")
         if isinstance(error, TaskFailed) and error.kind == "UnfitModel" and production is not None:
             self.follower.repair(production)
@@ -161,3 +169,15 @@ class Handler:
         if not in_shadow(event.name, self.shadow_fraction):
             return None
         return Shadow(event, receipt, production.spec, staging, self.manner)
+
+
+def _count(receipt: Outcome, seconds: float) -> None:
+    """Counts a file by the receipt that this worker wrote for it, whoever scored it."""
+    metrics.FILES.labels(str(receipt.status)).inc()
+    metrics.FILE_SECONDS.observe(seconds)
+    for step in metrics.STEPS:
+        if step in receipt.timings:
+            metrics.STEP_SECONDS.labels(step).observe(receipt.timings[step])
+    if receipt.status is Status.SCORED:
+        metrics.ROWS.inc(receipt.rows)
+        metrics.ROWS_REJECTED.inc(receipt.rejected_rows)

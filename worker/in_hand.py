@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from threading import Event, Lock, Thread
 
 import structlog
 
+from edge import metrics
 from transport.queue import Delivery, Queue, QueueError
 
 log = structlog.get_logger()
@@ -18,6 +20,7 @@ class InHand:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._held: dict[int, Delivery] = {}
+        self._taken_last = self._done_last = time.monotonic()
         self._lock = Lock()
         self._stop = Event()
         self._keeper = Thread(target=self._keep_leases, daemon=True, name="leases")
@@ -26,15 +29,29 @@ class InHand:
     def __len__(self) -> int:
         return len(self._held)
 
+    def since_done(self) -> float:
+        """Seconds since a delivery was acked, given back or tried; before the first since this was made."""
+        return time.monotonic() - self._done_last
+
+    def youngest(self) -> float | None:
+        """Seconds since a delivery was taken last; None where none is held."""
+        return time.monotonic() - self._taken_last if self._held else None
+
     def take(self, delivery: Delivery) -> None:
         """From now on its lease is kept."""
         with self._lock:
             self._held[id(delivery)] = delivery
+            self._taken_last = time.monotonic()
+
+    def tried(self) -> None:
+        """What is held was tried in vain and is tried again: that is no standstill."""
+        self._done_last = time.monotonic()
 
     def ack(self, delivery: Delivery) -> None:
         """Done: it does not come again. Never raises: where the queue fails, it comes again and finds its receipt."""
         self._drop(delivery)
         _tell(delivery.ack, delivery)
+        metrics.LAST_PROCESSED.set_to_current_time()
 
     def give_back(self, delivery: Delivery) -> None:
         """It comes again, after the queue's back-off. Never raises: at the latest its lease runs out."""
@@ -54,6 +71,7 @@ class InHand:
     def _drop(self, delivery: Delivery) -> None:
         with self._lock:
             self._held.pop(id(delivery), None)
+            self._done_last = time.monotonic()
 
     def _keep_leases(self) -> None:
         while not self._stop.wait(self._pause()):
@@ -61,6 +79,7 @@ class InHand:
                 held = list(self._held.values())
             for delivery in held:
                 _tell(delivery.extend, delivery)
+            metrics.LEASE_EXTENSIONS.inc(len(held))
 
     def _pause(self) -> float:
         try:

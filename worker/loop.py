@@ -33,6 +33,7 @@ class Loop:
     room: int
     drain_seconds: float = 25.0
     stopping: Event = field(default_factory=Event)
+    looked: float | None = None  # when it last looked for work, or saw that it has no room (monotonic)
 
     def run(self, until_idle: float | None = None) -> None:
         """Works until `stopping`, or until nothing has been left to do for `until_idle` seconds; then drains."""
@@ -40,6 +41,7 @@ class Loop:
         busy_at = time.monotonic()
         with ThreadPoolExecutor(self.room, thread_name_prefix="file") as threads:
             while not self.stopping.is_set():
+                self.looked = time.monotonic()
                 under_way = {future for future in under_way if not future.done()}
                 if len(under_way) >= self.room:
                     wait(under_way, timeout=PULL_SECONDS, return_when="FIRST_COMPLETED")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from threading import Lock
 
 import structlog
 
+from edge import metrics
 from transport.bucket import Bucket
 from transport.queue import Delivery
 from worker.in_hand import InHand
@@ -36,11 +38,18 @@ class ShadowLine:
         self._longest = longest
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="shadow")
         self._waiting: dict[Future[None], Delivery] = {}
+        self._since: dict[Future[None], float] = {}  # in the order in which they were sent
         self._lock = Lock()
         self._draining = False
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def oldest(self) -> float:
+        """Seconds since the first of those in line was sent; 0 where there is none."""
+        with suppress(StopIteration, RuntimeError):  # the latter: one came or went in this very moment
+            return time.monotonic() - next(iter(self._since.values()))
+        return 0.0
 
     def send(self, delivery: Delivery, shadow: Shadow) -> None:
         """Takes over the delivery: it is acked once the shadow has run, or has failed and that is recorded."""
@@ -51,6 +60,7 @@ class ShadowLine:
             if len(self._waiting) < self._longest:
                 future = self._threads.submit(self._run, delivery, shadow)
                 self._waiting[future] = delivery
+                self._since[future] = time.monotonic()
                 future.add_done_callback(self._forget)
                 return
         self._failed(shadow, f"skipped: {self._longest} files were waiting for their shadow")
@@ -71,6 +81,7 @@ class ShadowLine:
     def _forget(self, future: Future[None]) -> None:
         # Called by a thread that may hold the lock: by `submit` itself where the shadow is done at once.
         self._waiting.pop(future, None)
+        self._since.pop(future, None)
 
     def _run(self, delivery: Delivery, shadow: Shadow) -> None:
         started = time.monotonic()
@@ -82,6 +93,7 @@ class ShadowLine:
                 return
             self._failed(shadow, str(error))
         else:
+            metrics.STEP_SECONDS.labels("shadow").observe(time.monotonic() - started)
             log.info(
                 "shadow compared",
                 file=shadow.event.name,
@@ -92,6 +104,7 @@ class ShadowLine:
         self._in_hand.ack(delivery)
 
     def _failed(self, shadow: Shadow, reason: str) -> None:
+        metrics.SHADOW_FAILURES.inc()
         told = log.bind(file=shadow.event.name, generation=str(shadow.event.generation))
         told.warning("shadow failed", error=reason, consequence="production is not affected")
         record = failed_record(shadow.event, str(shadow.production), str(shadow.staging.spec), reason)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from edge import metrics
 from models.registry import FetchedVersion, RegistryUnreachable, VersionId
 from models.spec import UnfitModel
 from worker.good_versions import GoodVersions
@@ -169,6 +170,7 @@ class Swaps:
         before = self.in_force.of(attempt.alias)
         self.unfetched.pop(attempt.alias, None)
         self.refused[attempt.alias] = Refusal(attempt.version, reason)
+        metrics.MODEL_REFUSED.labels(attempt.alias).set(1)
         log.error(
             "version refused",
             alias=attempt.alias,
@@ -192,6 +194,9 @@ class Swaps:
     def _set(self, alias: str, version: FetchedVersion | None) -> None:
         self._servers[alias].serve(version)
         self.in_force = replace(self.in_force, **{alias: version})
+        metrics.MODEL_VERSION.remove_by_labels({"alias": alias})
+        if version is not None:
+            metrics.MODEL_VERSION.labels(alias, version.spec.version).set(1)
         try:
             self._good.note(alias, version)
         except OSError as error:

@@ -77,6 +77,7 @@ def mlmodel(**changes: Any) -> bytes:
     document = {
         "flavors": {"onnx": {"data": GRAPH_FILE}},
         "run_id": "0123456789abcdef",
+        "utc_time_created": "2026-03-31 12:00:00.250000",
         "signature": {"inputs": json.dumps([{"name": "distance", "type": "double"}])},
         "metadata": {
             METADATA_KEY: {

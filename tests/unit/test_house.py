@@ -29,7 +29,13 @@ MODELS_FOR_WORKERS = {
     "models.evidence.pair",
 }
 # What `compare`, `watch` and `promote --if-better` read out of a bucket: parts of these commands, for nobody else.
-EVIDENCE_OF_COMMANDS = {"models.evidence_gathered", "models.evidence_source", "models.judge", "models.watcher"}
+EVIDENCE_OF_COMMANDS = {
+    "models.evidence_gathered",
+    "models.evidence_source",
+    "models.judge",
+    "models.watcher",
+    "models.watch_vitals",
+}
 SCORING_SIDE = {
     "worker.scoring_process",
     "worker.score",
@@ -169,6 +175,7 @@ def test_what_runs_in_a_scoring_process_brings_in_no_registry_client():
     names = {room_of(name) for name in reached(SCORING_SIDE)}
 
     assert names.isdisjoint({"mlflow", "pandas", "sklearn", "tensorflow", "keras", "sqlalchemy", "google"})
+    assert names.isdisjoint({"prometheus_client", "opentelemetry"})
     assert "onnxruntime" in names
 
 

@@ -1,0 +1,177 @@
+"""What a program says of itself over HTTP: /metrics, /healthz and /readyz. It reads, and never waits for the work."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler
+from socketserver import BaseServer, ThreadingTCPServer
+from threading import BoundedSemaphore, Thread
+from types import TracebackType
+from typing import Any, Protocol
+
+import structlog
+from prometheus_client.exposition import choose_encoder
+
+from edge import metrics
+from edge.listen import host_and_port
+
+log = structlog.get_logger()
+
+CONNECTIONS = 16  # at once; beyond them one is closed unanswered
+PATIENCE = 5.0  # seconds for a client to send or take anything
+JSON = "application/json; charset=utf-8"
+
+Checks = Mapping[str, str]
+"""What was looked at → what is wrong with it, in words; nothing where it is well."""
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the text says why."""
+
+
+class Vitals(Protocol):
+    """How a program is. Each method is quick, may be called by any thread, and leaves the work alone."""
+
+    def health(self) -> Checks:
+        """What a restart would cure."""
+
+    def readiness(self) -> Checks:
+        """What keeps it from doing work now."""
+
+    def refresh(self) -> None:
+        """Sets the figures that are not counted as things happen, but looked up."""
+
+
+class Starting:
+    """A program that has begun, and knows no more than that."""
+
+    def health(self) -> Checks:
+        return {"start": ""}
+
+    def readiness(self) -> Checks:
+        return {"start": "it is still starting"}
+
+    def refresh(self) -> None:
+        return
+
+
+class Signals:
+    """The server of one program, from the moment it is made; without an address there is none. Close it at the end."""
+
+    def __init__(self, program: str, address: str) -> None:
+        """Raises CannotListen."""
+        self.program = program
+        self.vitals: Vitals = Starting()
+        self.url = ""
+        self._registry = metrics.registry(program)
+        self._server: _Server | None = None
+        if not address:
+            return
+        host, port = host_and_port(address)
+        try:
+            self._server = _Server(host, port, self)
+        except OSError as error:
+            raise CannotListen(
+                f"--listen {address}: {error.strerror or error}; is another program listening there?"
+            ) from None
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._server.server_address[1]}"
+        Thread(target=self._server.serve_forever, args=(0.2,), daemon=True, name="signals").start()
+        log.info("listening", url=self.url)
+
+    def __enter__(self) -> Signals:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the server."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
+        """Status, content type and body for a path. Never raises: an error is an answer of 500 that says which."""
+        try:
+            if path == "/metrics":
+                return 200, *self._figures(accept)
+            if path in ("/healthz", "/readyz"):
+                checks = self.vitals.health() if path == "/healthz" else self.vitals.readiness()
+                return _verdict(self.program, checks)
+        except Exception as error:
+            log.exception("signals failed", path=path)
+            return 500, JSON, _json({"program": self.program, "error": repr(error)[:300]})
+        return 404, JSON, _json({"program": self.program, "paths": ["/metrics", "/healthz", "/readyz"]})
+
+    def _figures(self, accept: str) -> tuple[str, bytes]:
+        vitals = self.vitals
+        vitals.refresh()
+        metrics.HEALTHY.set(not any(vitals.health().values()))
+        metrics.READY.set(not any(vitals.readiness().values()))
+        encode, content_type = choose_encoder(accept)
+        return content_type, encode(self._registry)
+
+
+def _verdict(program: str, checks: Checks) -> tuple[int, str, bytes]:
+    failing = any(checks.values())
+    shown = {what: wrong or "ok" for what, wrong in checks.items()}
+    body = {"status": "failing" if failing else "ok", "program": program, "checks": shown}
+    return 503 if failing else 200, JSON, _json(body)
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
+
+
+class _Server(ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, host: str, port: int, signals: Signals) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.signals = signals
+        self._room = BoundedSemaphore(CONNECTIONS)
+        super().__init__((host, port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away, or was too slow: nobody's concern."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = PATIENCE
+    server_version, sys_version = "understudy", ""
+    server: BaseServer
+
+    def do_GET(self) -> None:
+        assert isinstance(self.server, _Server)  # noqa: S101 - for mypy
+        path = self.path.partition("?")[0]
+        status, content_type, body = self.server.signals.answer(path, self.headers.get("Accept", ""))
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        """A scrape is no event."""

@@ -1,0 +1,53 @@
+"""How a publisher is: what it answers at /healthz and /readyz, and the figures that are looked up and not counted."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from edge import metrics
+from edge.health import overdue
+from edge.remembered import Remembered
+from edge.signals import Checks
+from publisher.loop import Loop
+from transport.queue import Backlog, Queue, QueueError
+
+BACKLOG_SECONDS = 5.0
+UNKNOWN = Backlog(waiting=None, leased=None, dead=None)
+
+
+@dataclass
+class Vitals:
+    """Looks at a publisher's parts; `interval` between its full passes."""
+
+    queue: Queue
+    loop: Loop
+    interval: float
+    stalled_seconds: float
+    _backlog: Remembered[Backlog] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._backlog = Remembered(self._ask, UNKNOWN, BACKLOG_SECONDS)
+
+    def health(self) -> Checks:
+        """A pass whose steps fail is progress too: what it failed at is no cause for a restart."""
+        since = time.monotonic() - self.loop.progressed
+        return {"progress": overdue(since, self.interval, self.stalled_seconds, "the publisher")}
+
+    def readiness(self) -> Checks:
+        """Ready once a full pass has ended in which every step could be done."""
+        done = self.loop.last_pass
+        if done is None:
+            return {"pass": "the first pass has not ended yet"}
+        return {"pass": f"{done.errors} steps of the last pass failed; the log says which" if done.errors else ""}
+
+    def refresh(self) -> None:
+        backlog = self._backlog.get()
+        known = backlog.waiting is not None
+        metrics.BACKLOG_OLDEST.set((backlog.oldest_waiting_seconds or 0.0) if known else float("nan"))
+
+    def _ask(self) -> Backlog:
+        try:
+            return self.queue.backlog()
+        except QueueError:
+            return UNKNOWN

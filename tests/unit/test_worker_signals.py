@@ -1,0 +1,121 @@
+"""A real worker's /metrics, /healthz and /readyz, through its whole life."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from edge import metrics
+from models.registry import PRODUCTION, STAGING
+from tests.emulators import missing
+from tests.unit.test_worker_program import PATIENCE, distances, finish, promote, run, start
+from tests.unit.test_worker_program import place as place
+from tests.worker_fixtures import dropped, eventually
+from transport.folder import FolderBucket
+from transport.local_queue import LocalQueue
+
+MADE = datetime(2026, 3, 31, 12, 0, 0, 250_000, UTC).timestamp()  # as the MLmodel files of these tests have it
+
+
+def address(program):
+    """Where a program says that it listens."""
+    while (record := json.loads(program.stderr.readline()))["message"] != "listening":
+        pass
+    return record["url"]
+
+
+def ask(url):
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def figures(url):
+    """Every sample at `url`: its name and labels → its value."""
+    _, body = ask(f"{url}/metrics")
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(body)
+        for sample in family.samples
+    }
+
+
+def test_a_worker_says_how_it_is_and_what_it_did(place):
+    _, environment = place
+    bucket, queue = FolderBucket(environment["BUCKET"]), LocalQueue(environment["QUEUE"])
+    promote(place, STAGING, 2.0)
+    with start(place, "--listen", "127.0.0.1:0", REGISTRY_POLL_SECONDS="0.2") as program:
+        try:
+            # Given a worker that has no production version: it lives, and is not ready
+            url = address(program)
+            eventually(lambda: "no production version is in force" in ask(f"{url}/readyz")[1], PATIENCE)
+            assert ask(f"{url}/healthz")[0] == 200
+
+            # When it gets one, and files
+            promote(place, PRODUCTION, 1.0)
+            eventually(lambda: ask(f"{url}/readyz")[0] == 200, PATIENCE)
+            good = dropped(bucket, "good.csv", distances(300) + b"far\n")
+            bad = dropped(bucket, "bad.csv", b"speed\n1\n")
+            queue.publish([good.to_message(), bad.to_message(), good.to_message()])
+            eventually(lambda: figures(url)["understudy_last_processed_timestamp_seconds",] > 0, PATIENCE)
+            eventually(
+                lambda: (
+                    figures(url)["understudy_in_hand",] == 0
+                    and figures(url)["understudy_step_seconds_count", "shadow"] >= 1
+                    and figures(url)["understudy_files_total", "rejected"] == 1
+                ),
+                PATIENCE,
+            )
+
+            # Then its figures are those of what it did
+            seen = figures(url)
+            assert seen["understudy_files_total", "scored"] == 1
+            assert seen["understudy_rows_total",] == 301
+            assert seen["understudy_rows_rejected_total",] == 1
+            assert seen["understudy_step_seconds_count", "score"] == 1
+            assert seen["understudy_step_seconds_sum", "score"] > 0
+            assert seen["understudy_registry_reachable",] == 1
+            assert {key[1:] for key in seen if key[0] == "understudy_model_version_info"} == {
+                ("production", "2"),
+                ("staging", "1"),
+            }
+            assert seen["understudy_model_age_seconds", "production"] == pytest.approx(time.time() - MADE, abs=60)
+        finally:
+            program.send_signal(signal.SIGTERM)
+        assert finish(program)[0] == 0
+
+
+def test_its_figures_are_as_prometheus_wants_them(place):
+    if shutil.which("promtool") is None:
+        missing("promtool is not installed: it comes with Debian's package prometheus")
+    promote(place, PRODUCTION, 1.0)
+    with start(place, "--listen", "127.0.0.1:0") as program:
+        try:
+            url = address(program)
+            eventually(lambda: ask(f"{url}/readyz")[0] == 200, PATIENCE)
+            _, body = ask(f"{url}/metrics")
+        finally:
+            program.kill()
+
+    checked = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, text=True, check=False)
+
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    assert body.count("# HELP understudy_") == sum(metrics.WORKER in metric.programs for metric in metrics.METRICS)
+
+
+def test_an_address_that_cannot_be_listened_on_is_an_error_at_the_start(place):
+    status, out, err = run(place, "--listen", "192.0.2.1:1")
+
+    assert (status, out) == (2, "")
+    assert json.loads(err)["error"].startswith("--listen 192.0.2.1:1: Cannot assign requested address")

@@ -1,0 +1,92 @@
+"""How a worker is: what it answers at /healthz and /readyz, and the figures that are looked up and not counted."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from threading import Event
+
+from edge import metrics
+from edge.health import Standing, what_stalls
+from edge.remembered import Remembered
+from edge.signals import Checks
+from models.registry import PRODUCTION, STAGING
+from transport.queue import Backlog, Queue, QueueError
+from worker.follow import Follower
+from worker.in_hand import InHand
+from worker.loop import Loop
+from worker.shadow_line import ShadowLine
+
+BACKLOG_SECONDS = 5.0  # a queue on this machine counts its messages for each answer: not for every scrape
+TROUBLE_SECONDS = 60.0  # an idle worker asks its queue how it is so seldom
+UNKNOWN = Backlog(waiting=None, leased=None, dead=None)
+
+
+@dataclass
+class Vitals:
+    """Looks at a worker's parts. `loop` is None until files are scored; the times are as the worker was told."""
+
+    queue: Queue
+    in_hand: InHand
+    line: ShadowLine
+    follower: Follower
+    stopping: Event
+    stalled_seconds: float
+    score_seconds: float
+    loop: Loop | None = None
+    _backlog: Remembered[Backlog] = field(init=False)
+    _trouble: Remembered[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._backlog = Remembered(self._ask, UNKNOWN, BACKLOG_SECONDS)
+        self._trouble = Remembered(self.queue.trouble, "", TROUBLE_SECONDS)
+
+    def health(self) -> Checks:
+        """A worker that ends, or that has no model yet, is well: what it waits for comes, or is not its own fault."""
+        if self.loop is None or self.stopping.is_set():
+            return {"progress": ""}
+        return {"progress": what_stalls(self._standing(self.loop), self.stalled_seconds, self.score_seconds)}
+
+    def readiness(self) -> Checks:
+        """Bucket and queue were used before this was made; a worker without them ends."""
+        started = "" if self.loop else "files are not scored yet"
+        return {
+            "access": "",
+            "models": self.follower.missing,
+            "loop": "the worker ends" if self.stopping.is_set() else started,
+        }
+
+    def refresh(self) -> None:
+        metrics.IN_HAND.set(len(self.in_hand))
+        metrics.SHADOW_BACKLOG.set(len(self.line))
+        metrics.SHADOW_OLDEST.set(self.line.oldest())
+        waiting = self._oldest_waiting()
+        known = self._backlog.get().waiting is not None
+        metrics.BACKLOG_OLDEST.set((waiting or 0.0) if known else float("nan"))
+        in_force = self.follower.in_force
+        for alias in (PRODUCTION, STAGING):
+            version = in_force.of(alias)
+            if version is None or version.spec.made is None:
+                metrics.MODEL_AGE.remove_by_labels({"alias": alias})
+            else:
+                metrics.MODEL_AGE.labels(alias).set(time.time() - version.spec.made)
+
+    def _standing(self, loop: Loop) -> Standing:
+        since_done = self.in_hand.since_done()
+        idle = len(self.in_hand) == 0 and since_done > self.stalled_seconds
+        return Standing(
+            since_look=None if loop.looked is None else time.monotonic() - loop.looked,
+            since_done=since_done,
+            youngest_in_hand=self.in_hand.youngest(),
+            oldest_waiting=self._oldest_waiting(),
+            queue_trouble=self._trouble.get() if idle else "",
+        )
+
+    def _oldest_waiting(self) -> float | None:
+        return self._backlog.get().oldest_waiting_seconds
+
+    def _ask(self) -> Backlog:
+        try:
+            return self.queue.backlog()
+        except QueueError:  # the loop's own pull meets the same, and says so
+            return UNKNOWN
