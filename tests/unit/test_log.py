@@ -9,7 +9,7 @@ import logging
 import pytest
 import structlog
 
-from edge.log import LEVELS, start_log
+from edge.log import LEVELS, NOT_LOGGED, MayQuoteRows, start_log
 
 
 class Terminal(io.StringIO):
@@ -41,7 +41,7 @@ def test_elsewhere_than_on_a_terminal_each_record_is_a_line_of_json():
     assert line.pop("time").endswith("Z")
     assert line == {
         "message": "two\nlines",
-        "level": "warning",
+        "severity": "WARNING",
         "program": "worker",
         "worker": "host-17",
         "file": "ü.csv",
@@ -108,5 +108,46 @@ def test_of_libraries_only_warnings_are_shown(monkeypatch):
     logging.getLogger("some.library").info("chatter")
     logging.getLogger("some.library").warning("trouble")
 
-    assert "chatter" not in stream.getvalue()
-    assert "some.library trouble" in stream.getvalue()
+    [line] = lines(stream)
+    assert line.pop("time").endswith("Z")
+    assert line == {"message": "trouble", "severity": "WARNING", "program": "worker", "logger": "some.library"}
+
+
+def test_a_library_s_traceback_is_in_its_record(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    start_log("worker", stream=stream)
+
+    try:
+        raise ValueError("no good")
+    except ValueError:
+        logging.getLogger("some.library").exception("it failed")
+
+    [line] = lines(stream)
+    assert (line["message"], line["severity"]) == ("it failed", "ERROR")
+    assert "ValueError: no good" in line["exception"]
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["JSON", "terminal"])
+def test_what_may_quote_a_row_is_shown_on_request_only(stream):
+    text = MayQuoteRows("is not a number: 'my secret'")
+
+    start_log("worker", stream=stream)
+    structlog.get_logger().info("receipt written", reason=text)
+    assert "my secret" not in stream.getvalue()
+    assert NOT_LOGGED in stream.getvalue()
+
+    start_log("worker", stream=stream, log_rows=True)
+    structlog.get_logger().info("receipt written", reason=text)
+    assert "is not a number: 'my secret'" in stream.getvalue()
+
+
+def test_the_trace_is_looked_up_for_each_record():
+    stream = io.StringIO()
+    traces = iter([{}, {"logging.googleapis.com/trace": "projects/p/traces/1"}])
+    start_log("worker", stream=stream, trace=lambda: next(traces))
+
+    structlog.get_logger().info("outside")
+    structlog.get_logger().info("inside")
+
+    assert ["logging.googleapis.com/trace" in line for line in lines(stream)] == [False, True]
