@@ -1,6 +1,6 @@
 """The log: one event per step, with fields; readable lines on a terminal, JSON elsewhere, always on stderr.
 
-The JSON has the field names of Google Cloud Logging (`severity`, `message`, `time`, `logging.googleapis.com/trace`), and
+The JSON has the field names of Google Cloud Logging (`severity`, `message`, `logging.googleapis.com/trace` …), and
 what libraries log through the standard module is in the same form. What a row says is in no record, unless asked for.
 """
 
