@@ -41,10 +41,13 @@ test: install ## the tests, in under six minutes
 test-all: test ## the long ones too
 	$(PY) -m pytest -m slow
 
+docs: install ## rewrite docs/configuration.md from the programs' settings
+	$(PY) -m deploy.configuration
+
 check: install ## ruff, mypy strict, the import arrows
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	$(PY) -m pytest -q tests/unit/test_house.py
 
-.PHONY: help install lock demo demo-cloud up down status bench test test-all check
+.PHONY: help install lock demo demo-cloud up down status bench test test-all docs check

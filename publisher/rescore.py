@@ -42,7 +42,7 @@ class Rescore(Places):
 
     model_config = SettingsConfigDict(**{**Places.model_config, "cli_ignore_unknown_args": True})
 
-    names: CliUnknownArgs
+    names: CliUnknownArgs = Field(default=[], description="inputs, by their names in the bucket")
     dead_lettered: bool = Field(default=False, description="those whose newest receipt says dead-lettered")
     rejected: bool = Field(default=False, description="those whose newest receipt says rejected")
     since: datetime | None = Field(

@@ -33,7 +33,9 @@ class Work(Listening):
     model_cache: Path = Field(Path(".model-cache"), description="folder for fetched versions")
     registry_poll_seconds: float = Field(10.0, gt=0, description="how often the aliases are looked at")
     processes: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, description="scoring processes, and as many for the shadow"
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="scoring processes, and as many for the shadow; one per core by default",
     )
     until_idle: float | None = Field(None, ge=0, description="end with status 0 once nothing was left so many seconds")
     drain_seconds: float = Field(25.0, ge=0, description="how long files in hand may take to finish at the end")

@@ -1,0 +1,65 @@
+"""docs/configuration.md says what the programs really take: on the command line, in the environment, by default."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from deploy.configuration import PAGE, options, page
+from deploy.demo import Demo
+from deploy.up import Up
+from edge.command import Command, main
+from models.__main__ import COMMANDS as MODELS
+from publisher.__main__ import COMMANDS as PUBLISHER
+from worker.__main__ import Work
+
+PROGRAMS = {
+    "worker": {"": Work},
+    "publisher": PUBLISHER,
+    "models": MODELS,
+    "deploy.demo": {"": Demo},
+    "deploy": {"": Up},
+}
+ALL = [
+    pytest.param(command, id=f"{program} {name}".strip())
+    for program, commands in PROGRAMS.items()
+    for name, command in commands.items()
+]
+
+
+def test_the_page_is_current():
+    assert PAGE.read_text(encoding="utf-8") == page(), "`make docs` writes it anew"
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_its_options_are_those_of_the_help(command):
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told), pytest.raises(SystemExit):
+        main("program", "", {}, default=command, arguments=["--help"])
+    in_help = set(re.findall(r"^ {2}(--[a-z-]+)", told.getvalue(), flags=re.MULTILINE))
+
+    # `--no-worse` is an option of its own; all others of this form are the No of one that is there
+    assert {one.shown for one in options(command) if one.variable} == in_help
+    assert all(one.meaning for one in options(command))
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_its_variables_have_an_effect(command: type[Command], monkeypatch):
+    for one in options(command):
+        if not one.variable:
+            continue
+        with monkeypatch.context() as environment:
+            environment.setenv(one.variable, "nonsense")
+            try:
+                heard = any("nonsense" in str(value) for _, value in command())
+            except ValidationError as error:
+                heard = any(mistake["input"] == "nonsense" for mistake in error.errors())
+                heard = heard or "nonsense" in str(error)
+            except SettingsError as error:  # a list that is no JSON
+                heard = f'"{one.variable.lower()}"' in str(error)
+        assert heard, f"{one.variable} is not read"
