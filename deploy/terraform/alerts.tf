@@ -83,7 +83,7 @@ locals {
     nobody = {
       title    = "no worker is alive"
       severity = "CRITICAL"
-      text     = "Nobody pulls from ${google_pubsub_subscription.workers.name}. Look at the group ${var.name}-worker: no VM (quota, no spot capacity: spot = false helps), or VMs whose log says why they do not start (image, registry, roles)."
+      text     = "Nobody pulls from ${google_pubsub_subscription.workers.name}. Look at the group ${var.name}-worker: no VM (no quota, or no spot capacity, where ordinary VMs help), or VMs whose log says why they do not start (image, registry, roles)."
       conditions = {
         "nobody pulls" = {
           query    = "${local.wanted} unless on() (sum(${local.subscription}_open_streaming_pulls{${local.of_workers}}) > 0)"
