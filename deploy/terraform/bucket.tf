@@ -44,7 +44,7 @@ resource "google_storage_notification" "uploads" {
   topic              = google_pubsub_topic.files.id
   payload_format     = "JSON_API_V1"
   event_types        = ["OBJECT_FINALIZE"]
-  object_name_prefix = var.prefix == "" ? null : var.prefix
+  object_name_prefix = var.prefix
 
   depends_on = [google_pubsub_topic_iam_member.storage_publishes] # Cloud Storage tries it out
 }

@@ -220,42 +220,6 @@ run "as_it_comes" {
   }
 }
 
-run "otherwise" {
-  command = apply
-
-  variables {
-    name               = "under-study"
-    prefix             = ""
-    topic              = "surveys"
-    spot               = false
-    external_ip        = true
-    min_workers        = 0
-    max_workers        = 1
-    worker_environment = { SHADOW_FRACTION = "0.1", MODEL = "churn" }
-  }
-
-  assert {
-    condition     = google_compute_instance_template.program["worker"].scheduling[0].provisioning_model == "STANDARD" && google_compute_instance_template.program["worker"].scheduling[0].on_host_maintenance == "MIGRATE"
-    error_message = "spot = false makes spot VMs"
-  }
-  assert {
-    condition     = length(google_compute_instance_template.program["worker"].network_interface[0].access_config) == 1
-    error_message = "external_ip gives no address"
-  }
-  assert {
-    condition     = strcontains(google_compute_instance_template.program["worker"].metadata["user-data"], "\n      MODEL=churn\n") && strcontains(google_compute_instance_template.program["worker"].metadata["user-data"], "\n      SHADOW_FRACTION=0.1\n")
-    error_message = "the workers' further settings are lost"
-  }
-  assert {
-    condition     = startswith(google_monitoring_alert_policy.alert["nobody"].conditions[0].condition_prometheus_query_language[0].query, "(sum(pubsub_googleapis_com:subscription_num_undelivered_messages{")
-    error_message = "with no worker wanted, an idle night wakes somebody up"
-  }
-  assert {
-    condition     = google_logging_metric.rejected.name == "under_study_rejected" && google_pubsub_subscription.dead_letters.name == "surveys-dead-letters"
-    error_message = "the names do not follow name and topic"
-  }
-}
-
 run "old_files_go" {
   command = apply
 
