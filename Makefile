@@ -12,7 +12,7 @@ install: .venv/.installed ## make .venv from the lock files
 	touch $@
 
 lock: install ## rewrite the lock files from requirements/*.in
-	cd requirements && for set in uv dev; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $$set.in -o $$set.txt || exit 1; done
+	cd requirements && for set in uv dev checkov; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $$set.in -o $$set.txt || exit 1; done
 	cd requirements && for set in training worker; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c dev.txt $$set.in -o $$set.txt || exit 1; done
 
 demo: install ## the whole way of twenty files, from training to the comparison
@@ -35,6 +35,17 @@ bench: install ## how fast, against a plain loop and a naive one; from a file's 
 	$(PY) -m benchmarks.latency
 	$(PY) -m benchmarks.queue
 
+.venv-checkov/.installed: requirements/checkov.txt .venv/.installed
+	test -x .venv-checkov/bin/python || python3 -m venv .venv-checkov
+	.venv/bin/uv pip sync --quiet --require-hashes --python .venv-checkov/bin/python requirements/checkov.txt
+	touch $@
+
+checkov: .venv-checkov/.installed ## policy checks of the Terraform module
+	.venv-checkov/bin/checkov -d deploy/terraform --framework terraform --skip-download --compact --quiet
+
+terraform-check: install checkov ## the same, and the module's format, validity and tests, with gcloud.sh beside it
+	REQUIRE_EMULATORS=1 $(PY) -m pytest -q tests/vms/test_module.py tests/vms/test_gcloud.py
+
 test: install ## the tests, in under six minutes
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 
@@ -50,4 +61,4 @@ check: install ## ruff, mypy strict, the import arrows
 	.venv/bin/mypy
 	$(PY) -m pytest -q tests/unit/test_house.py
 
-.PHONY: help install lock demo demo-cloud up down status bench test test-all docs check
+.PHONY: help install lock demo demo-cloud up down status bench checkov terraform-check test test-all docs check

@@ -17,7 +17,10 @@ import pytest
 import yaml
 
 from deploy.cloud_config import rendered
+from publisher.run import Run
 from tests.emulators import missing
+from tests.vms.test_gcloud import AS_IT_COMES, SCRIPT, gcloud_sh
+from worker.__main__ import Work
 
 IMAGE = "europe-west4-docker.pkg.dev/acme-surveys/understudy/worker:1.0"
 UNITS = ("understudy.service", "understudy-preempted.service")
@@ -81,8 +84,8 @@ def test_its_units_are_fenced_in(files, unit):
     assert done.returncode == 0, done.stdout[-200:] + done.stderr
 
 
-@pytest.mark.parametrize("script", ["prepare", "watch-preempted"])
-def test_its_scripts_are_clean(files, script):
+@pytest.mark.parametrize("script", ["prepare", "watch-preempted", SCRIPT])
+def test_the_shell_scripts_are_clean(files, script):
     shellcheck = Path(sys.prefix) / "bin" / "shellcheck"
     if not shellcheck.exists():
         missing("shellcheck is not installed")
@@ -111,6 +114,19 @@ def test_the_container_is_given_nothing_it_does_not_need(files):
         "BUCKET=gs://acme-survey-files",
         "QUEUE=pubsub://acme-surveys/flights",
     ]
+
+
+@pytest.mark.parametrize(("program", "settings"), [("worker", Work), ("publisher", Run)])
+def test_a_program_s_settings_are_ones_it_has(tmp_path, program, settings):
+    assert gcloud_sh("--dry-run", "--files", tmp_path, **AS_IT_COMES).returncode == 0
+    written = yaml.safe_load((tmp_path / f"{program}.yaml").read_text())["write_files"]
+    [environment] = [file["content"] for file in written if file["path"] == "/etc/understudy/program.env"]
+
+    names = [line.partition("=")[0].lower() for line in environment.splitlines()]
+
+    own = {"drain_seconds"} if program == "publisher" else set()  # the VM's time to stop; a publisher stops at once
+    assert set(names) - set(settings.model_fields) == own
+    assert len(names) == len(set(names))
 
 
 def test_a_value_stays_on_its_line():
