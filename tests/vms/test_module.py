@@ -48,3 +48,17 @@ def test_whoever_passes_over_a_policy_check_says_why():
 
     assert skipped
     assert [check for check, reason in skipped if not re.match(r":\w+(\W+\w+){3,}", reason)] == []
+
+
+def test_the_readme_s_example_gives_variables_that_there_are():
+    declared = dict(
+        re.findall(r'variable "(\w+)" \{\n(.*?)\n\}', (MODULE / "variables.tf").read_text(encoding="utf-8"), re.DOTALL)
+    )
+    [example] = re.findall(
+        r'    module "understudy" \{\n(.*?)\n    \}', (MODULE / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+
+    given = set(re.findall(r"^ +(\w+) +=", example, re.MULTILINE)) - {"source"}
+
+    assert given <= set(declared)
+    assert {name for name, text in declared.items() if "  default " not in text} <= given
