@@ -11,8 +11,13 @@ install: .venv/.installed ## make .venv from the lock files
 	.venv/bin/uv pip sync --quiet --require-hashes --python $(PY) requirements/dev.txt
 	touch $@
 
+.venv-audit/.installed: .venv/.installed requirements/audit.txt
+	test -x .venv-audit/bin/python || python3 -m venv .venv-audit
+	.venv/bin/uv pip sync --quiet --require-hashes --python .venv-audit/bin/python requirements/audit.txt
+	touch $@
+
 lock: install ## rewrite the lock files from requirements/*.in
-	cd requirements && for set in uv dev checkov; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $$set.in -o $$set.txt || exit 1; done
+	cd requirements && for set in uv dev checkov audit; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $$set.in -o $$set.txt || exit 1; done
 	cd requirements && for set in training worker; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c dev.txt $$set.in -o $$set.txt || exit 1; done
 
 demo: install ## the whole way of twenty files, from training to the comparison
@@ -61,4 +66,11 @@ check: install ## ruff, mypy strict, the import arrows
 	.venv/bin/mypy
 	$(PY) -m pytest -q tests/unit/test_house.py
 
-.PHONY: help install lock demo demo-cloud up down status bench checkov terraform-check test test-all docs check
+sbom: .venv-audit/.installed ## what a worker, and what everything here is made of: sbom/*.cdx.json (CycloneDX)
+	mkdir -p sbom
+	for set in worker training dev; do .venv-audit/bin/cyclonedx-py requirements --output-reproducible -o sbom/$$set.cdx.json requirements/$$set.txt || exit 1; done
+
+audit: .venv-audit/.installed ## are vulnerabilities known of what the lock files pin? (asks the package index)
+	$(PY) -m deploy.audit
+
+.PHONY: help install lock demo demo-cloud up down status bench checkov terraform-check test test-all docs check sbom audit

@@ -200,7 +200,7 @@ def locked(name: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", ["worker", "training", "dev", "uv", "checkov"])
+@pytest.mark.parametrize("name", ["worker", "training", "dev", "uv", "checkov", "audit"])
 def test_a_lock_file_pins_each_distribution_by_hashes_and_names_no_host(name):
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     pinned = [entry for entry in re.split(r"\n(?=\S)", text) if entry.strip() and not entry.startswith("#")]
