@@ -14,6 +14,8 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
+from edge.terminal import harmless
+
 LEVELS = ("debug", "info", "warning", "error")
 NOT_LOGGED = "not logged, as it may quote a row; the receipt has it, and LOG_ROWS=true logs it"
 
@@ -56,7 +58,10 @@ def start_log(
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
     # A traceback as text, without the values of variables: those may be rows of a file.
-    written: list[Processor] = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    written: list[Processor] = [
+        _show_controls,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
     if not out.isatty():
         written = [
             _severity,

@@ -14,6 +14,7 @@ from pydantic_settings import CliUnknownArgs, SettingsConfigDict
 
 from edge.command import Command
 from edge.log import start_log
+from edge.terminal import harmless
 from ledger.commit import read_receipt
 from ledger.names import RECEIPTS, is_input, parse_key
 from ledger.receipt import Status
@@ -80,7 +81,7 @@ class Rescore(Places):
             if queue is not None:
                 queue.publish(event.to_message() for event in batch)
             for event in batch[: max(0, LISTED - count)]:
-                print(f"  {event.name}  generation {event.generation}")
+                print(harmless(f"  {event.name}  generation {event.generation}"))
             count += len(batch)
         if not count:
             return _refuse("no file fits; a file without a receipt is scored anyway, and needs no rescore", 1)

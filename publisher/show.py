@@ -17,6 +17,7 @@ from rich.text import Text
 
 from edge.command import Command
 from edge.log import start_log
+from edge.terminal import harmless
 from ledger.receipt import Outcome
 from publisher.given_up import given_up, unusable_records
 from publisher.settings import Places
@@ -95,7 +96,7 @@ class ShowDeadLetters(_Shown):
             for file in files:
                 colour = _COLOURS.get(file.since, "")
                 table.add_row(
-                    *map(Text, (file.file, file.generation, str(file.attempts), file.error, _short(file.finished))),
+                    *map(_text, (file.file, file.generation, str(file.attempts), file.error, _short(file.finished))),
                     Text(file.since or "no", colour),
                 )
             console.print(table)
@@ -103,7 +104,7 @@ class ShowDeadLetters(_Shown):
         if messages:
             table = Table("message", "reason", "when", "record", title="Messages that name no input")
             for message in messages:
-                table.add_row(*map(Text, (message.id, message.reason, _short(message.recorded), message.record)))
+                table.add_row(*map(_text, (message.id, message.reason, _short(message.recorded), message.record)))
             console.print(table)
         if waiting:
             console.print(f"{waiting} more wait for the publisher, which turns them into receipts.")
@@ -132,7 +133,7 @@ def status_screen(status: Overview) -> RenderableType:
     )
     facts.add_row("ended as", Text.assemble(counts or "nothing yet", f" ({among})"))
     models = [f"{model.name} version {model.version} (last at {_short(model.last_used)})" for model in status.models]
-    facts.add_row("models", Text("\n".join(models) or "none has scored yet"))
+    facts.add_row("models", _text("\n".join(models) or "none has scored yet"))
     if not status.newest:
         return facts
     table = Table("file", "status", "rows", "not scored", "model", "seconds", "finished", title="Newest receipts")
@@ -144,7 +145,7 @@ def status_screen(status: Overview) -> RenderableType:
 def _row(outcome: Outcome) -> list[Text]:
     name = outcome.source.name + (f" (re-scoring {outcome.source.rescore})" if outcome.source.rescore else "")
     return [
-        Text(name),
+        _text(name),
         Text(outcome.status.value, _COLOURS.get(outcome.status.value, "")),
         Text(f"{outcome.rows:,}", justify="right"),
         Text(f"{outcome.rejected_rows:,}" if outcome.rejected_rows else "", justify="right"),
@@ -152,6 +153,11 @@ def _row(outcome: Outcome) -> list[Text]:
         Text(f"{sum(outcome.timings.values()):.2f}" if outcome.timings else "", justify="right"),
         Text(_short(outcome.finished)),
     ]
+
+
+def _text(text: str) -> Text:
+    """As it is: no markup, and no orders to the terminal."""
+    return Text(harmless(text))
 
 
 def _short(time_text: str) -> str:

@@ -8,6 +8,7 @@ Attributes and payload: https://cloud.google.com/storage/docs/pubsub-notificatio
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,8 +138,8 @@ def refuse_bad_name(name: str) -> None:
         raise UnusableMessage(f"objectId has {len(encoded)} bytes, more than {MAX_NAME_BYTES}")
     if any(part in ("", ".", "..") for part in name.split("/")):
         raise UnusableMessage(f"objectId {name[:80]!r} is not a plain path: it has an empty part, '.' or '..'")
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
-        raise UnusableMessage(f"objectId {name[:80]!r} has a control character")
+    if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in name):
+        raise UnusableMessage(f"objectId {name[:80]!r} has a control character, or an end of line")
 
 
 def _whole_number(text: str) -> int:

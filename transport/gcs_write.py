@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from google.api_core.exceptions import PreconditionFailed as ConditionNotMet
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage.exceptions import DataCorruption
 
-from transport.bucket import BucketError, ObjectInfo
+from transport.bucket import BucketError, NoSpace, ObjectInfo
 from transport.gcs_api import WRITE_ID, Api, object_info
 from transport.gcs_faults import is_transient
 
@@ -152,7 +153,8 @@ class GcsWriter:
         try:
             return self._content.write(data)
         except OSError as error:
-            raise BucketError(
+            fault = NoSpace if error.errno in (errno.ENOSPC, errno.EDQUOT) else BucketError
+            raise fault(
                 f"cannot keep {self._name!r} in {gettempdir()!r} until it is complete: {error.strerror}; "
                 "free some space there, or set TMPDIR"
             ) from error

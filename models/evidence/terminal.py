@@ -10,6 +10,7 @@ from models.evidence import words
 from models.evidence.clusters import Slice
 from models.evidence.summary import Summary
 from models.evidence.verdict import Kind
+from models.printable import printable
 
 STYLES = {
     Kind.STAGING: "bold green",
@@ -25,7 +26,7 @@ def render(summary: Summary) -> RenderableType:
         Text(f"{summary.staging} (staging) against {summary.production} (production)"),
         Text(summary.evidence.sentence, style=STYLES[summary.evidence.verdict.kind]),
         Text(words.scope(summary), style="dim"),
-        *(Text(note, style="yellow") for note in summary.notes),
+        *(printable(note, "yellow") for note in summary.notes),
         _evidence(summary),
     ]
     if summary.measures:
@@ -81,7 +82,7 @@ def _measures(summary: Summary) -> Table:
 def _agreement(summary: Summary) -> RenderableType:
     table = _table("Agreement, rows", "production \\ staging", *summary.classes)
     for label, row in zip(summary.classes, summary.agreement_table, strict=True):
-        table.add_row(label, *(f"{count:,}" for count in row))
+        table.add_row(printable(label), *(f"{count:,}" for count in row))
     if summary.agreement is not None:
         shared = f"{words.percent(summary.agreement.value)} ({words.bounds(summary.agreement, shares=True)})"
         kappa = words.NONE if summary.kappa is None else f"{summary.kappa:.4f}"
@@ -106,7 +107,7 @@ def _drift(summary: Summary) -> Table:
     table = _table("Drift of the inputs from the training data", "column", "PSI", "Jensen-Shannon", "")
     for column in sorted(summary.drift, key=lambda each: -each.psi):
         if column.grade != "stable":
-            table.add_row(column.column, f"{column.psi:.3f}", f"{column.jensen_shannon:.3f}", column.grade)
+            table.add_row(printable(column.column), f"{column.psi:.3f}", f"{column.jensen_shannon:.3f}", column.grade)
     return table
 
 
@@ -121,5 +122,5 @@ def _slices(summary: Summary) -> RenderableType:
     return table
 
 
-def _slice(each: Slice) -> tuple[str, ...]:
-    return f"{each.column} = {each.level}", f"{each.rows:,}", words.points(each.difference), f"{each.q:.2g}"
+def _slice(each: Slice) -> tuple[Text | str, ...]:
+    return printable(f"{each.column} = {each.level}"), f"{each.rows:,}", words.points(each.difference), f"{each.q:.2g}"

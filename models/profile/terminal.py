@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from models.printable import printable
 from models.profile.analysis import Analysis, Comparison
 from models.profile.bins import OTHER
 from models.profile.findings import findings
@@ -28,9 +29,9 @@ def summary(analysis: Analysis, name: str) -> Iterator[RenderableType]:
             f"{name} {rows / analysis.rows:.1%}"
             for name, rows in zip(analysis.classes, analysis.class_rows, strict=True)
         )
-        yield Text(f"{analysis.label}: {balance}")
+        yield printable(f"{analysis.label}: {balance}")
     for column in analysis.aside:
-        yield Text(f"set aside: {column.name} ({column.reason})", "dim")
+        yield printable(f"set aside: {column.name} ({column.reason})", "dim")
     yield ""
     yield _columns(analysis)
     if analysis.comparison:
@@ -41,7 +42,7 @@ def summary(analysis: Analysis, name: str) -> Iterator[RenderableType]:
     if found:
         yield Text("what stands out", "bold")
     for sentence in found:
-        yield Text(f"  • {sentence}")
+        yield printable(f"  • {sentence}")
 
 
 def _columns(analysis: Analysis) -> Table:
@@ -59,7 +60,7 @@ def _columns(analysis: Analysis) -> Table:
         strength = column.association
         bar = [] if strength is None else [Text(f"{strength:.2f} ").append("━" * round(strength * _BAR), "blue")]
         gaps = f"{column.gaps:,}" if column.gaps else ""
-        table.add_row(Text(column.name), gaps, f"{column.distinct:,}", *bar, Text(spread))
+        table.add_row(printable(column.name), gaps, f"{column.distinct:,}", *bar, printable(spread))
     return table
 
 
@@ -73,7 +74,9 @@ def _drift(comparison: Comparison) -> Iterator[RenderableType]:
     table.add_column("what moved most", overflow="ellipsis", no_wrap=True, ratio=1)
     for drift in shown:
         figures = (f"{figure:.3f}" for figure in (drift.psi, drift.by_chance, drift.jensen_shannon))
-        table.add_row(Text(drift.name), *figures, Text(drift.grade, _GRADES[drift.grade]), Text(drift.most_moved))
+        table.add_row(
+            printable(drift.name), *figures, Text(drift.grade, _GRADES[drift.grade]), printable(drift.most_moved)
+        )
     yield table
     if len(shown) < len(comparison.drifts):
         yield Text(f"… and {len(comparison.drifts) - len(shown)} more columns, all stable", "dim")
