@@ -6,7 +6,8 @@ import gzip
 import io
 import tracemalloc
 import zlib
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -192,3 +193,11 @@ class TestBombs:
 )
 def test_the_time_allowed_grows_with_the_size(name, size, seconds):
     assert seconds_allowed(600, name, size) == seconds
+
+
+def test_security_md_lists_every_limit_with_its_default():
+    text = (Path(__file__).parents[2] / "SECURITY.md").read_text()
+
+    for limit in fields(Limits):
+        shown = {"max_file_bytes": "10 GB", "max_gzip_ratio": "200"}.get(limit.name, f"{limit.default:,}")
+        assert f"| `{limit.name.upper()}` | {shown} |" in text
