@@ -19,7 +19,7 @@ import pytest
 import structlog.testing
 
 from transport import folder_write
-from transport.bucket import ABSENT, AccessRefused, BucketError, ObjectNotFound, PreconditionFailed, get, put
+from transport.bucket import ABSENT, AccessRefused, BucketError, NoSpace, ObjectNotFound, PreconditionFailed, get, put
 from transport.folder import FolderBucket
 
 
@@ -359,7 +359,7 @@ def an_hour_later(status: os.stat_result) -> Any:
 @pytest.mark.parametrize(
     ("number", "kind", "advice"),
     [
-        (errno.ENOSPC, BucketError, "free some"),
+        (errno.ENOSPC, NoSpace, "free some"),
         (errno.EACCES, AccessRefused, "permission is denied"),
         (errno.EROFS, AccessRefused, "read-only"),
         (errno.EXDEV, AccessRefused, "unmount"),
