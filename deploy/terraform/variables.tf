@@ -105,7 +105,7 @@ variable "image_tag" {
 }
 
 variable "mlflow_tracking_uri" {
-  description = "The MLflow registry, as the VMs reach it, like http://mlflow.internal:5000."
+  description = "The MLflow registry, as the VMs reach it, like http://mlflow.internal:5000. No password in it: whoever sees the VMs sees their settings."
   type        = string
 
   validation {
