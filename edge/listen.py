@@ -1,12 +1,19 @@
-"""The options of a program that serves its signals: --listen, and when it counts as stalled."""
+"""The options of a program that runs on, and the start of what it says of itself: log, traces, and the server."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from edge.command import Command
+
+if TYPE_CHECKING:
+    from edge.signals import Signals
+
+
+class CannotSignal(Exception):
+    """The program cannot say what it was asked to say of itself; the text says why."""
 
 
 def host_and_port(text: str) -> tuple[str, int]:
@@ -33,3 +40,23 @@ class Listening(Command):
     stalled_seconds: float = Field(
         300.0, gt=0, description="without any progress for so long, though something waits, /healthz says 503"
     )
+    trace: Literal["off", "otlp"] = Field(
+        "off", description="otlp: one trace per file, to OTEL_EXPORTER_OTLP_ENDPOINT (needs requirements/tracing.txt)"
+    )
+    log_rows: bool = Field(
+        False, description="log error texts that may quote what a row says; they are in the receipts"
+    )
+
+    def start_signals(self, program: str, log_level: str, project: str = "", **fields: str) -> Signals:
+        """Starts log, traces and server; close the answer at the end. Raises CannotSignal, once there is a log.
+
+        `project`: of Google Cloud, where one is known; `fields` are in each record and trace.
+        """
+        # Imported here: a scoring process imports this module too.
+        from edge.log import start_log
+        from edge.signals import Signals
+        from edge.traces import log_fields, start_traces
+
+        start_log(program, log_level, log_rows=self.log_rows, trace=lambda: log_fields(project), stream=None, **fields)
+        traces = start_traces(program, self.trace, **fields)
+        return Signals(program, self.listen, traces)

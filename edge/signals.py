@@ -9,13 +9,16 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import BaseServer, ThreadingTCPServer
 from threading import BoundedSemaphore, Thread
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from prometheus_client.exposition import choose_encoder
 
-from edge import metrics
-from edge.listen import host_and_port
+from edge import metrics, traces
+from edge.listen import CannotSignal, host_and_port
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 log = structlog.get_logger()
 
@@ -25,10 +28,6 @@ JSON = "application/json; charset=utf-8"
 
 Checks = Mapping[str, str]
 """What was looked at → what is wrong with it, in words; nothing where it is well."""
-
-
-class CannotListen(Exception):
-    """The address cannot be listened on; the text says why."""
 
 
 class Vitals(Protocol):
@@ -60,9 +59,10 @@ class Starting:
 class Signals:
     """The server of one program, from the moment it is made; without an address there is none. Close it at the end."""
 
-    def __init__(self, program: str, address: str) -> None:
-        """Raises CannotListen."""
+    def __init__(self, program: str, address: str, tracing: TracerProvider | None = None) -> None:
+        """Raises CannotSignal. `tracing`: what `start_traces` gave, ended with the server."""
         self.program = program
+        self._tracing = tracing
         self.vitals: Vitals = Starting()
         self.url = ""
         self._registry = metrics.registry(program)
@@ -73,7 +73,7 @@ class Signals:
         try:
             self._server = _Server(host, port, self)
         except OSError as error:
-            raise CannotListen(
+            raise CannotSignal(
                 f"--listen {address}: {error.strerror or error}; is another program listening there?"
             ) from None
         shown = f"[{host}]" if ":" in host else host
@@ -90,10 +90,11 @@ class Signals:
         self.close()
 
     def close(self) -> None:
-        """Ends the server."""
+        """Ends the server, and sends the traces that are left."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+        traces.stop_traces(self._tracing)
 
     def answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
         """Status, content type and body for a path. Never raises: an error is an answer of 500 that says which."""

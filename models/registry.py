@@ -230,5 +230,6 @@ def _mlflow_environment(patience: int) -> Mapping[str, str]:
         "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": str(patience),
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_CONFIGURE_LOGGING": "false",  # its loggers are the program's, like those of any library
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }

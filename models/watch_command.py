@@ -8,7 +8,7 @@ from threading import Event
 from pydantic import Field
 
 from edge.command import Command
-from edge.listen import Listening
+from edge.listen import CannotSignal, Listening
 from edge.seconds import Seconds
 from models.compare_command import EvidenceCommand
 
@@ -30,23 +30,20 @@ class Watch(Listening, EvidenceCommand):
         quieten_mlflow()
         import structlog
 
-        from edge.log import start_log
-        from edge.signals import CannotListen, Signals
         from models.registry import Registry
         from models.watch_vitals import Vitals
         from models.watcher import Watcher
         from transport.bucket import AccessRefused
         from transport.open import open_bucket
 
-        start_log("models watch", self.log_level)
         log = structlog.get_logger()
         stopping = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
         try:
-            signals = Signals("models watch", self.listen)
+            signals = self.start_signals("models watch", self.log_level)
             bucket = open_bucket(self.bucket)
-        except (AccessRefused, CannotListen) as error:
+        except (AccessRefused, CannotSignal) as error:
             log.error("cannot start", error=str(error))
             return 2
         registry = Registry(self.mlflow_tracking_uri, self.model)

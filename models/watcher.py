@@ -7,6 +7,7 @@ from datetime import datetime
 import structlog
 
 from edge import metrics
+from edge.log import MayQuoteRows
 from ledger.names import Key
 from models.evidence.pair import Version
 from models.evidence.summary import Summary
@@ -66,7 +67,7 @@ class Watcher:
             known, new = Evidence(self._bucket, self._takes), keys
         self._stale |= known.add(new)
         for problem in known.bad_labels:
-            log.warning("labels not used", error=problem)
+            log.warning("labels not used", error=MayQuoteRows(problem))
         known.bad_labels.clear()
         self._evidence, self._read = known, set(keys)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from edge import metrics
+from edge.log import MayQuoteRows
 from ledger.commit import claim_outcome, settle
 from ledger.names import Key, is_input
 from ledger.notes import Failure, read_failure, record_unusable
@@ -59,7 +60,7 @@ def drain(
                 failed += 1
                 delivery.nack()
                 log.warning(
-                    "a dead letter could not be recorded; it is tried again", message=delivery.id, error=str(error)
+                    "a dead letter could not be recorded; it is tried again", message_id=delivery.id, error=str(error)
                 )
             else:
                 delivery.ack()
@@ -92,7 +93,7 @@ def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
     except UnusableMessage as reason:
         name = record_unusable(bucket, delivery.id, delivery.message, str(reason))
         log.warning(
-            "a dead letter names no input; it is on record", message=delivery.id, reason=str(reason), record=name
+            "a dead letter names no input; it is on record", message_id=delivery.id, reason=str(reason), record=name
         )
         return False
     key = Key(event.name, event.generation)
@@ -107,7 +108,8 @@ def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
             file=key.name,
             generation=str(key.generation),
             attempt=receipt.attempt,
-            error=receipt.errors[0].message if receipt.errors else "",
+            error=MayQuoteRows(receipt.errors[0].message if receipt.errors else ""),
+            receipt=key.receipt,
         )
     else:
         log.info(

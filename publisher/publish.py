@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from edge import metrics
+from edge import metrics, traces
 from ledger.names import RECEIPTS, Key, is_input
 from publisher.dead_letters import drain
 from publisher.inputs import event_of, refuse_unfit_name
@@ -181,7 +181,13 @@ class Reconciler:
         batch = missing[:room]
         if not batch:
             return
-        self._queue.publish(event_of(info, self._bucket.name, source).to_message() for info in batch)
+        with traces.each(
+            "publish", [{"file": one.name, "generation": str(one.generation)} for one in batch]
+        ) as carried:
+            self._queue.publish(
+                event_of(info, self._bucket.name, source).to_message(carried=more)
+                for info, more in zip(batch, carried, strict=True)
+            )
         self.recent.add(map(_key, batch), self._ticks())
         done.published += len(batch)
         metrics.PUBLISHED.labels(source).inc(len(batch))

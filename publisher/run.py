@@ -9,9 +9,7 @@ from contextlib import ExitStack, closing
 import structlog
 from pydantic import Field
 
-from edge.listen import Listening
-from edge.log import start_log
-from edge.signals import CannotListen, Signals
+from edge.listen import CannotSignal, Listening
 from publisher.loop import Loop
 from publisher.publish import Reconciler
 from publisher.settings import Places, Seconds
@@ -19,6 +17,7 @@ from publisher.vitals import Vitals
 from publisher.watch import FolderWatch, watched_folder
 from transport.bucket import AccessRefused, BucketError
 from transport.open import open_dead_letters, open_queue
+from transport.pubsub_names import project_of
 from transport.queue import QueueError
 
 SETTLE_IN_FOLDER = 1.0
@@ -44,16 +43,15 @@ class Run(Listening, Places):
     once: bool = Field(default=False, description="make one pass, waiting once for files that settle, and end")
 
     def run(self) -> int:
-        start_log("publisher", self.log_level)
         try:
             with ExitStack() as stack:
                 return self._run(stack)
-        except (AccessRefused, QueueError, CannotListen) as error:
+        except (AccessRefused, QueueError, CannotSignal) as error:
             print(f"python -m publisher: {error}", file=sys.stderr)
             return 2
 
     def _run(self, stack: ExitStack) -> int:
-        signals = stack.enter_context(Signals("publisher", self.listen))
+        signals = stack.enter_context(self.start_signals("publisher", self.log_level, project_of(self.queue)))
         bucket = self.open_bucket(stack)
         queue = stack.enter_context(closing(open_queue(self.queue)))
         dead_letters = stack.enter_context(closing(open_dead_letters(self.queue)))

@@ -15,6 +15,7 @@ from typing import Any
 
 MAX_NAME_BYTES = 960  # of Cloud Storage's 1024: the rest is for the names of receipts and comparisons
 MAX_GENERATION = 2**63 - 1
+NOTHING: Mapping[str, str] = {}
 
 
 class UnusableMessage(Exception):
@@ -65,8 +66,8 @@ class ObjectEvent:
     md5: str | None = None
     crc32c: str | None = None
 
-    def to_message(self) -> Message:
-        """The message about this event; `from_message` gives the event back."""
+    def to_message(self, carried: Mapping[str, str] = NOTHING) -> Message:
+        """The message about this event; `from_message` gives the event back. `carried`: further attributes of it."""
         resource: dict[str, Any] = {
             "kind": "storage#object",
             "name": self.name,
@@ -89,7 +90,7 @@ class ObjectEvent:
             attributes["source"] = self.source
         if self.generation.rescore:
             attributes["rescore"] = str(self.generation.rescore)
-        return Message(json.dumps(resource).encode(), attributes)
+        return Message(json.dumps(resource).encode(), {**carried, **attributes})
 
     @classmethod
     def from_message(cls, message: Message) -> ObjectEvent:

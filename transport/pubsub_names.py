@@ -55,3 +55,9 @@ class Names:
 
     def _subscription(self, name: str) -> str:
         return f"projects/{self.project}/subscriptions/{name}"
+
+
+def project_of(queue_url: str) -> str:
+    """The project that a queue lies in; empty where it lies in none, or the URL is wrong."""
+    match = _URL.fullmatch(queue_url)
+    return match["project"] if match else ""

@@ -14,7 +14,7 @@ from types import FrameType
 from pydantic import ByteSize, Field
 
 from edge.command import main
-from edge.listen import Listening
+from edge.listen import CannotSignal, Listening
 from worker.limits import USUAL_LIMITS, Limits
 from worker.manner import Manner
 
@@ -77,11 +77,10 @@ class Work(Listening):
         # Imported here: a scoring process imports this module too, and has no use for any of it.
         import structlog
 
-        from edge.log import start_log
-        from edge.signals import CannotListen, Signals
         from models.registry import PRODUCTION, STAGING, Registry
         from transport.bucket import BucketError
         from transport.open import open_bucket, open_queue
+        from transport.pubsub_names import project_of
         from transport.queue import QueueError
         from worker.brake import Brake
         from worker.filenames import FilenamesLog
@@ -95,17 +94,16 @@ class Work(Listening):
         from worker.vitals import Vitals
 
         name = f"{socket.gethostname()}-{os.getpid()}"
-        start_log("worker", self.log_level, worker=name)
         log = structlog.get_logger()
         stopping = Event()
         _end_on_signals(stopping)
         try:
-            signals = Signals("worker", self.listen)
+            signals = self.start_signals("worker", self.log_level, project_of(self.queue), worker=name)
             bucket, queue = open_bucket(self.bucket), open_queue(self.queue)
             bucket.verify()
             queue.verify()
             bucket.sweep()
-        except (BucketError, QueueError, CannotListen) as error:
+        except (BucketError, QueueError, CannotSignal) as error:
             log.error("cannot start", error=str(error))
             return 2
         scorers, shadows = (

@@ -9,7 +9,8 @@ from threading import Event
 
 import structlog
 
-from edge import metrics
+from edge import metrics, traces
+from edge.log import MayQuoteRows
 from ledger.commit import settle
 from ledger.names import is_input
 from ledger.notes import Failure, note_failure, record_unusable
@@ -26,10 +27,12 @@ from worker.limits import seconds_allowed
 from worker.manner import USUAL_MANNER, Manner
 from worker.pool import Pool
 from worker.process import ScorerDied, TaskFailed
+from worker.quoted import kind_of, shown
 from worker.score import Attempt, Score
 from worker.shadow import Shadow, in_shadow
 from worker.shadow_line import ShadowLine
 from worker.swap import InForce
+from worker.traced import Traced
 
 log = structlog.get_logger()
 
@@ -58,7 +61,15 @@ class Handler:
             event = self._scorable(delivery)
             if event is None:
                 self.in_hand.ack(delivery)
-            else:
+                return
+            with traces.span(
+                "handle",
+                parent=traces.received(delivery.message.attributes),
+                file=event.name,
+                generation=str(event.generation),
+                attempt=delivery.attempt,
+                source=event.source,
+            ):
                 self._score_and_commit(delivery, event)
         except Exception:
             log.exception("message failed in an unforeseen way", message_id=delivery.id, consequence="it comes again")
@@ -90,7 +101,7 @@ class Handler:
         metrics.REDELIVERIES.inc(attempt.number > 1)
         self.filenames.append(key)
         versions = self.follower.in_force
-        started = time.monotonic()
+        started, traced = time.monotonic(), Traced()
 
         def task() -> Score:  # made when a process is free for it: a swap takes effect at once, between two files
             nonlocal versions
@@ -105,7 +116,7 @@ class Handler:
                 receipt, mine = settle(
                     self.bucket,
                     key,
-                    lambda: self.pool.run_next(task, self._seconds_for(event)),
+                    lambda: traced.scoring(lambda: self.pool.run_next(task, self._seconds_for(event))),
                     look_for_claim=attempt.number != 1 or held > 0,
                 )
                 break
@@ -120,13 +131,14 @@ class Handler:
         seconds = time.monotonic() - started
         if mine:
             _count(receipt, seconds)
+            traced.committed(receipt)
         told.info(
             "receipt written" if mine else "receipt stood already",
             status=str(receipt.status),
             model_version=receipt.model.version if receipt.model else None,
             rows=receipt.rows,
             rejected_rows=receipt.rejected_rows,
-            reason=receipt.errors[0].message if receipt.errors else None,
+            reason=MayQuoteRows(receipt.errors[0].message) if receipt.errors else None,
             seconds=round(seconds, 3),
         )
         shadow = self._shadow_of(event, receipt, versions)
@@ -150,7 +162,9 @@ class Handler:
             return
         self.brake.attempt_failed()
         metrics.FAILED_ATTEMPTS.inc()
-        told.warning("attempt failed", error=str(error), consequence="it comes again, or is dead-lettered")
+        told.warning(
+            "attempt failed", error=shown(error), kind=kind_of(error), consequence="it comes again, or is dead-lettered"
+        )
         if isinstance(error, TaskFailed) and error.kind == "UnfitModel" and production is not None:
             self.follower.repair(production)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")

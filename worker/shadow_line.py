@@ -7,15 +7,17 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from threading import Lock
+from typing import Any
 
 import structlog
 
-from edge import metrics
+from edge import metrics, traces
 from transport.bucket import Bucket
 from transport.queue import Delivery
 from worker.in_hand import InHand
 from worker.limits import seconds_allowed
 from worker.pool import Pool
+from worker.quoted import kind_of, shown
 from worker.shadow import Shadow, failed_record, record_comparison
 
 log = structlog.get_logger()
@@ -58,7 +60,7 @@ class ShadowLine:
                 self._in_hand.give_back(delivery)  # its receipt stands: the shadow can wait for another worker
                 return
             if len(self._waiting) < self._longest:
-                future = self._threads.submit(self._run, delivery, shadow)
+                future = self._threads.submit(self._run, delivery, shadow, traces.current())
                 self._waiting[future] = delivery
                 self._since[future] = time.monotonic()
                 future.add_done_callback(self._forget)
@@ -83,7 +85,11 @@ class ShadowLine:
         self._waiting.pop(future, None)
         self._since.pop(future, None)
 
-    def _run(self, delivery: Delivery, shadow: Shadow) -> None:
+    def _run(self, delivery: Delivery, shadow: Shadow, parent: Any) -> None:
+        with traces.span("shadow", parent=parent, model_version=shadow.staging.spec.version):
+            self._compare(delivery, shadow)
+
+    def _compare(self, delivery: Delivery, shadow: Shadow) -> None:
         started = time.monotonic()
         try:
             self._pool.run(shadow, seconds_allowed(self._limit, shadow.event.name, shadow.event.size))
@@ -91,7 +97,7 @@ class ShadowLine:
             if self._draining:
                 self._in_hand.give_back(delivery)
                 return
-            self._failed(shadow, str(error))
+            self._failed(shadow, shown(error), kind_of(error))
         else:
             metrics.STEP_SECONDS.labels("shadow").observe(time.monotonic() - started)
             log.info(
@@ -103,10 +109,10 @@ class ShadowLine:
             )
         self._in_hand.ack(delivery)
 
-    def _failed(self, shadow: Shadow, reason: str) -> None:
+    def _failed(self, shadow: Shadow, reason: str, kind: str = "") -> None:
         metrics.SHADOW_FAILURES.inc()
         told = log.bind(file=shadow.event.name, generation=str(shadow.event.generation))
-        told.warning("shadow failed", error=reason, consequence="production is not affected")
+        told.warning("shadow failed", error=reason, kind=kind, consequence="production is not affected")
         record = failed_record(shadow.event, str(shadow.production), str(shadow.staging.spec), reason)
         try:
             record_comparison(self._bucket, shadow.receipt.key, record)

@@ -47,7 +47,13 @@ SCORING_SIDE = {
     "worker.shadow",
 }
 # What a module is called in code → what it is called where it is installed from.
-DISTRIBUTIONS = {"yaml": "pyyaml", "grpc": "grpcio", "google": "google-cloud-", "mlflow": "mlflow-skinny"}
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "grpc": "grpcio",
+    "google": "google-cloud-",
+    "opentelemetry": "opentelemetry-",
+    "mlflow": "mlflow-skinny",
+}
 TRAINING = {"tensorflow", "tensorflow-cpu", "keras", "scikit-learn", "pandas", "mlflow", "scipy", "onnx", "skl2onnx"}
 
 
@@ -200,7 +206,7 @@ def locked(name: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", ["worker", "training", "dev", "uv", "checkov", "audit"])
+@pytest.mark.parametrize("name", ["worker", "training", "tracing", "dev", "uv", "checkov", "audit"])
 def test_a_lock_file_pins_each_distribution_by_hashes_and_names_no_host(name):
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     pinned = [entry for entry in re.split(r"\n(?=\S)", text) if entry.strip() and not entry.startswith("#")]

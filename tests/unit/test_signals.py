@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
 from edge import metrics, probe
-from edge.listen import Listening, host_and_port
+from edge.listen import CannotSignal, Listening, host_and_port
 from edge.remembered import Remembered
-from edge.signals import CONNECTIONS, CannotListen, Signals
+from edge.signals import CONNECTIONS, Signals
 from ledger.receipt import Status
 
 HERE = "127.0.0.1:0"
@@ -123,7 +123,7 @@ def test_clients_that_say_nothing_take_a_bounded_number_of_places(signals):
 def test_an_address_that_is_taken_is_an_error_at_the_start(signals):
     taken = signals.url.removeprefix("http://")
 
-    with pytest.raises(CannotListen, match=f"--listen {taken}: Address already in use; is another program"):
+    with pytest.raises(CannotSignal, match=f"--listen {taken}: Address already in use; is another program"):
         Signals("worker", taken)
 
 
