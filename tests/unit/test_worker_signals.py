@@ -119,3 +119,41 @@ def test_an_address_that_cannot_be_listened_on_is_an_error_at_the_start(place):
 
     assert (status, out) == (2, "")
     assert json.loads(err)["error"].startswith("--listen 192.0.2.1:1: Cannot assign requested address")
+
+
+def test_what_a_row_says_is_in_no_log_unless_asked_for(place):
+    # Given rows that no model can take, files that are no tables, and a message that names nothing
+    _, environment = place
+    bucket, queue = FolderBucket(environment["BUCKET"]), LocalQueue(environment["QUEUE"])
+    promote(place, PRODUCTION, 1.0)
+    promote(place, STAGING, 2.0)
+
+    def drop(name):
+        files = {
+            "cells.csv": b"distance,note\nsecret-cell,secret-note\n5,secret-note\n",
+            "ragged.csv": b"distance\nsecret-a,secret-b,secret-c\n1\n",
+            "headless.csv": b"secret-x,secret-y\n1,2\n",
+            "quote.csv": b'distance\n"secret-quote\n1\n',
+        }
+        queue.publish([dropped(bucket, f"{name}-{file}", data).to_message() for file, data in files.items()])
+
+    # When they are scored
+    drop("first")
+    status, _, quiet = run(place, "--until-idle", "0", LOG_LEVEL="debug")
+    drop("second")
+    _, _, asked = run(place, "--until-idle", "0", LOG_LEVEL="debug", LOG_ROWS="true")
+
+    # Then the log says what became of each, and quotes none of them
+    records = [json.loads(line) for line in quiet.splitlines()]
+    written = {record["file"]: record["status"] for record in records if record["message"] == "receipt written"}
+    assert status == 0
+    assert written == {
+        "first-cells.csv": "scored",
+        "first-ragged.csv": "scored",
+        "first-headless.csv": "rejected",
+        "first-quote.csv": "rejected",
+    }
+    assert "secret" not in quiet
+    # unless it was asked to
+    assert "secret-cell" in asked
+    assert "secret-x" in asked
