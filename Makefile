@@ -57,8 +57,9 @@ test: install ## the tests, in under six minutes
 test-all: test ## the long ones too
 	$(PY) -m pytest -m slow
 
-docs: install ## rewrite docs/configuration.md from the programs' settings
+docs: install ## rewrite docs/configuration.md from the programs' settings; alert rules, dashboard and tables too
 	$(PY) -m deploy.configuration
+	$(PY) -m deploy.monitoring
 
 check: install ## ruff, mypy strict, the import arrows
 	.venv/bin/ruff check .

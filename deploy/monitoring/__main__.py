@@ -1,4 +1,4 @@
-"""`python -m deploy.monitoring`: writes alerts.yml and dashboard.json beside this file."""
+"""`python -m deploy.monitoring`: writes alerts.yml and dashboard.json, and the tables in docs/operations.md."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import yaml
 
 from deploy.monitoring.alerts import rules
 from deploy.monitoring.dashboard import dashboard
+from deploy.monitoring.manual import PAGE, with_tables
 
 HERE = Path(__file__).parent
 NOTE = "# Made by `python -m deploy.monitoring` from alerts.py and edge/metrics.py: change it there.\n"
@@ -25,6 +26,7 @@ def made() -> dict[str, str]:
 def main() -> None:
     for name, content in made().items():
         (HERE / name).write_text(content, encoding="utf-8")
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ def test_one_look_from_the_command_line(
 ) -> None:
     add_file(bucket, 1)
     monkeypatch.setenv("BUCKET", bucket.url)
-    monkeypatch.setattr("edge.log.start_log", lambda *_: None)
+    monkeypatch.setattr("edge.log.start_log", lambda *_, **__: None)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     assert main("models", "", COMMANDS, arguments=["watch", "--once", "--mlflow-tracking-uri", uri]) == 0
     assert "understudy.verdict" in Seen(uri).version("2").tags
