@@ -51,6 +51,9 @@ checkov: .venv-checkov/.installed ## policy checks of the Terraform module
 terraform-check: install checkov ## the same, and the module's format, validity and tests, with gcloud.sh beside it
 	REQUIRE_EMULATORS=1 $(PY) -m pytest -q tests/vms/test_module.py tests/vms/test_gcloud.py
 
+image-check: install ## builds the images and runs the worker out of its own (root; Debian's packages)
+	$(PY) -m deploy.image_check
+
 test: install ## the tests, in under six minutes
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 
@@ -61,11 +64,11 @@ docs: install ## rewrite docs/configuration.md from the programs' settings; aler
 	$(PY) -m deploy.configuration
 	$(PY) -m deploy.monitoring
 
-check: install ## ruff, mypy strict, the import arrows
+check: install ## ruff, mypy strict, the import arrows, the linters of Dockerfile, YAML and shell
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	$(PY) -m pytest -q tests/unit/test_house.py
+	$(PY) -m pytest -q tests/unit/test_house.py tests/unit/test_images.py
 
 sbom: .venv-audit/.installed ## what a worker, and what everything here is made of: sbom/*.cdx.json (CycloneDX)
 	mkdir -p sbom
@@ -74,4 +77,4 @@ sbom: .venv-audit/.installed ## what a worker, and what everything here is made 
 audit: .venv-audit/.installed ## are vulnerabilities known of what the lock files pin? (asks the package index)
 	$(PY) -m deploy.audit
 
-.PHONY: help install lock demo demo-cloud up down status bench checkov terraform-check test test-all docs check sbom audit
+.PHONY: help install lock demo demo-cloud up down status bench image-check checkov terraform-check test test-all docs check sbom audit

@@ -75,6 +75,7 @@ class Train(_RegistryCommand):
     data: Path | None = Field(None, description="labelled CSV to learn from (default: a synthetic sample)")
     test: Path | None = Field(None, description="labelled CSV to measure on (default: a tenth of DATA, at random)")
     seed: int = Field(0, ge=0, description="of everything random")
+    unless_served: bool = Field(False, description="do nothing where the model has a production version already")
 
     def run(self) -> int:
         kinds = list(dict.fromkeys(self.kinds))
@@ -89,6 +90,9 @@ class Train(_RegistryCommand):
             from models.tracking import Tracking
 
             try:
+                if self.unless_served and Tracking(self.mlflow_tracking_uri).serves(self.model):
+                    print(f"{self.model} has a production version: nothing to train")
+                    return 0
                 training, test = self._data()
                 tracking = Tracking(self.mlflow_tracking_uri)
                 bar.update(reading, completed=1)

@@ -62,6 +62,17 @@ class Tracking:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
+    def serves(self, name: str) -> bool:
+        """Whether the registered model is there and has a production version."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return "production" in self.client.get_registered_model(name).aliases
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+
     @contextmanager
     def run(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> Iterator[str]:
         """One run, under its id; ended as FAILED where the body raises."""

@@ -178,6 +178,14 @@ def test_train_trains_on_files_and_prints_its_figures(tmp_path: Path, capsys: py
     assert Registry(f"sqlite:///{tmp_path / 'new.db'}", "mine").aliases() == {"production": "1"}
     assert not (Path.cwd() / "mlruns").exists()
 
+    # When it is run again, for whoever has nothing in production
+    again = command.model_copy(update={"unless_served": True})
+    assert again.run() == 0
+
+    # Then there is no second version
+    assert "nothing to train" in capsys.readouterr().out
+    assert len(Registry(f"sqlite:///{tmp_path / 'new.db'}", "mine").versions()) == 1
+
 
 def test_train_says_what_is_wrong_with_a_file_and_registers_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

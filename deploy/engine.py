@@ -1,0 +1,143 @@
+"""A Docker engine: the one that answers, else one of our own for as long as a check runs, all of it in one folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.debian import ENGINE, CannotRunHere, need, need_root
+
+START_SECONDS = 60.0
+END_SECONDS = 60.0
+
+
+class EngineFailed(Exception):
+    """A command of docker failed; the text holds what it said last."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`client`: the docker command that builds with BuildKit here. `ours`: it ends with the check."""
+
+    client: str
+    environment: Mapping[str, str]
+    ours: bool
+
+    def run(self, *arguments: str, seconds: float = 120.0) -> str:
+        """What `docker ARGUMENTS` prints. Raises EngineFailed."""
+        done = self.attempt(*arguments, seconds=seconds)
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines()[-30:]
+            raise EngineFailed("\n".join([f"docker {' '.join(arguments)}: exit {done.returncode}", *said]))
+        return done.stdout.strip()
+
+    def attempt(self, *arguments: str, seconds: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """The same for a command whose failure is an answer too. Raises EngineFailed when it takes too long."""
+        try:
+            return subprocess.run(
+                [self.client, *arguments],
+                env={**os.environ, **self.environment},
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise EngineFailed(f"docker {' '.join(arguments)}: not done after {seconds:.0f} s") from None
+
+    def has(self, image: str) -> bool:
+        return self.attempt("image", "inspect", image).returncode == 0
+
+
+@contextmanager
+def engine(folder: Path) -> Iterator[Engine]:
+    """The engine that answers here, left running; else one started in `folder`, ended and emptied afterwards.
+
+    Raises CannotRunHere where there is none and none can be started.
+    """
+    standing = _standing()
+    if standing is not None:
+        yield standing
+        return
+    need_root("a Docker engine of the check's own (none answers here)")
+    need(ENGINE)
+    place = folder / "engine"
+    place.mkdir(parents=True)
+    socket = f"unix://{place / 'docker.sock'}"
+    with (place / "dockerd.log").open("ab") as log:
+        daemon = subprocess.Popen(_command(place, socket), stdout=log, stderr=log, start_new_session=True)
+    ours = Engine(_client(), {"DOCKER_HOST": socket, "DOCKER_BUILDKIT": "1"}, ours=True)
+    try:
+        _await(ours, daemon, place / "dockerd.log")
+        yield ours
+    finally:
+        _take_down(ours, daemon, place)
+
+
+def _standing() -> Engine | None:
+    if shutil.which("docker") is None:
+        return None
+    found = Engine(_client(), {"DOCKER_BUILDKIT": "1"}, ours=False)
+    try:
+        return found if found.attempt("info", "--format", "{{.ServerVersion}}", seconds=10).returncode == 0 else None
+    except EngineFailed:
+        return None
+
+
+def _client() -> str:
+    """Debian's docker builds with BuildKit by itself; a newer one needs buildx, which may not be installed."""
+    candidates = [found for found in (shutil.which("docker"), "/usr/bin/docker") if found and Path(found).exists()]
+    for client in dict.fromkeys(candidates):
+        version = subprocess.run([client, "--version"], capture_output=True, text=True, check=False).stdout
+        buildx = subprocess.run([client, "buildx", "version"], capture_output=True, check=False)
+        if builds_with_buildkit(version, buildx.returncode == 0):
+            return client
+    raise CannotRunHere("docker is here without buildx: install docker-buildx, or Debian bookworm's docker.io")
+
+
+def builds_with_buildkit(version: str, has_buildx: bool) -> bool:
+    """From what `docker --version` says, like `Docker version 20.10.24+dfsg1, build 297e128`."""
+    number = version.removeprefix("Docker version ").partition(".")[0]
+    return has_buildx or (number.isdigit() and int(number) < 23)
+
+
+def _command(place: Path, socket: str) -> Sequence[str]:
+    return [
+        "dockerd",
+        *("--data-root", str(place / "data")),
+        *("--exec-root", str(place / "exec")),
+        *("--pidfile", str(place / "dockerd.pid")),
+        *("--host", socket),
+        *("--storage-driver", "overlay2"),
+        *("--default-ulimit", "nofile=20000:20000"),
+    ]
+
+
+def _await(ours: Engine, daemon: subprocess.Popen[bytes], log: Path) -> None:
+    give_up = time.monotonic() + START_SECONDS
+    while ours.attempt("info", seconds=10).returncode:
+        if daemon.poll() is not None or time.monotonic() > give_up:
+            last = " | ".join(log.read_text(errors="replace").splitlines()[-3:])
+            raise CannotRunHere(f"no Docker engine can be started on this machine; dockerd says: {last}")
+        time.sleep(0.2)
+
+
+def _take_down(ours: Engine, daemon: subprocess.Popen[bytes], place: Path) -> None:
+    """Containers first: a daemon that ends leaves their mounts behind, and nothing below these can be removed."""
+    if daemon.poll() is None:
+        left = ours.attempt("ps", "--all", "--quiet").stdout.split()
+        if left:
+            ours.attempt("rm", "--force", "--volumes", *left)
+        daemon.terminate()
+        try:
+            daemon.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
+    shutil.rmtree(place, ignore_errors=True)
