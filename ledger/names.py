@@ -68,7 +68,7 @@ def _stem(name: str) -> str:
 
 
 def is_input(name: str, prefix: str = "") -> bool:
-    """True for an object directly below `prefix` that is to be scored (DESIGN.md, "Inputs")."""
+    """True for an object directly below `prefix` that is to be scored (docs/design.md, "Inputs")."""
     if not name.startswith(prefix) or name.startswith((OUTPUT, LABELS)):
         return False
     base = name[len(prefix) :]

@@ -1,4 +1,4 @@
-"""Each invariant of DESIGN.md has a test that fails when its safeguard is taken out.
+"""Each invariant of docs/design.md has a test that fails when its safeguard is taken out.
 
 The sources are copied, one safeguard is taken out of the copy, and the tests named beside it are run there: every one
 of them has to fail. `python -m pytest tests/chaos/test_safeguards.py -m slow` says so for all of them.

@@ -339,7 +339,7 @@ def _with(world: World, index: int, history: int, **changes: int) -> World:
 
 
 def check_step(before: Objects, after: Objects, counters: Mapping[str, int]) -> None:
-    """What must hold after every single call (DESIGN.md, invariants 1, 2 and 10)."""
+    """What must hold after every single call (docs/design.md, invariants 1, 2 and 10)."""
     for generation in (1, 2):
         name = Key(FILE, Generation(generation)).receipt
         if name in before and before.get(name) != after.get(name):

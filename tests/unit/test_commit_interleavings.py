@@ -1,5 +1,5 @@
 """The commit protocol under every interleaving: three deliveries of two generations, the input replaced, the models
-swapped, one crash (DESIGN.md, "The commit protocol"; invariants 1, 2 and 10)."""
+swapped, one crash (docs/design.md, "The commit protocol"; invariants 1, 2 and 10)."""
 
 from __future__ import annotations
 
