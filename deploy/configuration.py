@@ -31,7 +31,7 @@ Every option of every program. It may be given on the command line or in the env
 are no configuration files. `--help` of each command says the same as this page.
 
 - A wrong value ends the program with status 2 and a line that names the option and its variable.
-- A yes-or-no option is `--name` or `--no-name`; in the environment `true` or `false` (also `1` and `0`).
+- A yes-or-no option is, for example, `--once` or `--no-once`; in the environment `ONCE=true` or `ONCE=false`.
 - Times with a unit in their default (`5s`) may be given as `500ms`, `30s`, `10m`, `1h` or `7d`; the others are numbers
   of seconds.
 - Relative paths, `sqlite:///mlflow.db` among them, begin in the directory in which the program was started.
@@ -51,6 +51,7 @@ They belong to the libraries that the programs use.
 | `PUBSUB_EMULATOR_HOST`, `STORAGE_EMULATOR_HOST` | Google's clients | emulators instead of the cloud: `127.0.0.1:8085`, `http://127.0.0.1:4443` |
 | `MLFLOW_TRACKING_USERNAME`, `MLFLOW_TRACKING_PASSWORD`, `MLFLOW_TRACKING_TOKEN` | MLflow | for a registry that asks who you are |
 | `MLFLOW_HTTP_REQUEST_TIMEOUT`, `MLFLOW_HTTP_REQUEST_MAX_RETRIES` | MLflow | how long the registry is waited for; `5` and `0` unless you set them, because MLflow's own defaults come to four minutes |
+| `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME` | OpenTelemetry | where traces go, how many, and whose they are, with `--trace otlp` |
 | `TMPDIR` | Python | where outputs of many megabytes lie until they are uploaded |
 """  # noqa: E501
 

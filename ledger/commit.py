@@ -1,6 +1,6 @@
 """The commit protocol: exactly one outcome per generation over deliveries that come twice and workers that die.
 
-Claim → look at the receipt once more → publish → receipt (docs/design.md, "The commit protocol"). Each step may be repeated
+Claim → look at the receipt once more → publish → receipt (docs/design.md says why). Each step may be repeated
 by anybody, and any process may die between any two of them: whoever comes next goes on from what it finds.
 """
 
