@@ -23,7 +23,6 @@ from worker.brake import Brake
 from worker.filenames import FilenamesLog
 from worker.follow import Follower
 from worker.in_hand import InHand
-from worker.limits import seconds_allowed
 from worker.manner import USUAL_MANNER, Manner
 from worker.pool import Pool
 from worker.process import ScorerDied, TaskFailed
@@ -152,7 +151,7 @@ class Handler:
         if size is None:  # a message of foreign make
             standing = self.bucket.stat(event.name)
             size = standing.size if standing else None
-        return seconds_allowed(self.score_seconds, event.name, size)
+        return self.manner.limits.seconds_allowed(self.score_seconds, event.name, size)
 
     def _failed(self, attempt: Attempt, production: FetchedVersion | None, error: Exception) -> None:
         key = attempt.key

@@ -70,14 +70,15 @@ class Limits:
                 column,
             )
 
+    def seconds_allowed(self, seconds: float, name: str, size: int | None) -> float:
+        """How long a file may take for which `seconds` are set: so long up to 64 MB, beyond that in proportion.
+
+        `size` as its message tells it; a `.gz` counts tenfold. Where it is not known it counts as small, and no more
+        counts than may be stored: a message may claim anything.
+        """
+        stored = min(size or 0, self.max_file_bytes)
+        counted = stored * (GZIP_COUNTS if name.lower().endswith(".gz") else 1)
+        return seconds * max(1.0, counted / SIZE_OF_ONE_ALLOWANCE)
+
 
 USUAL_LIMITS = Limits()
-
-
-def seconds_allowed(seconds: float, name: str, size: int | None) -> float:
-    """How long a file may take for which `seconds` are set: so long up to 64 MB, beyond that in proportion.
-
-    `size` as it is stored; a `.gz` counts tenfold. Where it is not known it counts as small.
-    """
-    counted = (size or 0) * (GZIP_COUNTS if name.lower().endswith(".gz") else 1)
-    return seconds * max(1.0, counted / SIZE_OF_ONE_ALLOWANCE)

@@ -15,7 +15,6 @@ from edge import metrics, traces
 from transport.bucket import Bucket
 from transport.queue import Delivery
 from worker.in_hand import InHand
-from worker.limits import seconds_allowed
 from worker.pool import Pool
 from worker.quoted import kind_of, shown
 from worker.shadow import Shadow, failed_record, record_comparison
@@ -26,7 +25,7 @@ log = structlog.get_logger()
 class ShadowLine:
     """Runs shadows in processes of their own, so that production never waits for one.
 
-    `limit`: seconds that the shadow of a file may take, by its size as `seconds_allowed` says; `longest`: how many
+    `limit`: seconds that the shadow of a file may take, by its size as its `Limits` say; `longest`: how many
     files may wait, beyond which a file's shadow is skipped.
     """
 
@@ -92,7 +91,8 @@ class ShadowLine:
     def _compare(self, delivery: Delivery, shadow: Shadow) -> None:
         started = time.monotonic()
         try:
-            self._pool.run(shadow, seconds_allowed(self._limit, shadow.event.name, shadow.event.size))
+            event, limits = shadow.event, shadow.manner.limits
+            self._pool.run(shadow, limits.seconds_allowed(self._limit, event.name, event.size))
         except Exception as error:  # noqa: BLE001 - whatever it is, production is not affected
             if self._draining:
                 self._in_hand.give_back(delivery)
