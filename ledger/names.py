@@ -11,6 +11,7 @@ RECEIPTS = "output/receipts/"
 UNUSABLE = "output/receipts/.unusable/"
 CLAIMS = "output/.claims/"
 FAILURES = "output/.failures/"
+REFUSED = "output/.refused/"
 COMPARISONS = "output/comparisons/"
 LABELS = "labels/"  # of rows that were scored before: read by the comparison, never an input
 

@@ -1,13 +1,14 @@
-"""What is put on record beside the receipts: why an attempt failed, and messages that name nothing to score."""
+"""What is put on record beside the receipts: failed attempts, versions refused, messages that name nothing to score."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from ledger.names import UNUSABLE, Key
+from ledger.names import REFUSED, UNUSABLE, Key
 from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, get, put
 from transport.event import Message
 
@@ -36,6 +37,38 @@ def read_failure(bucket: Bucket, key: Key) -> Failure | None:
         return Failure(**json.loads(get(bucket, key.failure)))
     except (ObjectNotFound, ValueError, TypeError):
         return None
+
+
+@dataclass(frozen=True)
+class RefusedVersion:
+    """A version that `alias` names and that must not serve, as one worker found it."""
+
+    alias: str
+    model: str
+    version: str
+    reason: str
+    worker: str
+    time: str
+
+
+def note_refused(bucket: Bucket, refused: RefusedVersion) -> None:
+    """Leaves the note of a refused version, over an earlier one of its alias."""
+    content = json.dumps(asdict(refused)).encode()
+    put(bucket, f"{REFUSED}{refused.alias}.json", content, content_type="application/json")
+
+
+def forget_refused(bucket: Bucket, alias: str) -> bool:
+    """What the alias names serves; False where nothing was noted."""
+    return bucket.delete(f"{REFUSED}{alias}.json")
+
+
+def refused_versions(bucket: Bucket) -> list[RefusedVersion]:
+    """Every note of a refused version that can be read."""
+    found = []
+    for note in bucket.objects(REFUSED):
+        with suppress(ObjectNotFound, ValueError, TypeError):
+            found.append(RefusedVersion(**json.loads(get(bucket, note.name))))
+    return found
 
 
 def record_unusable(bucket: Bucket, message_id: str, message: Message, reason: str) -> str:

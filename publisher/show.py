@@ -134,6 +134,9 @@ def status_screen(status: Overview) -> RenderableType:
     facts.add_row("ended as", Text.assemble(counts or "nothing yet", f" ({among})"))
     models = [f"{model.name} version {model.version} (last at {_short(model.last_used)})" for model in status.models]
     facts.add_row("models", _text("\n".join(models) or "none has scored yet"))
+    for refused in status.refused:
+        said = f"{refused.alias} names version {refused.version} in vain: {refused.reason}"
+        facts.add_row("refused", Text(harmless(f"{said} ({refused.worker}, {_short(refused.time)})"), "red"))
     if not status.newest:
         return facts
     table = Table("file", "status", "rows", "not scored", "model", "seconds", "finished", title="Newest receipts")

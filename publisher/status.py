@@ -10,6 +10,7 @@ from typing import Any
 
 from ledger.commit import read_receipt
 from ledger.names import CLAIMS, RECEIPTS, Key, is_input, parse_key
+from ledger.notes import RefusedVersion, refused_versions
 from ledger.receipt import Outcome, Status
 from publisher.reconcile import standings
 from transport.bucket import Bucket, ObjectInfo
@@ -33,7 +34,7 @@ class Overview:
 
     `unanswered`: inputs without a receipt of their present content; `claimed`: scored, with the receipt still to come;
     `receipts`: all there are, those of earlier contents and of re-scorings included. `by_status`, `models` and
-    `newest` (newest first) come from the receipts that were looked at.
+    `newest` (newest first) come from the receipts that were looked at; `refused`: versions that aliases name in vain.
     """
 
     bucket: str
@@ -47,6 +48,7 @@ class Overview:
     by_status: Mapping[str, int] = field(default_factory=dict)
     models: tuple[InForce, ...] = ()
     newest: tuple[Outcome, ...] = ()
+    refused: tuple[RefusedVersion, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for JSON."""
@@ -54,7 +56,7 @@ class Overview:
 
 
 def overview(bucket: Bucket, queue: Queue, *, prefix: str = "", newest: int = 20, read: int = 1000) -> Overview:
-    """Looks at everything once: three listings, and the newest `read` receipts. Raises BucketError and QueueError."""
+    """Looks at everything once: four listings, and the newest `read` receipts. Raises BucketError and QueueError."""
     latest = _Latest(max(read, newest))
     inputs = unanswered = 0
     for standing in standings(
@@ -82,6 +84,7 @@ def overview(bucket: Bucket, queue: Queue, *, prefix: str = "", newest: int = 20
         by_status={name: by_status[name] for name in (*Status, UNREADABLE) if by_status[name]},
         models=_in_force(outcomes),
         newest=tuple(outcomes[:newest]),
+        refused=tuple(refused_versions(bucket)),
     )
 
 

@@ -89,6 +89,7 @@ class Work(Listening):
         from worker.in_hand import InHand
         from worker.loop import Loop
         from worker.pool import Pool
+        from worker.refusals import Refusals
         from worker.shadow_line import ShadowLine
         from worker.trial import Trial, TriedPool
         from worker.vitals import Vitals
@@ -115,6 +116,7 @@ class Work(Listening):
             self.model_cache,
             {PRODUCTION: TriedPool(scorers, trial), STAGING: TriedPool(shadows, trial)},
             self.registry_poll_seconds,
+            Refusals(bucket, self.model, name).record,
         )
         in_hand = InHand(queue)
         line = ShadowLine(

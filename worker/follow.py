@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event, Thread
 
@@ -30,10 +30,19 @@ class Follower:
     its alias has moved. A look never waits for a version: each is fetched and prepared in a thread of its own.
     """
 
-    def __init__(self, registry: Registry, cache: Path, servers: Mapping[str, Servers], poll_seconds: float) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        cache: Path,
+        servers: Mapping[str, Servers],
+        poll_seconds: float,
+        record: Callable[[Mapping[str, Refusal | None]], None] = lambda standing: None,
+    ) -> None:
+        """`record` is told after each look which of the aliases name a version in vain (None: what it names serves)."""
         self._registry = registry
         self._cache = cache
         self._poll_seconds = poll_seconds
+        self._record = record
         self._good = GoodVersions(cache, registry.tracking_uri, registry.model)
         self._swaps = Swaps(servers, self._good)
         self._unreachable = ""
@@ -137,11 +146,23 @@ class Follower:
                 waiting = self.in_force.production is None
                 if waiting and not self._fall_back() and PRODUCTION not in self._swaps.under_way:
                     self._say_what_is_missing()
+            self._record(self._standing())
             if time.monotonic() - tidied > TIDY_SECONDS:
                 self._swaps.tidy()
                 tidied = time.monotonic()
             self._stop.wait(pause if waiting else self._poll_seconds)
             pause = min(2 * pause, self._poll_seconds)
+
+    def _standing(self) -> Mapping[str, Refusal | None]:
+        """By alias what it names in vain; without those on their way, and before the registry has answered."""
+        with self._swaps.changed:
+            if self._aliases is None:
+                return {}
+            return {
+                alias: self._swaps.refused.get(alias)
+                for alias in (PRODUCTION, STAGING)
+                if alias not in self._swaps.under_way and alias not in self._swaps.unfetched
+            }
 
     def _follow(self, alias: str, version: VersionId | None) -> None:
         swaps = self._swaps

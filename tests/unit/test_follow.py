@@ -45,7 +45,10 @@ class World:
 
     def restart(self):
         """A new follower, as of a worker that starts with what the cache holds."""
-        self.follower = Follower(Registry(self.uri, MODEL), self.folder / "cache", self.servers, self.poll_seconds)
+        self.recorded = []
+        self.follower = Follower(
+            Registry(self.uri, MODEL), self.folder / "cache", self.servers, self.poll_seconds, self.recorded.append
+        )
 
     def register(self, files=None, *, weight=1.0, tags=None):
         number = len(list(self.folder.glob("artefact-*")))
@@ -313,6 +316,18 @@ class TestRefusals:
         assert world.look() == [("version refused", STAGING, bad)]
 
         assert world.versions == (first, second)
+
+    def test_a_refusal_is_handed_on_to_be_recorded_until_its_alias_serves(self, world):
+        first = world.register()
+        world.move(PRODUCTION, first)
+        world.follower.start()
+        eventually(lambda: world.recorded[-1:] == [{PRODUCTION: None, STAGING: None}], PATIENCE)
+        bad = world.register(weight=2.0)
+        world.unfit.add(bad)
+        world.move(PRODUCTION, bad)
+        eventually(lambda: getattr(world.recorded[-1].get(PRODUCTION), "version", None) == bad, PATIENCE)
+        world.move(PRODUCTION, first)
+        eventually(lambda: world.recorded[-1] == {PRODUCTION: None, STAGING: None}, PATIENCE)
 
     def test_a_refused_version_that_is_no_longer_the_alias_s_is_forgotten(self, world):
         good, bad = world.register(), world.register(weight=2.0)
