@@ -115,7 +115,7 @@ class Handler:
                 receipt, mine = settle(
                     self.bucket,
                     key,
-                    lambda: traced.scoring(lambda: self.pool.run_next(task, self._seconds_for(event))),
+                    lambda: traced.scoring(lambda: self.pool.run_next(task, self._seconds_for(delivery, event))),
                     look_for_claim=attempt.number != 1 or held > 0,
                 )
                 break
@@ -146,12 +146,14 @@ class Handler:
         else:
             self.shadow_line.send(delivery, shadow)
 
-    def _seconds_for(self, event: ObjectEvent) -> float:
+    def _seconds_for(self, delivery: Delivery, event: ObjectEvent) -> float:
         size = event.size
         if size is None:  # a message of foreign make
             standing = self.bucket.stat(event.name)
             size = standing.size if standing else None
-        return self.manner.limits.seconds_allowed(self.score_seconds, event.name, size)
+        seconds = self.manner.limits.seconds_allowed(self.score_seconds, event.name, size)
+        self.in_hand.allow(delivery, seconds)
+        return seconds
 
     def _failed(self, attempt: Attempt, production: FetchedVersion | None, error: Exception) -> None:
         key = attempt.key

@@ -20,6 +20,7 @@ class InHand:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._held: dict[int, Delivery] = {}
+        self._allowed: dict[int, float] = {}
         self._taken_last = self._done_last = time.monotonic()
         self._lock = Lock()
         self._stop = Event()
@@ -42,6 +43,17 @@ class InHand:
         with self._lock:
             self._held[id(delivery)] = delivery
             self._taken_last = time.monotonic()
+
+    def allow(self, delivery: Delivery, seconds: float) -> None:
+        """What is to be done with it may take so long."""
+        with self._lock:
+            if id(delivery) in self._held:
+                self._allowed[id(delivery)] = seconds
+
+    def allowed(self) -> float:
+        """How many seconds the slowest in hand may take, as far as that is known."""
+        with self._lock:
+            return max(self._allowed.values(), default=0.0)
 
     def tried(self) -> None:
         """What is held was tried in vain and is tried again: that is no standstill."""
@@ -71,6 +83,7 @@ class InHand:
     def _drop(self, delivery: Delivery) -> None:
         with self._lock:
             self._held.pop(id(delivery), None)
+            self._allowed.pop(id(delivery), None)
             self._done_last = time.monotonic()
 
     def _keep_leases(self) -> None:

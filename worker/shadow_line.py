@@ -92,7 +92,9 @@ class ShadowLine:
         started = time.monotonic()
         try:
             event, limits = shadow.event, shadow.manner.limits
-            self._pool.run(shadow, limits.seconds_allowed(self._limit, event.name, event.size))
+            seconds = limits.seconds_allowed(self._limit, event.name, event.size)
+            self._in_hand.allow(delivery, seconds)
+            self._pool.run(shadow, seconds)
         except Exception as error:  # noqa: BLE001 - whatever it is, production is not affected
             if self._draining:
                 self._in_hand.give_back(delivery)

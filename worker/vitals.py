@@ -45,7 +45,8 @@ class Vitals:
         """A worker that ends, or that has no model yet, is well: what it waits for comes, or is not its own fault."""
         if self.loop is None or self.stopping.is_set():
             return {"progress": ""}
-        return {"progress": what_stalls(self._standing(self.loop), self.stalled_seconds, self.score_seconds)}
+        one_file = max(self.score_seconds, self.in_hand.allowed())  # a big file may take longer
+        return {"progress": what_stalls(self._standing(self.loop), self.stalled_seconds, one_file)}
 
     def readiness(self) -> Checks:
         """Bucket and queue were used before this was made; a worker without them ends."""
