@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import grpc
@@ -40,13 +41,14 @@ class PubSubProxy:
 
     def _handler(self, method: str) -> Any:
         def noted(requests: Iterator[bytes]) -> Iterator[bytes]:
-            for number, request in enumerate(requests):
-                if number == 0:
-                    found = _RESOURCE.search(request)
-                    self.called.append(
-                        Called(method.rpartition("google.pubsub.v1.")[2], found[1].decode() if found else "")
-                    )
-                yield request
+            with suppress(grpc.RpcError):  # the client has hung up
+                first = next(requests, None)
+                if first is not None:
+                    found = _RESOURCE.search(first)
+                    name = method.rpartition("google.pubsub.v1.")[2]
+                    self.called.append(Called(name, found[1].decode() if found else ""))
+                    yield first
+                    yield from requests
 
         def pass_on(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
             metadata = [

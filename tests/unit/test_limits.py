@@ -15,6 +15,7 @@ from ledger.commit import OUTCOME
 from ledger.receipt import Outcome, Status
 from tests.memory import MemoryBucket
 from tests.worker_fixtures import HEADER, dropped, scorer, survey, table
+from worker.__main__ import Work
 from worker.limits import MB, UNPACKED_FREELY, Limits, Unreadable
 from worker.manner import Manner
 from worker.read import Table
@@ -202,3 +203,19 @@ def test_security_md_lists_every_limit_with_its_default():
     for limit in fields(Limits):
         shown = {"max_file_bytes": "10 GB", "max_gzip_ratio": "200"}.get(limit.name, f"{limit.default:,}")
         assert f"| `{limit.name.upper()}` | {shown} |" in text
+
+
+def test_every_limit_is_an_option_of_the_worker(monkeypatch):
+    assert Work()._manner() == Manner()
+
+    given = {
+        "MAX_FILE_BYTES": "2GB",
+        "MAX_ROWS": "3",
+        "MAX_COLUMNS": "4",
+        "MAX_FIELD_BYTES": "5",
+        "MAX_GZIP_RATIO": "6",
+    }
+    for name, value in {**given, "BLOCK_BYTES": "7000", "SPREADSHEET_SAFE": "true"}.items():
+        monkeypatch.setenv(name, value)
+
+    assert Work()._manner() == Manner(Limits(2_000 * MB, 3, 4, 5, 6.0, 7000), spreadsheet_safe=True)
