@@ -53,4 +53,5 @@ def test_a_worker_is_well_while_its_file_may_still_take_its_time(
     assert [passed for passed, trouble in pool.seen.items() if trouble] == [11_000]
     assert "with what is in hand" in pool.seen[11_000]
     assert worker.in_hand.allowed() == 0.0
+    worker.in_hand.give_all_back()
     queue.close()
