@@ -49,7 +49,6 @@ class Watcher:
             metrics.REGISTRY_REACHABLE.set(0)
             log.warning("registry not written", error=str(error), consequence="written at the next look")
             return False
-        metrics.REGISTRY_REACHABLE.set(1)
         metrics.LAST_LOOK.set_to_current_time()
         return True
 
@@ -87,6 +86,7 @@ class Watcher:
             run_id, changed = self._page.keep_run(summary, pairs[pair].gathered.files)
             # A version that was compared with several says what the newest comparison came to.
             shown = pair == newest_of_staging(pairs, pair) and self._page.show_verdict(summary, run_id)
+            metrics.REGISTRY_REACHABLE.set(1)
             self._stale.discard(pair)
             if changed or shown:
                 log.info(

@@ -19,6 +19,7 @@ from deploy.monitoring.__main__ import HERE
 from deploy.monitoring.alerts import ALERTS
 from tests.chaos.understudy import Running, surveys, wait_for
 from tests.emulators import missing
+from tests.unit.test_worker_signals import check_metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -119,6 +120,10 @@ def test_two_workers_are_scraped_and_what_they_did_adds_up(
     )
     wait_for(lambda: prometheus.value("understudy_unanswered_files") == 0, "a pass that finds all answered", every=0.5)
     assert prometheus.get("alerts")["alerts"] == []
+
+    # and a publisher's figures, too, are as Prometheus wants them
+    with urllib.request.urlopen(f"http://{addresses[0]}/metrics", timeout=10) as answer:
+        check_metrics(answer.read().decode())
 
     # And when one of them ends and the other is killed, the alert about that is on its way
     assert workers[0].end() == 0

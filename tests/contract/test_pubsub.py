@@ -118,6 +118,20 @@ def test_answers_reach_the_server_though_the_stream_of_their_message_has_ended(
     other.close()
 
 
+def test_a_queue_says_whether_its_service_still_answers(own_emulator: PubSubEmulator) -> None:
+    # Given a consumer that hears nothing, which may be all right
+    queues = Queues("pubsub://test/flights", PUBSUB)
+    ensure_topology(Names.parse(queues.url), PUBSUB)
+    queue, missing = PubSubQueue(queues.url), PubSubQueue("pubsub://test/nowhere")
+    assert queue.trouble() == ""
+    # When there is no subscription, or the service is gone, then it says so
+    assert "publisher provision" in missing.trouble()
+    own_emulator.kill()
+    assert queue.trouble()
+    queue.close()
+    missing.close()
+
+
 def test_a_stream_that_hears_nothing_is_opened_anew(
     own_emulator: PubSubEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,14 @@ def figures(url):
     }
 
 
+def check_metrics(body):
+    """What Prometheus's own tool finds to say about them: nothing."""
+    if shutil.which("promtool") is None:
+        missing("promtool is not installed: it comes with Debian's package prometheus")
+    checked = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
 def test_a_worker_says_how_it_is_and_what_it_did(place):
     _, environment = place
     bucket, queue = FolderBucket(environment["BUCKET"]), LocalQueue(environment["QUEUE"])
@@ -91,27 +99,15 @@ def test_a_worker_says_how_it_is_and_what_it_did(place):
                 ("staging", "1"),
             }
             assert seen["understudy_model_age_seconds", "production"] == pytest.approx(time.time() - MADE, abs=60)
+
+            # and as Prometheus wants them
+            body = ask(f"{url}/metrics")[1]
+            listed = [metric for metric in metrics.METRICS if metrics.WORKER in metric.programs]
+            assert body.count("# HELP understudy_") == len(listed)
+            check_metrics(body)
         finally:
             program.send_signal(signal.SIGTERM)
         assert finish(program)[0] == 0
-
-
-def test_its_figures_are_as_prometheus_wants_them(place):
-    if shutil.which("promtool") is None:
-        missing("promtool is not installed: it comes with Debian's package prometheus")
-    promote(place, PRODUCTION, 1.0)
-    with start(place, "--listen", "127.0.0.1:0") as program:
-        try:
-            url = address(program)
-            eventually(lambda: ask(f"{url}/readyz")[0] == 200, PATIENCE)
-            _, body = ask(f"{url}/metrics")
-        finally:
-            program.kill()
-
-    checked = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, text=True, check=False)
-
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
-    assert body.count("# HELP understudy_") == sum(metrics.WORKER in metric.programs for metric in metrics.METRICS)
 
 
 def test_an_address_that_cannot_be_listened_on_is_an_error_at_the_start(place):
@@ -121,6 +117,7 @@ def test_an_address_that_cannot_be_listened_on_is_an_error_at_the_start(place):
     assert json.loads(err)["error"].startswith("--listen 192.0.2.1:1: Cannot assign requested address")
 
 
+@pytest.mark.slow
 def test_what_a_row_says_is_in_no_log_unless_asked_for(place):
     # Given rows that no model can take, files that are no tables, and a message that names nothing
     _, environment = place
