@@ -102,6 +102,7 @@ def _panels() -> Iterator[dict[str, Any]]:
 
 
 def _panel(number: int, metric: Metric, place: dict[str, int]) -> dict[str, Any]:
+    least = {} if "log_e" in metric.name else {"min": 0}
     legend = " ".join(f"{{{{{label}}}}}" for label in metric.labels) or metric.name
     return {
         "id": number,
@@ -110,10 +111,7 @@ def _panel(number: int, metric: Metric, place: dict[str, int]) -> dict[str, Any]
         "description": f"{metric.help} ({metric.name})",
         "datasource": SOURCE,
         "gridPos": place,
-        "fieldConfig": {
-            "defaults": {"unit": _unit(metric), "min": None if "log_e" in metric.name else 0},
-            "overrides": [],
-        },
+        "fieldConfig": {"defaults": {"unit": _unit(metric), **least}, "overrides": []},
         "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
         "targets": [{"refId": "A", "datasource": SOURCE, "expr": query(metric), "legendFormat": legend}],
     }

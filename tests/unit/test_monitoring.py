@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -61,6 +62,19 @@ def test_every_figure_that_a_rule_or_a_panel_asks_for_exists():
     asked = {name for query in queries for name in re.findall(r"understudy_\w+", query)}
 
     assert asked <= NAMES
+
+
+def test_prometheus_understands_what_the_panels_ask(tmp_path):
+    asked = [target["expr"] for panel in dashboard()["panels"] for target in panel.get("targets", ())]
+    rules = [
+        {"record": f"panel:{number}", "expr": expression.replace("$__rate_interval", "5m")}
+        for number, expression in enumerate(asked)
+    ]
+    (tmp_path / "panels.yml").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+
+    status, said = promtool("check", "rules", str(tmp_path / "panels.yml"))
+
+    assert (status, f"{len(METRICS)} rules found" in said) == (0, True), said
 
 
 def test_every_figure_is_in_one_panel():
