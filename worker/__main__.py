@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from worker.ending import Ending, end_at_once_on_signals
+
+if __name__ == "__main__":
+    end_at_once_on_signals()  # before the imports: they take a second, or several on a busy machine
+
 import os
-import signal
 import socket
 import sys
 from dataclasses import fields
 from pathlib import Path
 from threading import Event
-from types import FrameType
 
 from pydantic import ByteSize, Field
 
@@ -96,8 +99,8 @@ class Work(Listening):
 
         name = f"{socket.gethostname()}-{os.getpid()}"
         log = structlog.get_logger()
-        stopping = Event()
-        _end_on_signals(stopping)
+        ending = Ending(self.drain_seconds)
+        stopping = ending.stopping
         try:
             signals = self.start_signals("worker", self.log_level, project_of(self.queue), worker=name)
             bucket, queue = open_bucket(self.bucket), open_queue(self.queue)
@@ -142,6 +145,7 @@ class Work(Listening):
             brake=Brake(bucket.verify),
             manner=self._manner(),
         )
+        ending.work_begins()
         log.info("worker ready", bucket=bucket.url, queue=queue.url, processes=self.processes)
         # Twice as many files as processes: while one is scored, another is read or committed.
         vitals.loop = Loop(
@@ -160,14 +164,6 @@ class Work(Listening):
     def _manner(self) -> Manner:
         limits = Limits(**{limit.name: getattr(self, limit.name) for limit in fields(Limits)})
         return Manner(limits, self.spreadsheet_safe)
-
-
-def _end_on_signals(stopping: Event) -> None:
-    def end(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
 
 
 if __name__ == "__main__":

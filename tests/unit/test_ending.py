@@ -1,0 +1,81 @@
+"""A worker told to end: at once while it starts, by itself while it works, by force where it hangs; always with 0."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DRAIN, GIVE_BACK = 0.4, 0.3
+PROGRAM = f"""
+import sys, threading
+from edge.log import start_log
+from worker import ending
+
+ending.GIVE_BACK_SECONDS = {GIVE_BACK}
+start_log("worker", "info")
+end = ending.Ending({DRAIN})
+if "working" in sys.argv:
+    end.work_begins()
+print("there", flush=True)
+(end.stopping if "listening" in sys.argv else threading.Event()).wait()
+sys.exit(7)
+"""
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start_one(*words: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", PROGRAM, *words]
+        program = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(program)
+        assert program.stdout is not None
+        assert program.stdout.readline() == "there\n"
+        return program
+
+    yield start_one
+    for program in started:
+        program.kill()
+        program.communicate()
+
+
+def end(program: subprocess.Popen[str], *numbers: int) -> tuple[int, str, float]:
+    """Exit status, log, and how long it took."""
+    told = time.monotonic()
+    for number in numbers:
+        program.send_signal(number)
+    _, log = program.communicate(timeout=30)
+    return program.returncode, log, time.monotonic() - told
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_while_it_starts_it_ends_at_once_whatever_it_waits_for(start: Start, number: int) -> None:
+    status, log, _ = end(start(), number)
+
+    assert status == 0
+    assert "stopped while starting" in log
+    assert "ended by force" not in log
+
+
+def test_at_work_it_ends_by_itself(start: Start) -> None:
+    status, log, _ = end(start("working", "listening"), signal.SIGTERM)
+
+    assert (status, log) == (7, "")
+
+
+def test_where_it_hangs_at_work_it_is_ended_once_its_time_is_over(start: Start) -> None:
+    status, log, took = end(start("working"), signal.SIGTERM, signal.SIGINT, signal.SIGTERM)
+
+    assert status == 0
+    assert "ended by force" in log
+    assert "comes again when its lease runs out" in log
+    assert took > DRAIN + GIVE_BACK - 0.05

@@ -1,0 +1,83 @@
+"""How a worker ends on SIGTERM and Ctrl-C: at once while it starts, and within its drain time whatever hangs.
+
+It is the first thing that a worker imports, and imports nothing that takes time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+GIVE_BACK_SECONDS = 5.0  # beyond the drain time: for giving back what is left, and closing
+
+
+def end_at_once_on_signals() -> None:
+    """For the first seconds of a program, in which it imports: nothing is in hand yet.
+
+    Without a handler a container's first process would not hear SIGTERM at all, and any other would end with a failure.
+    """
+    for number in SIGNALS:
+        signal.signal(number, lambda _number, _frame: os._exit(0))
+
+
+class Ending:
+    """Sets `stopping` on a signal. To be made by the main thread, once the log is started.
+
+    Until `work_begins` there is nothing to lose: a signal ends the process with status 0, whatever it waits for. From
+    then on there is a drain; a process that lives GIVE_BACK_SECONDS longer is ended all the same, with status 0: what
+    it had in hand comes again when its lease runs out.
+    """
+
+    def __init__(self, drain_seconds: float) -> None:
+        self.stopping = Event()
+        self._drain_seconds = drain_seconds
+        self._working = False
+        self._lock = Lock()
+        # A handler runs between any two steps of the main thread, which may hold any lock: this queue needs none.
+        self._told: SimpleQueue[int] = SimpleQueue()
+        Thread(target=self._listen, daemon=True, name="ending").start()
+        for number in SIGNALS:
+            signal.signal(number, self._tell)
+
+    def work_begins(self) -> None:
+        """From now on something may be in hand."""
+        with self._lock:
+            self._working = True
+
+    def _tell(self, number: int, _frame: FrameType | None) -> None:
+        self._told.put(number)
+
+    def _listen(self) -> None:
+        import structlog
+
+        log = structlog.get_logger()
+        self._told.get()
+        with self._lock:
+            self.stopping.set()
+            if not self._working:
+                log.info("stopped while starting", consequence="nothing was in hand")
+                _leave()
+        time.sleep(self._drain_seconds + GIVE_BACK_SECONDS)  # the process ends meanwhile, and this thread with it
+        log.warning(
+            "ended by force",
+            after_seconds=self._drain_seconds + GIVE_BACK_SECONDS,
+            consequence="what was in hand comes again when its lease runs out",
+            todo="see why bucket, queue or registry do not answer",
+        )
+        _leave()
+
+
+def _leave() -> None:
+    """Ends this process and its scoring processes now, with status 0, without waiting for any thread."""
+    from multiprocessing import active_children
+
+    for child in active_children():
+        child.kill()
+    sys.stderr.flush()
+    os._exit(0)
