@@ -204,7 +204,10 @@ def test_ended_while_it_waits_for_something_that_never_answers(running: Running,
         "bucket": ("--bucket", "gs://somewhere"),
         "queue": ("--queue", "pubsub://some/where"),
     }[what]
-    running.environment |= {"STORAGE_EMULATOR_HOST": f"http://{silent.address}", "PUBSUB_EMULATOR_HOST": silent.address}
+    running._environment |= {
+        "STORAGE_EMULATOR_HOST": f"http://{silent.address}",
+        "PUBSUB_EMULATOR_HOST": silent.address,
+    }
     worker = running.start("worker", "--processes", "1", *options)
     wait_for(silent.called.is_set, f"a call to the {what}")
 

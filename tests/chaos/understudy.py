@@ -176,7 +176,7 @@ class Running:
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         self.programs: list[Program] = []
-        self.environment = {
+        self._environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(folder),
             "PYTHONPATH": str(ROOT),
@@ -211,7 +211,7 @@ class Running:
             process = subprocess.Popen(
                 [sys.executable, "-m", *program.split(), *options],
                 cwd=self.folder,
-                env={**self.environment, "PYTHONPATH": str(root)},
+                env={**self._environment, "PYTHONPATH": str(root)},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

@@ -145,7 +145,7 @@ def test_a_download_that_never_ends_holds_up_neither_files_nor_the_end(
     with FaultProxy(served.uri) as proxy:
         # given a worker that is patient, and a registry that never sends the file it begins to
         running = following(proxy.url)
-        running.environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "300"
+        running._environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "300"
         publisher, worker = running.publisher(), running.worker()
         running.ready(worker)
         proxy.plan = about_files(Fault("stall"))

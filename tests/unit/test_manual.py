@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import runpy
+import signal
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import cache
 from typing import Any
@@ -38,6 +39,7 @@ def program(module: str) -> tuple[dict[str, type[Command]], type[Command] | None
         return 0
 
     real, edge.command.main = edge.command.main, noted
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with suppress(SystemExit):
             place = ROOT.joinpath(*module.split("."))
@@ -46,6 +48,8 @@ def program(module: str) -> tuple[dict[str, type[Command]], type[Command] | None
             )
     finally:
         edge.command.main = real
+        for number, handler in handlers.items():  # a program that starts hears its signals from then on
+            signal.signal(number, handler)
     assert given, f"python -m {module} is no program of ours"
     return given["commands"], given["default"]
 
@@ -111,6 +115,7 @@ def test_a_wrong_command_would_be_found():
 @cache
 def all_options() -> set[str]:
     programs = [*("worker", "publisher", "models", "edge.probe"), *("deploy.demo", "deploy.up", "deploy.demo_cloud")]
+    programs += ["benchmarks.cpu", "benchmarks.fleet"]
     known = [command for name in programs for command in known_commands(name)]
     return {one.shown for command in known for one in options(command)} | {"--help", "--service-account"}  # gcloud's
 
