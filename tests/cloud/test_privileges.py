@@ -99,7 +99,7 @@ def test_no_call_needs_more_than_the_documented_roles_and_no_role_is_needless(
     good = worker.start(house, "worker", "--processes", "1")
     good.wait_for_log("worker ready")
     house.upload({"a.csv": small["part 000.csv"], "b.csv": b"no,such,columns\n1,2,3\n"})
-    house.upload({"big.csv": header + b"\n" + rows * 10})
+    house.upload({"big.csv": header + b"\n" + rows * 13})
     in_the_end("a.csv", Status.SCORED)
     house.upload({"a.csv": small["part 001.csv"]})
     with Raw(house.names.topic) as raw:
