@@ -27,7 +27,7 @@ from worker.manner import USUAL_MANNER, Manner
 from worker.pool import Pool
 from worker.process import ScorerDied, TaskFailed
 from worker.quoted import kind_of, shown
-from worker.score import Attempt, Score
+from worker.score import Attempt, Score, stored_size
 from worker.shadow import Shadow, in_shadow
 from worker.shadow_line import ShadowLine
 from worker.swap import InForce
@@ -147,10 +147,7 @@ class Handler:
             self.shadow_line.send(delivery, shadow)
 
     def _seconds_for(self, delivery: Delivery, event: ObjectEvent) -> float:
-        size = event.size
-        if size is None:  # a message of foreign make
-            standing = self.bucket.stat(event.name)
-            size = standing.size if standing else None
+        size = stored_size(self.bucket, event)
         seconds = self.manner.limits.seconds_allowed(self.score_seconds, event.name, size)
         self.in_hand.allow(delivery, seconds)
         return seconds

@@ -111,6 +111,14 @@ def score_file(
         return claim_outcome(bucket, replace(outcome, status=Status.SUPERSEDED, errors=(gone,), finished=_now()))
 
 
+def stored_size(bucket: Bucket, event: ObjectEvent) -> int | None:
+    """As the event says; of one of foreign make, which says nothing, as the bucket does."""
+    if event.size is not None:
+        return event.size
+    standing = bucket.stat(event.name)
+    return standing.size if standing else None
+
+
 def _refuse_if_too_big(bucket: Bucket, event: ObjectEvent, limits: Limits) -> None:
     """Raises Unreadable before anything is read, where the event says so and the bucket agrees.
 

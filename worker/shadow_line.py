@@ -17,6 +17,7 @@ from transport.queue import Delivery
 from worker.in_hand import InHand
 from worker.pool import Pool
 from worker.quoted import kind_of, shown
+from worker.score import stored_size
 from worker.shadow import Shadow, failed_record, record_comparison
 
 log = structlog.get_logger()
@@ -92,7 +93,7 @@ class ShadowLine:
         started = time.monotonic()
         try:
             event, limits = shadow.event, shadow.manner.limits
-            seconds = limits.seconds_allowed(self._limit, event.name, event.size)
+            seconds = limits.seconds_allowed(self._limit, event.name, stored_size(self._bucket, event))
             self._in_hand.allow(delivery, seconds)
             self._pool.run(shadow, seconds)
         except Exception as error:  # noqa: BLE001 - whatever it is, production is not affected
