@@ -8,11 +8,6 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 # --- What is the same in all of them -------------------------------------------------------------------------------
 
 FROM ${BASE_IMAGE} AS ground
-ARG VERSION=0.1.0
-ARG REVISION=unknown
-LABEL org.opencontainers.image.vendor="Understudy" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
 # The one place that may be written to is the volume. /data is where a folder with bucket, queue and registry is mounted.
 RUN groupadd --gid 65532 understudy \
  && useradd --uid 65532 --gid 65532 --no-create-home --home-dir /var/cache/understudy --shell /usr/sbin/nologin understudy \
@@ -34,21 +29,26 @@ STOPSIGNAL SIGTERM
 
 # --- Packages: from the lock files, hashes checked, wheels only, so that no compiler is needed ----------------------
 # A package index or certificate authority of your own: --secret id=pipconf,src=pip.conf --secret id=ca,src=ca.crt
-# (then pip.conf says cert = /run/secrets/ca). Neither is left in the image.
+# (then pip.conf says cert = /run/secrets/ca). Neither is left in the image. The packages are installed where they stay:
+# copied from another stage they would be written twice, and of models that is 2 GB.
 
-FROM ${BASE_IMAGE} AS worker-packages
-COPY requirements/worker.txt /tmp/requirements.txt
+FROM ground AS worker-packages
+USER 0:0
+COPY requirements/worker.txt /opt/requirements.txt
 RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf --mount=type=secret,id=ca \
-    python -m venv --without-pip /opt/packages \
- && python -m pip --python /opt/packages/bin/python install --no-cache-dir --disable-pip-version-check \
-    --require-hashes --only-binary :all: --requirement /tmp/requirements.txt
+    /usr/local/bin/python -m venv --without-pip /opt/packages \
+ && TMPDIR=/tmp /usr/local/bin/python -m pip --python /opt/packages/bin/python install --no-cache-dir \
+    --disable-pip-version-check --require-hashes --only-binary :all: --requirement /opt/requirements.txt
+USER 65532:65532
 
-FROM ${BASE_IMAGE} AS models-packages
-COPY requirements/training.txt /tmp/requirements.txt
+FROM ground AS models-packages
+USER 0:0
+COPY requirements/training.txt /opt/requirements.txt
 RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf --mount=type=secret,id=ca \
-    python -m venv --without-pip /opt/packages \
- && python -m pip --python /opt/packages/bin/python install --no-cache-dir --disable-pip-version-check \
-    --require-hashes --only-binary :all: --requirement /tmp/requirements.txt
+    /usr/local/bin/python -m venv --without-pip /opt/packages \
+ && TMPDIR=/tmp /usr/local/bin/python -m pip --python /opt/packages/bin/python install --no-cache-dir \
+    --disable-pip-version-check --require-hashes --only-binary :all: --requirement /opt/requirements.txt
+USER 65532:65532
 
 
 # --- Our own code, compiled: no image can write its bytecode later --------------------------------------------------
@@ -84,30 +84,39 @@ RUN python -m compileall -q .
 
 # --- The images ------------------------------------------------------------------------------------------------------
 
-FROM ground AS models
-LABEL org.opencontainers.image.title="understudy-models" \
-      org.opencontainers.image.description="Trains, registers, compares and promotes models; holds the MLflow server too."
-COPY --from=models-packages /opt/packages /opt/packages
+FROM models-packages AS models
 COPY --from=models-code /opt/understudy /opt/understudy
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.title="understudy-models" \
+      org.opencontainers.image.description="Trains, registers, compares and promotes models; holds the MLflow server too."
 # Most of its commands end by themselves and have no health; a service that runs `watch` says how it is asked.
 ENTRYPOINT ["python", "-m", "models"]
 CMD ["--help"]
 
-FROM ground AS publisher
-LABEL org.opencontainers.image.title="understudy-publisher" \
-      org.opencontainers.image.description="Turns new files in a bucket into messages, and dead letters into receipts."
-COPY --from=worker-packages /opt/packages /opt/packages
+FROM worker-packages AS publisher
 COPY --from=publisher-code /opt/understudy /opt/understudy
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.title="understudy-publisher" \
+      org.opencontainers.image.description="Turns new files in a bucket into messages, and dead letters into receipts."
 ENV LISTEN=0.0.0.0:9464
 EXPOSE 9464
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-m", "edge.probe"]
 ENTRYPOINT ["python", "-m", "publisher"]
 
-FROM ground AS worker
-LABEL org.opencontainers.image.title="understudy-worker" \
-      org.opencontainers.image.description="Scores new files with production and its shadow; writes predictions, receipts."
-COPY --from=worker-packages /opt/packages /opt/packages
+FROM worker-packages AS worker
 COPY --from=worker-code /opt/understudy /opt/understudy
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.title="understudy-worker" \
+      org.opencontainers.image.description="Scores new files with production and its shadow; writes predictions, receipts."
 ENV MODEL_CACHE=/var/cache/understudy/models \
     LISTEN=0.0.0.0:9464
 EXPOSE 9464

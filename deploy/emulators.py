@@ -37,7 +37,7 @@ class PubSubEmulator:
     """The emulator on one port; `start` after `kill` finds everything gone. `log`: a file for what it prints."""
 
     def __init__(self, jar: Path, log: Path | None = None) -> None:
-        self._jar, self._log = jar, log
+        self.jar, self._log = jar, log
         self._process: subprocess.Popen[bytes] | None = None
         self._port = free_port()
 
@@ -56,7 +56,7 @@ class PubSubEmulator:
 
     def start(self) -> None:
         """Returns once it answers. Raises DidNotStart."""
-        command = ["java", "-jar", str(self._jar), "--host=127.0.0.1", f"--port={self._port}"]
+        command = ["java", "-jar", str(self.jar), "--host=127.0.0.1", f"--port={self._port}"]
         self._process = _start(command, self._log)
         # The process outlives a port that is taken, so only the port tells.
         _await("the Pub/Sub emulator", self._process, self._log, self._listens)
@@ -86,7 +86,7 @@ class StorageEmulator:
     """fake-gcs-server with http on one port, and the same on https (a certificate of its own) on another."""
 
     def __init__(self, program: Path, notifications: Notifications | None = None, log: Path | None = None) -> None:
-        self._program, self._notifications, self._log = program, notifications, log
+        self.program, self._notifications, self._log = program, notifications, log
         self._process: subprocess.Popen[bytes] | None = None
         self._port, self.https_port = free_port(), free_port()
 
@@ -107,7 +107,7 @@ class StorageEmulator:
 
     def start(self) -> None:
         """Returns once it answers. Raises DidNotStart."""
-        command = [str(self._program), "-backend=memory", "-host=127.0.0.1", "-log-level=error"]
+        command = [str(self.program), "-backend=memory", "-host=127.0.0.1", "-log-level=error"]
         command += ["-scheme=both", f"-port={self.https_port}", f"-port-http={self._port}"]
         command += [f"-public-host=127.0.0.1:{self._port}", f"-external-url={self.url}"]
         environment = {}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.debian import ENGINE, CannotRunHere, need, need_root
+from deploy.processes import uninterrupted
 
 START_SECONDS = 60.0
 END_SECONDS = 60.0
@@ -130,14 +131,15 @@ def _await(ours: Engine, daemon: subprocess.Popen[bytes], log: Path) -> None:
 
 def _take_down(ours: Engine, daemon: subprocess.Popen[bytes], place: Path) -> None:
     """Containers first: a daemon that ends leaves their mounts behind, and nothing below these can be removed."""
-    if daemon.poll() is None:
-        left = ours.attempt("ps", "--all", "--quiet").stdout.split()
-        if left:
-            ours.attempt("rm", "--force", "--volumes", *left)
-        daemon.terminate()
-        try:
-            daemon.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            daemon.kill()
-            daemon.wait()
-    shutil.rmtree(place, ignore_errors=True)
+    with uninterrupted():
+        if daemon.poll() is None:
+            left = ours.attempt("ps", "--all", "--quiet").stdout.split()
+            if left:
+                ours.attempt("rm", "--force", "--volumes", *left)
+            daemon.terminate()
+            try:
+                daemon.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+        shutil.rmtree(place, ignore_errors=True)

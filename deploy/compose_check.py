@@ -1,0 +1,93 @@
+"""`make compose-check`: compose.yaml really brought up, files uploaded, a worker killed, every file's receipt awaited.
+
+Without Grafana, and with stand-ins for the images of others: no registry is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+from deploy.checked import CheckFailed, checked, expect, tell, until
+from deploy.compose import Compose, services
+from deploy.engine import Engine, EngineFailed, engine
+from deploy.followed import Followed, sample
+from deploy.images import build
+from deploy.stand_ins import build_stand_ins
+from transport.open import open_bucket
+
+LEFT_OUT = {"grafana"}
+BUCKET = "understudy"
+WORKERS = 3
+FILES, ROWS = 40, 10_000
+UP_SECONDS, READY_SECONDS, SCORE_SECONDS = 420.0, 120.0, 180.0
+OUTPUT_OF_OTHERS = 10_000  # characters of the programs' logs that a failure shows
+
+
+def check(folder: Path) -> None:
+    with engine(folder) as docker:
+        built = build(docker, folder, ["worker", "publisher", "models"])
+        ours = {one.target: one.image for one in built}
+        images = dict(build_stand_ins(docker, built[0].base, folder))
+        images |= {name: ours[target] for name, target in services().items() if target}
+        compose = Compose(docker, folder, images)
+        try:
+            _run(docker, compose, [name for name in services() if name not in LEFT_OUT])
+        except (CheckFailed, EngineFailed) as error:
+            raise CheckFailed(f"{error}\n{compose.logs()[-OUTPUT_OF_OTHERS:]}") from None
+        finally:
+            compose.down()
+
+
+def _run(docker: Engine, compose: Compose, chosen: list[str]) -> None:
+    began = time.monotonic()
+    compose.up(chosen, WORKERS, UP_SECONDS)
+    took = time.monotonic() - began
+    workers = compose.containers("worker")
+    expect(len(workers) == WORKERS, f"{len(workers)} workers run, not {WORKERS}")
+    tell(f"up, with both models trained, after {took:.0f} s: {', '.join(chosen)} ({WORKERS} workers)")
+    ready = ("python", "-m", "edge.probe", "--url", "http://127.0.0.1:9464/readyz")
+    for worker in workers:
+        until(
+            lambda worker=worker: docker.attempt("exec", worker, *ready).returncode == 0,  # type: ignore[misc]
+            READY_SECONDS,
+            lambda: "a worker is ready",
+        )
+
+    os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{compose.ports['STORAGE_PORT']}"
+    from google.cloud.storage import Client
+
+    uploads = Client(project=BUCKET).bucket(BUCKET)
+    with closing(open_bucket(f"gs://{BUCKET}")) as bucket:
+        followed = Followed(bucket)
+        contents = {f"flights-{number:02}.csv": one for number, one in enumerate(sample(FILES, ROWS, seed=8))}
+        for name, content in contents.items():
+            uploads.blob(name).upload_from_string(content, content_type="text/csv")
+        followed.dropped(contents)
+        until(lambda: len(followed.without_receipt) < FILES - 3, SCORE_SECONDS, lambda: "some files scored")
+        docker.run("kill", workers[0])
+        left = len(followed.without_receipt)
+        expect(left > 0, "everything was scored before a worker was killed: that shows nothing")
+        tell(f"one of {WORKERS} workers killed with {left} of {FILES} files to go")
+        tell(f"the others have scored these after {followed.await_all(SCORE_SECONDS):.1f} s")
+        followed.expect_nothing_lost()
+        expect(len(followed.workers()) > 1, f"only {followed.workers()} scored anything")
+    scraped, _ = until(lambda: _scraped(compose.ports["PROMETHEUS_PORT"]), 60, lambda: "Prometheus scrapes two workers")
+    tell(f"{FILES} files, {FILES} receipts, a prediction for each of their rows; Prometheus scrapes {scraped} programs")
+
+
+def _scraped(port: int) -> int:
+    """How many programs of ours Prometheus sees, once two workers are among them."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets?state=active", timeout=5) as answer:
+        targets = json.load(answer)["data"]["activeTargets"]
+    up = [target["labels"]["job"] for target in targets if target["health"] == "up"]
+    return len(up) if up.count("worker") >= WORKERS - 1 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(checked("make compose-check", check))
