@@ -1,0 +1,73 @@
+"""docs/quickstart.md, typed line by line in a copy of this repository; what it promises is seen."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.manual.copied import Reader
+from tests.pages import ROOT, blocks
+
+PAGE = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
+NOT_TYPED = ("git clone ", "cd understudy", ". .venv/bin/activate")  # the copy takes their place
+WAITS = ("head ", "cat ", "grep ")  # a reader whose file is not there yet types it again
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def reader(tmp_path: Path, port: int) -> Iterator[Reader]:
+    reader = Reader(tmp_path / "understudy", {"UI_PORT": str(port), "COLUMNS": "120"})
+    yield reader
+    reader.types("make down")
+
+
+def move_alias_in_mlflow(port: int) -> None:
+    """What the click on "Save aliases" sends (tests/hotswap/test_moves.py clicks it in a browser)."""
+    from mlflow import MlflowClient
+
+    MlflowClient(f"http://127.0.0.1:{port}").set_registered_model_alias("airline-satisfaction", "production", "2")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_quickstart_as_a_reader_types_it(reader: Reader, port: int) -> None:
+    told: dict[str, str] = {}
+    for block in blocks(PAGE):
+        if block.language == "python":
+            name = block.text.splitlines()[0].removeprefix("# ")
+            (reader.folder / name).write_text(block.text)
+        for line in block.text.splitlines() if block.language == "sh" else ():
+            if line.startswith(NOT_TYPED):
+                continue
+            if line.startswith('grep "version in force"'):
+                move_alias_in_mlflow(port)
+                told[line] = reader.types_until(line, '"before": "1"')
+            elif "models compare" in line:
+                told[line] = reader.types_until(line, "Staging is better.")
+            elif line.startswith(WAITS):
+                told[line] = reader.types_until(line)
+            else:
+                told[line] = reader.types(line)
+
+    shown = [block.text.splitlines() for block in blocks(PAGE) if block.language == "text"]
+    said = {line: text.splitlines() for line, text in told.items()}
+    assert said["head -3 bucket/output/pred_flights.csv"] == shown[1]
+    assert "│ forest │ 1       │ production │" in told["python -m models train forest"]
+    rejected = told["cat bucket/output/receipts/people.csv@*.json"]
+    assert '"status": "rejected"' in rejected
+    assert "the header lacks 'Gender', 'Customer Type', 'Age'" in rejected
+    assert "version 2" in told["python mine.py"]
+    assert told["grep '\"version\"' bucket/output/receipts/survey.csv@*.json"].strip() == '"version": "2",'
+    assert "production moved from version 2 to version 1" in told['python -m models rollback --why "to see it"']
+    assert "to see it" in told["python -m models history"]
+    assert "ended: mlflow, publisher, watch, worker-1, worker-2" in told["make down"]
+    assert (reader.folder / "report.html").stat().st_size > 10_000
