@@ -16,6 +16,7 @@ from pydantic_settings import CliPositionalArg, CliUnknownArgs
 from deploy import demo, demo_cloud, up
 from deploy.processes import ROOT
 from edge.command import Command, main
+from edge.probe import Probe
 from edge.seconds import seconds
 from models.__main__ import COMMANDS as MODELS
 from publisher.__main__ import COMMANDS as PUBLISHER
@@ -123,6 +124,8 @@ def page() -> str:
         section("publisher", PUBLISHER),
         "## Models",
         section("models", MODELS),
+        "## The probe of a container",
+        section("edge.probe", {"": Probe}),
         "## On one machine",
         "`make demo`, `make demo-cloud`, `make up` and `make down` are these, and take the variables too.",
         section("deploy.demo", {"": demo.Demo}),

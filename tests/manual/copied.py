@@ -34,13 +34,13 @@ class Reader:
         inherited = {name: value for name, value in os.environ.items() if name not in OTHERS}
         self._environment = {**inherited, "MLFLOW_DISABLE_TELEMETRY": "true", **environment}
 
-    def types(self, line: str, *, seconds: float = 120.0) -> str:
+    def types(self, line: str, *, seconds: float = 300.0) -> str:
         """What the line prints; it must end with status 0."""
         status, told = self._run(line, seconds)
         assert status == 0, f"$ {line}\n{told}"
         return told
 
-    def types_until(self, line: str, expected: str = "", *, seconds: float = 120.0) -> str:
+    def types_until(self, line: str, expected: str = "", *, seconds: float = 300.0) -> str:
         """Types the line again and again, until it ends with status 0 and prints `expected`; what it then prints."""
         deadline = time.monotonic() + seconds
         while True:

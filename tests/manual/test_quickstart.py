@@ -38,7 +38,7 @@ def move_alias_in_mlflow(port: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_the_quickstart_as_a_reader_types_it(reader: Reader, port: int) -> None:
     told: dict[str, str] = {}
     for block in blocks(PAGE):

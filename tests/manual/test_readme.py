@@ -34,7 +34,7 @@ def block_with(page: str, words: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_your_own_bucket_and_which_model_is_better(tmp_path: Path, tiny_registry: str) -> None:
     reader = Reader(tmp_path / "understudy", {})
     data = tmp_path / "data"
@@ -62,7 +62,7 @@ def test_your_own_bucket_and_which_model_is_better(tmp_path: Path, tiny_registry
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_your_own_model(tmp_path: Path) -> None:
     reader = Reader(tmp_path / "understudy", {"UNTIL_IDLE": "1"})
     (reader.folder / "own.py").write_text(BEFORE + block_with("README.md", "register_sklearn("))

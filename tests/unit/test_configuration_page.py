@@ -14,6 +14,7 @@ from deploy.configuration import PAGE, options, page
 from deploy.demo import Demo
 from deploy.up import Up
 from edge.command import Command, main
+from edge.probe import Probe
 from models.__main__ import COMMANDS as MODELS
 from publisher.__main__ import COMMANDS as PUBLISHER
 from worker.__main__ import Work
@@ -24,6 +25,7 @@ PROGRAMS = {
     "models": MODELS,
     "deploy.demo": {"": Demo},
     "deploy": {"": Up},
+    "edge.probe": {"": Probe},
 }
 ALL = [
     pytest.param(command, id=f"{program} {name}".strip())
