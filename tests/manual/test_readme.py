@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 test_rows = pandas.DataFrame({"plan": ["basic", "full"] * 20, "months": [float(month) for month in range(40)]})
-columns = make_column_transformer((OneHotEncoder(), ["plan"]), remainder="passthrough")
+columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["plan"]), remainder="passthrough")
 pipeline = make_pipeline(columns, LogisticRegression()).fit(test_rows, ["yes", "no"] * 20)
 """
 
