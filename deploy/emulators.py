@@ -105,6 +105,13 @@ class StorageEmulator:
         """What STORAGE_EMULATOR_HOST is to say."""
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        """The running server's."""
+        if self._process is None:
+            raise DidNotStart("fake-gcs-server is not running")
+        return self._process.pid
+
     def start(self) -> None:
         """Returns once it answers. Raises DidNotStart."""
         command = [str(self.program), "-backend=memory", "-host=127.0.0.1", "-log-level=error"]
