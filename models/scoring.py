@@ -68,6 +68,32 @@ class Scorer:
             probabilities[start : start + size] = probability[:size]
         return Scores(labels, probabilities)
 
+    def score_each(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> tuple[Scores, dict[int, str]]:
+        """The same for rows of which the graph may not take some (a text it was not fitted on): index → what it said.
+
+        Those have no label, and NaN for probabilities. The others are scored as without them. Raises UnfitModel where
+        the graph no longer scores its own example either: then not the rows are at fault.
+        """
+        rows = len(next(iter(columns.values())))
+        found = Scores(np.full(rows, None, dtype=object), np.full((rows, len(self.spec.classes)), np.nan, np.float32))
+        refused: dict[int, str] = {}
+        parts = [(0, rows)]
+        while parts:
+            start, stop = parts.pop()
+            try:
+                scores = self.score({name: cells[start:stop] for name, cells in columns.items()})
+            except Exception as error:  # noqa: BLE001 - onnxruntime's own have no base of theirs
+                if stop - start == 1:
+                    refused[start] = _first_line(error)
+                else:
+                    middle = (start + stop) // 2
+                    parts += [(start, middle), (middle, stop)]
+            else:
+                found.labels[start:stop], found.probabilities[start:stop] = scores.labels, scores.probabilities
+        if refused:
+            self.check_example()
+        return found, refused
+
     def check_example(self) -> None:
         """Scores the spec's own example. Raises UnfitModel where the answer is not the recorded one."""
         example = self.spec.example

@@ -99,20 +99,24 @@ def predict(
             ids = _spread(batch, spec.id_column, table)
             truth = _spread(batch, truth_column, table)
         with watch.step("score"):
-            scores = scorer.score(rows.columns)
+            scores, refused = scorer.score_each(rows.columns)
         labels = np.full(batch.rows, None, dtype=object)
         probabilities = np.full((batch.rows, len(spec.classes)), np.nan, dtype=np.float32)
         labels[batch.positions] = scores.labels
         probabilities[batch.positions] = scores.probabilities
-        errors = _errors(batch, rows, scores)
+        errors = _errors(batch, rows, scores, refused)
         failed = list(errors)
         labels[failed] = None
         probabilities[failed] = np.nan
         yield Predicted(batch.first_row, labels, probabilities, errors, ids, truth, batch.positions, rows.columns)
 
 
-def _errors(batch: Batch, rows: Rows, scores: Scores) -> dict[int, RowError]:
+def _errors(batch: Batch, rows: Rows, scores: Scores, refused: dict[int, str]) -> dict[int, RowError]:
     errors = {int(batch.positions[index]): error for index, error in rows.errors.items()}
+    for at, said in refused.items():
+        position = int(batch.positions[at])
+        reason = f"the model cannot score this row: {said}"
+        errors.setdefault(position, RowError(reason, batch.first_row + position))
     for index in np.flatnonzero(~np.isfinite(scores.probabilities).all(axis=1)):
         position = int(batch.positions[index])
         reason = "the model gives no probability: a gap that it does not take, or a number beyond its range"

@@ -1,5 +1,6 @@
 """Registering graphs and estimators from elsewhere: what cannot serve, or answers otherwise, is refused."""
 
+import io
 import pickle
 import sys
 from pathlib import Path
@@ -23,8 +24,10 @@ from models.register import RegistrationRefused
 from models.register_sklearn import register_sklearn
 from models.registry import Registry
 from models.scoring import Scorer
+from models.spec import UnfitModel
 from tests.registry import copy_registry
 from tests.unit.test_graph import linear
+from worker.predict import Predicted, Stopwatch, predict
 
 MINE = "my-model"
 
@@ -92,6 +95,38 @@ def test_a_pipeline_with_a_column_transformer_serves_as_it_predicts(
     scores = Scorer(fetched.graph.read_bytes(), fetched.spec).score({name: unseen[name].to_numpy() for name in unseen})
     np.testing.assert_allclose(scores.probabilities, pipeline.predict_proba(unseen), atol=1e-5)
     assert list(scores.labels) == list(pipeline.predict(unseen))
+
+
+def test_a_text_that_a_graph_was_not_fitted_on_costs_its_own_row_alone(registry: Registry, tmp_path: Path) -> None:
+    # given a graph that raises on such a text, which no row of those it was registered with has
+    rows, labels = flowers(gaps=False)
+    strict = ColumnTransformer([("colour", OneHotEncoder(), ["Colour"]), ("petals", "passthrough", ["Petals"])])
+    pipeline = make_pipeline(strict, LogisticRegression()).fit(rows, labels)
+    version = register_sklearn(pipeline, rows, model=MINE, tracking_uri=registry.tracking_uri)
+    fetched = registry.fetch(version, tmp_path / "cache")
+    scorer = Scorer(fetched.graph.read_bytes(), fetched.spec)
+
+    def predicted(table: pd.DataFrame) -> Predicted:
+        [batch] = predict(io.BytesIO(table.to_csv(index=False).encode()), scorer, Stopwatch())
+        return batch
+
+    # when two of 200 rows of a file have one
+    found = predicted(rows.assign(Colour=[*rows.Colour[:20], "green", *rows.Colour[21:-1], "mauve"]))
+    # then these say so, and the others are what they are without them
+    assert {at: (error.row, error.message[:34]) for at, error in found.errors.items()} == {
+        20: (21, "the model cannot score this row: ["),
+        199: (200, "the model cannot score this row: ["),
+    }
+    usual = predicted(rows)
+    others = np.delete(np.arange(200), [20, 199])
+    assert list(found.labels[[20, 199]]) == [None, None]
+    assert list(found.labels[others]) == list(usual.labels[others])
+    np.testing.assert_array_equal(found.probabilities[others], usual.probabilities[others])
+
+    # but where the graph raises on everything, the rows are not at fault
+    scorer.score = lambda columns: (_ for _ in ()).throw(RuntimeError("bad allocation"))  # type: ignore[method-assign]
+    with pytest.raises(UnfitModel, match="bad allocation"):
+        predicted(rows.head(3))
 
 
 def test_a_plain_classifier_on_numbers_gets_an_input_per_column(registry: Registry, tmp_path: Path) -> None:
