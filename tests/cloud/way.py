@@ -17,6 +17,7 @@ _FOLDERS = {
     "output/comparisons/": "comparison",
     "output/shadow/pred_": "shadow's output",
     "output/pred_": "output",
+    "output/.verify-": "probe",
 }
 
 
