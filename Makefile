@@ -57,6 +57,9 @@ image-check: install ## builds the images and runs the worker out of its own (ro
 compose-check: install ## brings compose.yaml up, uploads files, kills a worker (root; Debian's packages)
 	$(PY) -m deploy.compose_check
 
+vm-check: install ## boots a virtual machine as Terraform would, and takes it away under load (root; Debian's packages)
+	$(PY) -m deploy.vm_check
+
 test: install ## the tests, in under six minutes
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 
@@ -80,4 +83,4 @@ sbom: .venv-audit/.installed ## what a worker, and what everything here is made 
 audit: .venv-audit/.installed ## are vulnerabilities known of what the lock files pin? (asks the package index)
 	$(PY) -m deploy.audit
 
-.PHONY: help install lock demo demo-cloud up down status bench image-check compose-check checkov terraform-check test test-all docs check sbom audit
+.PHONY: help install lock demo demo-cloud up down status bench image-check compose-check vm-check checkov terraform-check test test-all docs check sbom audit

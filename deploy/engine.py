@@ -66,9 +66,20 @@ def engine(folder: Path) -> Iterator[Engine]:
     if standing is not None:
         yield standing
         return
-    need_root("a Docker engine of the check's own (none answers here)")
-    need(ENGINE)
     place = folder / "engine"
+    try:
+        with own_engine(place) as ours:
+            yield ours
+    finally:
+        with uninterrupted():
+            shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def own_engine(place: Path) -> Iterator[Engine]:
+    """An engine of our own, whose images stay in `place`/data when it has ended. Raises CannotRunHere."""
+    need_root("a Docker engine of the check's own")
+    need(ENGINE)
     place.mkdir(parents=True)
     socket = f"unix://{place / 'docker.sock'}"
     with (place / "dockerd.log").open("ab") as log:
@@ -78,7 +89,8 @@ def engine(folder: Path) -> Iterator[Engine]:
         _await(ours, daemon, place / "dockerd.log")
         yield ours
     finally:
-        _take_down(ours, daemon, place)
+        with uninterrupted():
+            _end(ours, daemon)
 
 
 def _standing() -> Engine | None:
@@ -129,17 +141,16 @@ def _await(ours: Engine, daemon: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.2)
 
 
-def _take_down(ours: Engine, daemon: subprocess.Popen[bytes], place: Path) -> None:
+def _end(ours: Engine, daemon: subprocess.Popen[bytes]) -> None:
     """Containers first: a daemon that ends leaves their mounts behind, and nothing below these can be removed."""
-    with uninterrupted():
-        if daemon.poll() is None:
-            left = ours.attempt("ps", "--all", "--quiet").stdout.split()
-            if left:
-                ours.attempt("rm", "--force", "--volumes", *left)
-            daemon.terminate()
-            try:
-                daemon.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
-        shutil.rmtree(place, ignore_errors=True)
+    if daemon.poll() is not None:
+        return
+    left = ours.attempt("ps", "--all", "--quiet").stdout.split()
+    if left:
+        ours.attempt("rm", "--force", "--volumes", *left)
+    daemon.terminate()
+    try:
+        daemon.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
