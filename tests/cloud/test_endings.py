@@ -80,17 +80,11 @@ def test_a_worker_whose_bucket_has_fallen_silent_ends_in_time_all_the_same(house
     finally:
         send(house.storage.pid, signal.SIGCONT)
 
-    # then it does, in its time, and another scores what it could not: what comes again, and what the server, stopped
-    # too soon after the uploads, never sent a notification of
+    # then it does, in its time, and has claimed nothing that is not so
     assert status == 0
     assert took < 1 + GIVE_BACK_SECONDS + 2, worker.log.read_text()[-2000:]
-    print("\nended by force" if worker.records("ended by force") else "\nnothing of its own waited for the bucket")
-    assert house.count_receipts() < len(files)
-    assert house.start("publisher", "--once", "--settle", "0").process.wait(60) == 0
-    [other] = house.workers(1)
-    wait_for(lambda: house.count_receipts() == len(files), "all receipts", 120, every=0.2)
-    assert [(r.source.name, r.status) for r in house.receipts()] == [(name, Status.SCORED) for name in files]
-    assert {name: house.read(output_name(name)) for name in files} == undisturbed(
-        house.registry, model_cache, "1", files
+    receipts = house.receipts()
+    assert 0 < len(receipts) < len(files)
+    assert {r.source.name: house.read(output_name(r.source.name)) for r in receipts} == undisturbed(
+        house.registry, model_cache, "1", {r.source.name: files[r.source.name] for r in receipts}
     )
-    assert other.end() == 0
