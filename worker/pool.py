@@ -31,6 +31,7 @@ class Pool:
     ) -> None:
         self._load_seconds = load_seconds
         self._serving: FetchedVersion | None = None
+        self._ended = False
         self._all = [ScoringProcess(bucket_url, log_level, niceness) for _ in range(size)]
         self._idle: SimpleQueue[ScoringProcess] = SimpleQueue()
         for process in self._all:
@@ -90,7 +91,8 @@ class Pool:
         self._serving = version
 
     def kill(self) -> None:
-        """Ends all processes at once; tasks under way raise ScorerDied."""
+        """Ends all processes at once and for good; tasks under way raise ScorerDied."""
+        self._ended = True
         for process in self._all:
             process.kill()
 
@@ -101,6 +103,9 @@ class Pool:
             if self._serving is not None:
                 process.load(self._serving, None, self._load_seconds, Event())
         except UnfitModel as error:  # its next task is told the same
-            log.warning("scoring process without a model", error=str(error), consequence="its next file is not scored")
+            if not self._ended:
+                log.warning(
+                    "scoring process without a model", error=str(error), consequence="its next file is not scored"
+                )
         finally:
             self._idle.put(process)

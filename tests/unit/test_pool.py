@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from models.spec import UnfitModel
 from tests.worker_fixtures import (
@@ -347,9 +348,10 @@ class TestTrials:
         trial.hold(version, threading.Event())
 
 
-def test_several_threads_share_the_processes_and_a_kill_ends_all(bucket):
+def test_several_threads_share_the_processes_and_a_kill_ends_all(bucket, tmp_path):
     # Given two processes that hang
     pool = Pool(2, bucket.url)
+    pool.serve(fetched(tmp_path, "1"))
     pids = list(pool.pids)
     ended = []
 
@@ -364,11 +366,14 @@ def test_several_threads_share_the_processes_and_a_kill_ends_all(bucket):
     eventually(lambda: pool._idle.empty())
 
     # When all are ended
-    pool.kill()
+    with capture_logs() as logs:
+        pool.kill()
 
-    # Then every task is told so, and no process is started in their place
-    for thread in threads:
-        thread.join(PATIENCE)
+        # Then every task is told so, no process is started in their place, and nobody is told that one is missing
+        for thread in threads:
+            thread.join(PATIENCE)
+        eventually(lambda: pool._idle.qsize() == 2)
+    assert logs == []
     assert ended == [True, True]
     assert pool.pids == pids
     assert not any(alive(pid) for pid in pids)
