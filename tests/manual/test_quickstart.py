@@ -53,6 +53,9 @@ def test_the_quickstart_as_a_reader_types_it(reader: Reader, port: int) -> None:
                 told[line] = reader.types_until(line, '"before": "1"')
             elif "models compare" in line:
                 told[line] = reader.types_until(line, "Staging is better.")
+            elif "staging" in line and line.startswith("grep "):
+                for worker in ("worker-1.log", "worker-2.log"):
+                    told[line] = reader.types_until(line, f".run/up/{worker}:")
             elif line.startswith(WAITS):
                 told[line] = reader.types_until(line)
             else:
