@@ -18,7 +18,7 @@ from worker.swap import InForce, Refusal, Servers, Swaps
 log = structlog.get_logger()
 
 FIRST_PAUSE = 0.5
-START_PATIENCE = 15.0  # at the start: for a registry that hangs, then for a staging version that takes its time
+START_PATIENCE = 15.0  # at the start: for a registry that hangs; and, once production is there, for staging
 TIDY_SECONDS = 600.0
 
 
@@ -78,13 +78,15 @@ class Follower:
 
         A staging version that is on its way is waited for too, for a while: the first files should have their shadow.
         """
-        deadline = time.monotonic() + START_PATIENCE
+        began = without_production = time.monotonic()
         while not stopping.is_set():
-            overdue = time.monotonic() > deadline
+            now = time.monotonic()
             with self._swaps.changed:
+                staging_comes = STAGING in self._swaps.under_way or STAGING in self._swaps.unfetched
                 if self.in_force.production is None:
-                    self._fall_back(overdue=overdue)
-                elif overdue or STAGING not in self._swaps.under_way:
+                    without_production = now
+                    self._fall_back(overdue=now - began > START_PATIENCE)
+                elif not staging_comes or now - without_production > START_PATIENCE:
                     return
                 self._swaps.changed.wait(0.1)  # a signal's handler sets `stopping`, and may take no lock to wake us
 
@@ -143,9 +145,10 @@ class Follower:
                 metrics.REGISTRY_REACHABLE.set(0)
                 self._unreachable = self._unreachable or "its answer was not understood"
             with self._swaps.changed:
-                waiting = self.in_force.production is None
-                if waiting and not self._fall_back() and PRODUCTION not in self._swaps.under_way:
+                missing = self.in_force.production is None
+                if missing and not self._fall_back() and PRODUCTION not in self._swaps.under_way:
                     self._say_what_is_missing()
+                waiting = missing or STAGING in self._swaps.unfetched
             self._record(self._standing())
             if time.monotonic() - tidied > TIDY_SECONDS:
                 self._swaps.tidy()
@@ -174,6 +177,7 @@ class Follower:
         if version != getattr(swaps.refused.get(alias), "version", None):
             swaps.refused.pop(alias, None)
         if version is None:
+            swaps.unfetched.pop(alias, None)
             if before and alias == STAGING:
                 swaps.clear(alias)
                 log.info("no staging version", consequence="files are scored without a shadow")

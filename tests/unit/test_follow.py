@@ -10,7 +10,7 @@ import warnings
 import pytest
 from structlog.testing import capture_logs
 
-from models.registry import PRODUCTION, STAGING, Registry
+from models.registry import PRODUCTION, STAGING, Registry, RegistryUnreachable
 from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
 from tests.unit.registered import MODEL, good_files, graph, mlmodel, new_registry, pins, register
 from tests.worker_fixtures import Call, eventually, imported
@@ -452,6 +452,47 @@ class TestAtTheStart:
         assert "python -m models train all" in told[0]["todo"]
         assert told[0]["reason"] == "no version of the model has the alias 'production'"
         world.follower.stop()
+
+    def waits_in_vain_for_staging(self, world, monkeypatch):
+        """Whether a worker still waits, by its thread; production serves and staging does not come."""
+        import worker.follow
+
+        world.follower.start()
+        waiting = threading.Thread(target=world.follower.wait_for_production, args=(threading.Event(),), daemon=True)
+        waiting.start()
+        eventually(lambda: world.versions[0] is not None, PATIENCE)
+        waiting.join(0.3)
+        assert waiting.is_alive(), "it did not wait for its staging version"
+        monkeypatch.setattr(worker.follow, "START_PATIENCE", 0.0)
+        waiting.join(PATIENCE)
+        return waiting.is_alive()
+
+    def test_a_staging_version_that_loads_is_waited_for_only_so_long(self, world, monkeypatch):
+        first, second = world.register(), world.register(weight=2.0)
+        world.move(PRODUCTION, first)
+        world.move(STAGING, second)
+        world.slow = {second: threading.Event()}
+
+        assert not self.waits_in_vain_for_staging(world, monkeypatch)
+        assert world.versions == (first, None)
+        world.slow[second].set()
+
+    def test_a_staging_version_that_cannot_be_fetched_now_is_waited_for_too(self, world, monkeypatch):
+        first, second = world.register(), world.register(weight=2.0)
+        world.move(PRODUCTION, first)
+        world.move(STAGING, second)
+        fetch = Registry.fetch
+
+        def lacking(registry, version, cache):
+            if version == second:
+                raise RegistryUnreachable("the artefacts are away")
+            return fetch(registry, version, cache)
+
+        monkeypatch.setattr(Registry, "fetch", lacking)
+        with capture_logs() as logs:
+            assert not self.waits_in_vain_for_staging(world, monkeypatch)
+            assert world.versions == (first, None)
+        assert ("version not fetched", STAGING) in [(log["event"], log.get("alias")) for log in logs]
 
     def test_it_can_be_told_to_stop_waiting(self, world):
         stopping = threading.Event()
