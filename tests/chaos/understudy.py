@@ -12,8 +12,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,27 +81,39 @@ class Program:
 
     process: subprocess.Popen[bytes]
     log: Path
+    _records: list[dict[str, Any]] = field(default_factory=list)
+    _read: int = 0  # bytes of the log that are among the records
 
     @property
     def pid(self) -> int:
         return self.process.pid
 
-    def records(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
-        """The log so far: the records of this event with these fields."""
-        found = []
-        for line in self.log.read_text(errors="replace").splitlines():
+    def records(self, event: str | None = None, *, since: int = 0, **fields: Any) -> list[dict[str, Any]]:
+        """The log so far, without its first `since` records: those of this event with these fields."""
+        with self.log.open("rb") as log:  # only what is new: a log that is watched under load grows long
+            log.seek(self._read)
+            new = log.read()
+        whole_lines = new[: new.rfind(b"\n") + 1]
+        self._read += len(whole_lines)
+        for line in whole_lines.splitlines():
             with suppress(ValueError):
-                record = json.loads(line)
-                if event in (None, record.get("message")) and fields.items() <= record.items():
-                    found.append(record)
-        return found
+                self._records.append(json.loads(line))
+        return [
+            record
+            for record in islice(self._records, since, None)
+            if event in (None, record.get("message")) and fields.items() <= record.items()
+        ]
 
     def wait_for_log(self, event: str, seconds: float = 60.0, **fields: Any) -> dict[str, Any]:
         """The first such record."""
+        seen = 0
 
         def there() -> list[dict[str, Any]]:
-            found = self.records(event, **fields)
-            assert found or self.process.poll() is None, f"it ended with {self.process.returncode}: {self.log}"
+            nonlocal seen
+            has_ended = self.process.poll() is not None
+            found = self.records(event, since=seen, **fields)
+            assert found or not has_ended, f"it ended with {self.process.returncode}: {self.log}"
+            seen = len(self._records)
             return found
 
         return wait_for(there, f"{event!r} {fields} in {self.log}", seconds)[0]

@@ -12,6 +12,8 @@ from itertools import pairwise
 from ledger.names import OUTPUT
 from tests.chaos.understudy import Running, entries
 
+PAUSE_SECONDS = 0.05  # between two looks at how much still waits
+
 
 def survey(rows: int) -> bytes:
     """A file for the graph of tests.unit.registered, whose versions of different weights answer it differently."""
@@ -23,12 +25,17 @@ def survey(rows: int) -> bytes:
 
 
 class Load:
-    """Keeps `ahead` files waiting, numbered from 0, each of `rows` rows. For use in a `with` block."""
+    """Keeps `ahead` files waiting, numbered from 0, each of `rows` rows. For use in a `with` block.
 
-    def __init__(self, running: Running, rows: int, ahead: int) -> None:
+    With `published` it puts their events into the queue itself. A publisher that looks through a bucket which grows all
+    the time would take the more of the machine the longer the test lasts: where rates are compared, there is none.
+    """
+
+    def __init__(self, running: Running, rows: int, ahead: int, *, published: bool = False) -> None:
         self._running = running
         self._content = survey(rows)
         self._ahead = ahead
+        self._published = published
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._feed)
         self.dropped = 0
@@ -67,11 +74,14 @@ class Load:
 
     def _feed(self) -> None:
         while not self._stop.is_set():
-            missing = self._ahead - (self.dropped - self._running.count_receipts())
-            for _ in range(missing):
-                self._running.drop(f"{self.dropped:05}.csv", self._content)
-                self.dropped += 1
-            self._stop.wait(0.02)
+            done = self.dropped - self._running.backlog() if self._published else self._running.count_receipts()
+            names = [f"{number:06}.csv" for number in range(self.dropped, done + self._ahead)]
+            for name in names:
+                self._running.drop(name, self._content)
+            if self._published:
+                self._running.queue.publish(self._running.event(name).to_message() for name in names)
+            self.dropped += len(names)
+            self._stop.wait(PAUSE_SECONDS)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def bad_versions() -> dict[str, tuple[dict[str, bytes], dict[str, str]]]:
 
 @pytest.mark.parametrize(
     ("slow_seconds", "window"),
-    [(2.0, 2.0), pytest.param(60.0, 15.0, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
+    [(2.0, 2.0), pytest.param(60.0, 20.0, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
 )
 def test_no_bad_version_serves_and_none_slows_the_files(
     following: Callable[[str], Running], database: DatabaseRegistry, slow_seconds: float, window: float
@@ -49,9 +49,9 @@ def test_no_bad_version_serves_and_none_slows_the_files(
     files = {**version_files(2.0), GRAPH_FILE: slowed(graph(2.0), slow_seconds)}
     slow = database.register(files)
     running = following(database.uri)
-    publisher, worker = running.publisher(), running.worker("--shadow-fraction", "0")
+    worker = running.worker("--shadow-fraction", "0")
     running.ready(worker)
-    with told("bad versions") as figures, Load(running, rows=5_000, ahead=40) as load:
+    with told("bad versions") as figures, Load(running, rows=20_000, ahead=40, published=True) as load:
         wait_for(lambda: running.count_receipts() >= 40, "a load that is under way")
         started = time.time()
         wait_for(lambda: time.time() - started >= window, "a while of it")
@@ -80,15 +80,15 @@ def test_no_bad_version_serves_and_none_slows_the_files(
         count = load.stop()
     running.wait_until_done(count)
 
-    # then files went on, at nearly the same rate (0.7 of it is what a machine of its own has to show; others share
-    # this one, and windows of a few seconds say nothing here)
+    # then files went on, at nearly the same rate: that of the moment counts, since others share this machine (and
+    # windows of a few seconds say nothing here)
     assert max(gap, slow_gap) < 2.0
     assert min(during, beside) > 0
     if window >= 10:
-        assert min(during, beside) >= 0.6 * min(before, after)
+        assert min(during, beside) >= 0.7 * min(before, after)
 
     # and nothing but the good version served before the slow one, and that from there on
-    assert (worker.end(), publisher.end()) == (0, 0)
+    assert worker.end() == 0
     receipts = running.receipts()
     assert {receipt.status for receipt in receipts} == {Status.SCORED}
     assert not worker.records("attempt failed")
