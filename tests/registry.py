@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,16 @@ def copy_registry(uri: str, folder: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def tiny_registry(tmp_path_factory: pytest.TempPathFactory) -> str:
+def tiny_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The tracking URI of the tiny registry. For reading: who writes takes a `copy_registry` of it."""
-    return make_tiny_registry(tmp_path_factory.mktemp("tiny_registry"))
+    uri = make_tiny_registry(tmp_path_factory.mktemp("tiny_registry"))
+    yield uri
+    assert aliases(uri) == {"production": 1, "staging": 2}, (
+        "a test has moved aliases in the registry that all tests read"
+    )
+
+
+def aliases(uri: str) -> dict[str, int]:
+    """The versions that the aliases of a registry in a SQLite file name."""
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as registry:
+        return dict(registry.execute("SELECT alias, version FROM registered_model_aliases"))

@@ -80,7 +80,9 @@ def test_a_worker_whose_bucket_has_fallen_silent_ends_in_time_all_the_same(house
     finally:
         send(house.storage.pid, signal.SIGCONT)
 
-    # then it does, in its time, and has claimed nothing that is not so
+    # then it does, in its time, and has claimed nothing that is not so. What it held is not waited for: the emulator
+    # goes on sending to a puller that was killed (with Google's library alone, 45 of 80 messages had not come to the
+    # next puller after 90 s), and this worker's end was a forced one.
     assert status == 0
     assert took < 1 + GIVE_BACK_SECONDS + 2, worker.log.read_text()[-2000:]
     receipts = house.receipts()

@@ -34,7 +34,9 @@ def move_alias_in_mlflow(port: int) -> None:
     """What the click on "Save aliases" sends (tests/hotswap/test_moves.py clicks it in a browser)."""
     from mlflow import MlflowClient
 
-    MlflowClient(f"http://127.0.0.1:{port}").set_registered_model_alias("airline-satisfaction", "production", "2")
+    address = f"http://127.0.0.1:{port}"
+    client = MlflowClient(address, address)  # both: a training in this process has told MLflow of another registry
+    client.set_registered_model_alias("airline-satisfaction", "production", "2")
 
 
 @pytest.mark.slow

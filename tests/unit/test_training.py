@@ -91,7 +91,7 @@ def test_a_forest_grown_in_steps_is_the_forest_of_one_go() -> None:
 def test_the_run_records_parameters_figures_plots_data_and_example(tiny_registry: str) -> None:
     from mlflow import MlflowClient
 
-    client = MlflowClient(tiny_registry)
+    client = MlflowClient(tiny_registry, tiny_registry)
     version = client.get_model_version(MODEL, "1")
     run = client.get_run(version.run_id)
     assert run.data.params["trees"] == "16"
