@@ -47,9 +47,10 @@ def test_a_file_replaced_while_it_is_queued(running: Running, model_cache: Path)
 def test_a_file_replaced_while_it_is_being_scored(running: Running, model_cache: Path, in_shadow: bool) -> None:
     # given a scoring process that was stopped in the middle of a file
     name, path = "big.csv", running.root / "big.csv"
-    publisher, worker = running.publisher(), running.worker()
+    # in many blocks: once a file is read to its end, it no longer matters that it is replaced
+    publisher, worker = running.publisher(), running.worker("--block-bytes", "65536")
     running.ready(worker)
-    ((_, old), (_, new)) = surveys(2, 40_000).items()
+    ((_, old), (_, new)) = surveys(2, 100_000).items()
     first = running.drop(name, old)
     receipt = running.root / Key(name, first).receipt
     scorer = wait_for(
