@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from threading import Event
 
 from pydantic import Field
 
 from edge.command import Command
+from edge.end_signals import on_end_signals
 from edge.listen import CannotSignal, Listening
 from edge.seconds import Seconds
 from models.compare_command import EvidenceCommand
@@ -25,6 +25,14 @@ class Watch(Listening, EvidenceCommand):
 
     def run(self) -> int:
         """Looks until it is told to end."""
+        stopping = Event()
+        undo = on_end_signals(stopping.set)
+        try:
+            return self._watch(stopping)
+        finally:
+            undo()
+
+    def _watch(self, stopping: Event) -> int:
         from models.registry_page import RegistryPage, quieten_mlflow
 
         quieten_mlflow()
@@ -37,9 +45,6 @@ class Watch(Listening, EvidenceCommand):
         from transport.open import open_bucket
 
         log = structlog.get_logger()
-        stopping = Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
         try:
             signals = self.start_signals("models watch", self.log_level)
             bucket = open_bucket(self.bucket)

@@ -16,7 +16,7 @@ class Loop:
 
     def __init__(self, reconciler: Reconciler, interval: float, *, ticks: Callable[[], float] = time.monotonic) -> None:
         self._reconciler, self._interval, self._ticks = reconciler, interval, ticks
-        self._wake: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # its `put` may interrupt its `get`
+        self._wake: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stopped = False
         self._next_pass = ticks()
         self.progressed = ticks()  # when a step of a pass ended last

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from contextlib import ExitStack, closing
 
 import structlog
 from pydantic import Field
 
+from edge.end_signals import on_end_signals
 from edge.listen import CannotSignal, Listening
 from publisher.loop import Loop
 from publisher.publish import Reconciler
@@ -68,9 +68,7 @@ class Run(Listening, Places):
         settle = self.settle if self.settle is not None else SETTLE_IN_FOLDER if folder else 0.0
         loop = Loop(Reconciler(bucket, queue, dead_letters, prefix=self.prefix, settle=settle), self.interval)
         signals.vitals = Vitals(queue, loop, self.interval, self.stalled_seconds)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before = signal.signal(number, lambda *_: loop.stop())
-            stack.callback(signal.signal, number, before)
+        stack.callback(on_end_signals(loop.stop))
 
         log.info("publisher started", bucket=bucket.url, queue=queue.url, prefix=self.prefix, settle=settle)
         if self.once:

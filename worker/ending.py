@@ -9,11 +9,10 @@ import os
 import signal
 import sys
 import time
-from queue import SimpleQueue
-from threading import Event, Lock, Thread
-from types import FrameType
+from threading import Event, Lock
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from edge.end_signals import SIGNALS, on_end_signals
+
 GIVE_BACK_SECONDS = 5.0  # beyond the drain time: for giving back what is left, and closing
 
 
@@ -39,25 +38,17 @@ class Ending:
         self._drain_seconds = drain_seconds
         self._working = False
         self._lock = Lock()
-        # A handler runs between any two steps of the main thread, which may hold any lock: this queue needs none.
-        self._told: SimpleQueue[int] = SimpleQueue()
-        Thread(target=self._listen, daemon=True, name="ending").start()
-        for number in SIGNALS:
-            signal.signal(number, self._tell)
+        on_end_signals(self._end)
 
     def work_begins(self) -> None:
         """From now on something may be in hand."""
         with self._lock:
             self._working = True
 
-    def _tell(self, number: int, _frame: FrameType | None) -> None:
-        self._told.put(number)
-
-    def _listen(self) -> None:
+    def _end(self) -> None:
         import structlog
 
         log = structlog.get_logger()
-        self._told.get()
         with self._lock:
             self.stopping.set()
             if not self._working:

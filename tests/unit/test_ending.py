@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DRAIN, GIVE_BACK = 0.4, 0.3
 PROGRAM = f"""
-import sys, threading
+import ctypes, sys, threading
 from edge.log import start_log
 from worker import ending
 
@@ -24,6 +24,10 @@ end = ending.Ending({DRAIN})
 if "working" in sys.argv:
     end.work_begins()
 print("there", flush=True)
+if "deaf" in sys.argv:  # a wait in C that no signal cuts short
+    mutex, c = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+    c.pthread_mutex_lock(mutex)
+    c.pthread_mutex_lock(mutex)
 (end.stopping if "listening" in sys.argv else threading.Event()).wait()
 sys.exit(7)
 """
@@ -79,3 +83,10 @@ def test_where_it_hangs_at_work_it_is_ended_once_its_time_is_over(start: Start) 
     assert "ended by force" in log
     assert "comes again when its lease runs out" in log
     assert took > DRAIN + GIVE_BACK - 0.05
+
+
+def test_a_main_thread_that_runs_no_step_of_python_ends_in_time_all_the_same(start: Start) -> None:
+    status, log, _ = end(start("working", "deaf"), signal.SIGTERM)
+
+    assert status == 0
+    assert "ended by force" in log
