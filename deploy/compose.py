@@ -38,6 +38,10 @@ class Compose:
         """Starts these services and whatever they wait for, and returns once all are started. Raises EngineFailed."""
         self._run("up", "--detach", "--no-build", "--scale", f"worker={workers}", *services, seconds=seconds)
 
+    def run_once(self, service: str, seconds: float) -> None:
+        """Runs a service that ends by itself, once more. Raises EngineFailed where it fails."""
+        self._run("run", "--rm", "-T", service, seconds=seconds)
+
     def containers(self, service: str) -> list[str]:
         """The ids of a service's containers."""
         return self._run("ps", "--quiet", service, seconds=60).split()
