@@ -17,8 +17,8 @@ install: .venv/.installed ## make .venv from the lock files
 	touch $@
 
 lock: install ## rewrite the lock files from requirements/*.in
-	cd requirements && for set in uv dev checkov audit; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $$set.in -o $$set.txt || exit 1; done
-	cd requirements && for set in training worker tracing; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c dev.txt $$set.in -o $$set.txt || exit 1; done
+	cd requirements && for set in uv dev checkov audit; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate $$set.in -o $$set.txt || exit 1; done
+	cd requirements && for set in training worker tracing; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate -c dev.txt $$set.in -o $$set.txt || exit 1; done
 
 demo: install ## the whole way of twenty files, from training to the comparison
 	$(PY) -m deploy.demo

@@ -1,4 +1,4 @@
-"""The images of the Dockerfile, built with whatever index and certificates this machine's pip uses."""
+"""The images of the Dockerfile, built with the settings and certificates of this machine's pip."""
 
 from __future__ import annotations
 
@@ -55,11 +55,14 @@ def size_of(engine: Engine, image: str) -> int:
 
 
 def pip_secrets(folder: Path) -> list[str]:
-    """Options of `docker build` that let pip reach what this machine's pip reaches; the image keeps none of it."""
+    """Options of `docker build` that let pip reach what this machine's pip reaches; the image keeps none of it.
+
+    Settings that name a place on this machine's disk are left out: there is no such place in the build.
+    """
     told = _pip_told()
     certificates = Path(told.get("cert") or os.environ.get("SSL_CERT_FILE") or SYSTEM_CERTIFICATES)
     lines = ["[global]"]
-    lines += [f"{name} = {told[name]}" for name in ("index-url", "proxy") if name in told]
+    lines += [f"{name} = {value}" for name, value in told.items() if not re.search(r"(^|\s)(/|file:)", value)]
     options = []
     if certificates.is_file():
         lines.append("cert = /run/secrets/ca")

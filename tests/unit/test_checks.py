@@ -156,12 +156,14 @@ def test_pip_s_own_settings_reach_a_build_as_secrets(tmp_path: Path, monkeypatch
     certificates = tmp_path / "ca.crt"
     certificates.write_text("one", encoding="utf-8")
     monkeypatch.setenv("PIP_CERT", str(certificates))
-    monkeypatch.setenv("PIP_INDEX_URL", "https://index.example/simple")
+    monkeypatch.setenv("PIP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels/of/this/machine file:///more/of/them")
 
     options = pip_secrets(tmp_path)
 
     config = (tmp_path / "pip.conf").read_text(encoding="utf-8")
-    assert "index-url = https://index.example/simple" in config
+    assert "proxy = http://proxy.example:3128" in config
+    assert "of/th" not in config
     assert "cert = /run/secrets/ca" in config
     assert options == ["--secret", f"id=ca,src={certificates}", "--secret", f"id=pipconf,src={tmp_path / 'pip.conf'}"]
 
