@@ -25,7 +25,7 @@ LEFT_OUT = {"grafana"}
 BUCKET = "understudy"
 WORKERS = 3
 FILES, ROWS = 40, 10_000
-UP_SECONDS, READY_SECONDS, SCORE_SECONDS = 420.0, 120.0, 240.0
+UP_SECONDS, READY_SECONDS, SCORE_SECONDS = 420.0, 120.0, 180.0
 OUTPUT_OF_OTHERS = 10_000  # characters of the programs' logs that a failure shows
 
 
