@@ -32,14 +32,12 @@ def test_other_signals_are_not_meant() -> None:
     told = threading.Event()
     before = signal.signal(signal.SIGUSR1, lambda *_: None)
     undo = on_end_signals(told.set)
-    try:
-        os.kill(os.getpid(), signal.SIGUSR1)
-        assert not told.is_set()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert told.wait(PATIENCE)
-    finally:
-        undo()
-        signal.signal(signal.SIGUSR1, before)
+
+    os.kill(os.getpid(), signal.SIGUSR1)
+    undo()  # once the listener has heard all that came
+
+    signal.signal(signal.SIGUSR1, before)
+    assert not told.is_set()
 
 
 def test_undone_it_leaves_all_as_it_was() -> None:
