@@ -88,7 +88,7 @@ class Follower:
                     self._fall_back(overdue=now - began > START_PATIENCE)
                 elif not staging_comes or now - without_production > START_PATIENCE:
                     return
-                self._swaps.changed.wait(0.1)  # a signal's handler sets `stopping`, and may take no lock to wake us
+                self._swaps.changed.wait(0.1)  # `stopping` wakes nobody here
 
     def stop(self, patience: float = 1.0) -> bool:
         """Ends the looking; False where a thread still waits for an answer of the registry's."""
