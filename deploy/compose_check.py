@@ -24,7 +24,7 @@ from transport.open import open_bucket
 LEFT_OUT = {"grafana"}
 BUCKET = "understudy"
 WORKERS = 3
-FILES, ROWS = 40, 10_000
+FILES, ROWS = 40, 30_000  # more than three workers score before one of them is killed
 UP_SECONDS, READY_SECONDS, SCORE_SECONDS = 420.0, 120.0, 180.0
 OUTPUT_OF_OTHERS = 10_000  # characters of the programs' logs that a failure shows
 
