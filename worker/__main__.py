@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.ending import Ending, end_at_once_on_signals
+from worker.ending import Ending, end_at_once_on_signals, leave
 
 if __name__ == "__main__":
     end_at_once_on_signals()  # before the imports: they take a second, or several on a busy machine
@@ -157,8 +157,7 @@ class Work(Listening):
         bucket.close()
         if not follower.stop():
             log.warning("registry still asked", consequence="the worker ends without waiting for its answer")
-            sys.stderr.flush()
-            os._exit(0)  # Python would wait for the threads that MLflow downloads in
+            leave()  # Python would wait for the threads that MLflow downloads in
         return 0
 
     def _manner(self) -> Manner:

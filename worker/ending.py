@@ -14,6 +14,9 @@ from threading import Event, Lock
 from edge.end_signals import SIGNALS, on_end_signals
 
 GIVE_BACK_SECONDS = 5.0  # beyond the drain time: for giving back what is left, and closing
+STARTED_WITHIN_SECONDS = 2.0
+
+STARTING = Lock()  # held while a scoring process is started: left half started, it says so with a traceback
 
 
 def end_at_once_on_signals() -> None:
@@ -53,7 +56,7 @@ class Ending:
             self.stopping.set()
             if not self._working:
                 log.info("stopped while starting", consequence="nothing was in hand")
-                _leave()
+                leave()
         time.sleep(self._drain_seconds + GIVE_BACK_SECONDS)  # the process ends meanwhile, and this thread with it
         log.warning(
             "ended by force",
@@ -61,13 +64,14 @@ class Ending:
             consequence="what was in hand comes again when its lease runs out",
             todo="see why bucket, queue or registry do not answer",
         )
-        _leave()
+        leave()
 
 
-def _leave() -> None:
+def leave() -> None:
     """Ends this process and its scoring processes now, with status 0, without waiting for any thread."""
     from multiprocessing import active_children
 
+    STARTING.acquire(timeout=STARTED_WITHIN_SECONDS)  # and never given back: no other is started
     for child in active_children():
         child.kill()
     sys.stderr.flush()

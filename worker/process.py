@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from models.registry import FetchedVersion
 from models.spec import UnfitModel
+from worker.ending import STARTING
 from worker.scoring_process import Load, Task, serve
 
 Result = TypeVar("Result")
@@ -50,7 +51,8 @@ class ScoringProcess:
         self._ended = False
         self._running, self._loading = Lock(), Lock()  # where both are held, `_running` was taken first
         self._requests = 0
-        self._start()
+        with STARTING:
+            self._start()
         atexit.register(self.kill)  # before multiprocessing's own, which would wait for processes deaf to SIGTERM
 
     @property
@@ -102,7 +104,7 @@ class ScoringProcess:
 
     def mend(self) -> None:
         """Starts a new process in place of one that has died."""
-        with self._running, self._loading:
+        with self._running, self._loading, STARTING:
             if self._ended or self._process.is_alive():
                 return
             self._tasks.close()
@@ -112,7 +114,8 @@ class ScoringProcess:
     def kill(self) -> None:
         """Ends it at once and for good; a task under way raises ScorerDied."""
         self._ended = True
-        self._end()
+        with STARTING:  # one that another thread is starting in its place is ended too
+            self._end()
         atexit.unregister(self.kill)
 
     def _have_loaded(self, load: Load, deadline: float, abandoned: Event) -> None:
@@ -138,6 +141,7 @@ class ScoringProcess:
         raise ScorerSlow
 
     def _start(self) -> None:
+        """To be used by who holds `STARTING`."""
         context = get_context("spawn")
         self._tasks, tasks = context.Pipe()
         self._loads, loads = context.Pipe()
@@ -148,8 +152,6 @@ class ScoringProcess:
         starter.join()
         tasks.close()
         loads.close()
-        if self._ended:  # meanwhile, by another thread
-            self._end()
 
     def _end(self) -> None:
         self._process.kill()

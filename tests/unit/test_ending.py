@@ -13,14 +13,31 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DRAIN, GIVE_BACK = 0.4, 0.3
+HALF_STARTED = 0.3  # seconds, in which who does not wait for it would be gone
 PROGRAM = f"""
-import ctypes, sys, threading
+import ctypes, sys, threading, time
 from edge.log import start_log
 from worker import ending
 
 ending.GIVE_BACK_SECONDS = {GIVE_BACK}
 start_log("worker", "info")
 end = ending.Ending({DRAIN})
+if "half-started" in sys.argv:  # its scoring process is there, and has not been told yet what to do
+    from multiprocessing import util
+    from worker.process import ScoringProcess
+
+    spawn = util.spawnv_passfds
+
+    def spawn_and_be_slow(*arguments):
+        pid = spawn(*arguments)
+        if "--multiprocessing-fork" in arguments[1]:  # not its tracker of resources
+            print("there", flush=True)
+            end.stopping.wait()
+            time.sleep({HALF_STARTED})
+        return pid
+
+    util.spawnv_passfds = spawn_and_be_slow
+    ScoringProcess("bucket", "info", 0)
 if "working" in sys.argv:
     end.work_begins()
 print("there", flush=True)
@@ -68,6 +85,17 @@ def test_while_it_starts_it_ends_at_once_whatever_it_waits_for(start: Start, num
     assert status == 0
     assert "stopped while starting" in log
     assert "ended by force" not in log
+
+
+def test_a_scoring_process_that_is_just_being_started_does_not_cry_at_the_end(start: Start) -> None:
+    # when a worker is told to end in the moment in which its scoring process has been started, and told nothing yet
+    status, log, took = end(start("half-started"), signal.SIGTERM)
+
+    # then that is waited for, and ended too: what it writes into is closed
+    assert status == 0
+    assert took > HALF_STARTED
+    assert "stopped while starting" in log
+    assert "Traceback" not in log
 
 
 def test_at_work_it_ends_by_itself(start: Start) -> None:
