@@ -27,7 +27,10 @@ MOMENTS = ("importing", "starting", "ready", "first file", "some files", "many f
 @pytest.mark.parametrize(
     "drain", [pytest.param("25", id="time to finish"), pytest.param("0", id="no time at all", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.slow)],
+)
 def test_ended_under_load_a_worker_loses_nothing(
     running: Running, model_cache: Path, number: signal.Signals, drain: str
 ) -> None:

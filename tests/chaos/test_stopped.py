@@ -49,6 +49,7 @@ def test_a_stopped_worker_loses_its_lease_and_its_late_write(running: Running, m
     assert running.left_behind() == []
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_longer_than_its_lease_stays_its_workers(running: Running) -> None:
     # given a scoring process that stands still in the middle of a file, and another worker that waits for work
     name, content = "big.csv", surveys(2, 40_000)["part 000.csv"]

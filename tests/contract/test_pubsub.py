@@ -62,6 +62,7 @@ def test_an_attribute_that_pubsub_cannot_carry_is_an_error_of_the_queue(own_emul
     queue.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_restarts_and_forgets_costs_no_restart_here(own_emulator: PubSubEmulator) -> None:
     # Given a consumer at work
     queues = Queues("pubsub://test/flights", PUBSUB)
