@@ -157,7 +157,7 @@ def test_pip_s_own_settings_reach_a_build_as_secrets(tmp_path: Path, monkeypatch
     certificates.write_text("one", encoding="utf-8")
     monkeypatch.setenv("PIP_CERT", str(certificates))
     monkeypatch.setenv("PIP_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels/of/this/machine file:///more/of/them")
+    monkeypatch.setenv("PIP_CONSTRAINT", "/limits/of/this/machine file:///more/of/them")
 
     options = pip_secrets(tmp_path)
 
