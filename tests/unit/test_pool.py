@@ -34,7 +34,7 @@ from tests.worker_fixtures import (
 )
 from transport.folder import FolderBucket
 from worker.pool import Pool
-from worker.process import Abandoned, ScorerDied, TaskFailed
+from worker.process import Abandoned, ScorerDied, ScoringProcess, TaskFailed
 from worker.score import Attempt, Score
 from worker.scoring_process import FORBIDDEN
 from worker.trial import Trial, TriedPool
@@ -390,6 +390,41 @@ if __name__ == "__main__":
     Thread(target=pool.run, args=(Hostile("sleeps for ever"), 600), daemon=True).start()
     sys.stdin.read()
 """
+
+
+def test_a_kill_ends_a_process_too_that_is_just_being_started_in_place_of_a_dead_one(bucket, monkeypatch):
+    # given a process that died, and a thread that is starting another
+    process = ScoringProcess(bucket.url, "error", 0)
+    dead = process.pid
+    os.kill(dead, signal.SIGKILL)
+    assert eventually(lambda: not alive(dead))
+    spawned, go_on, pids = threading.Event(), threading.Event(), []
+    spawn = multiprocessing.util.spawnv_passfds
+
+    def spawn_and_wait(*arguments):
+        pids.append(spawn(*arguments))
+        spawned.set()
+        assert go_on.wait(PATIENCE)
+        return pids[-1]
+
+    monkeypatch.setattr(multiprocessing.util, "spawnv_passfds", spawn_and_wait)
+    mending = threading.Thread(target=process.mend)
+    mending.start()
+    assert spawned.wait(PATIENCE)
+
+    # when it is killed meanwhile
+    killing = threading.Thread(target=process.kill)
+    killing.start()
+    assert eventually(lambda: process._ended)
+    go_on.set()
+    killing.join(PATIENCE)
+
+    # then once that is done nothing of it lives, nor will
+    assert [alive(pid) for pid in pids] == [False]
+    mending.join(PATIENCE)
+    process.mend()
+    assert process.pid == pids[0]
+    assert not alive(process.pid)
 
 
 @pytest.mark.parametrize("end", ["kill -9", "an end of its own"])
