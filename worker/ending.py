@@ -14,7 +14,7 @@ from threading import Event, Lock
 from edge.end_signals import SIGNALS, on_end_signals
 
 GIVE_BACK_SECONDS = 5.0  # beyond the drain time: for giving back what is left, and closing
-STARTED_WITHIN_SECONDS = 2.0
+STARTED_WITHIN_SECONDS = 2.0  # it takes milliseconds; one that hangs keeps nobody
 
 STARTING = Lock()  # held while a scoring process is started: left half started, it says so with a traceback
 

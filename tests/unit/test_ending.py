@@ -87,7 +87,7 @@ def test_while_it_starts_it_ends_at_once_whatever_it_waits_for(start: Start, num
     assert "ended by force" not in log
 
 
-def test_a_scoring_process_that_is_just_being_started_does_not_cry_at_the_end(start: Start) -> None:
+def test_a_scoring_process_that_is_just_being_started_leaves_no_traceback(start: Start) -> None:
     # when a worker is told to end in the moment in which its scoring process has been started, and told nothing yet
     status, log, took = end(start("half-started"), signal.SIGTERM)
 
