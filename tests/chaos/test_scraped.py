@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -71,6 +72,11 @@ class Prometheus:
             return None
         return float(result[0]["value"][1]) if result else None
 
+    def scrape_anew(self, programs: int) -> None:
+        """Waits until each program has been scraped since this call: each has its own moment within the second."""
+        now = time.time()
+        wait_for(lambda: self.value(f"count(timestamp(up) > {now:.3f})") == programs, "a scrape of each program")
+
     def end(self) -> None:
         self._process.terminate()
         self._process.wait(30)
@@ -109,6 +115,7 @@ def test_two_workers_are_scraped_and_what_they_did_adds_up(
 
     # Then the figures of both add up to what was done, once
     wait_for(lambda: prometheus.value('sum(understudy_files_total{status="scored"})') == FILES, "all files counted")
+    prometheus.scrape_anew(3)
     assert prometheus.value("sum(understudy_rows_total)") == FILES * 20
     assert prometheus.value("sum(understudy_published_total)") == FILES
     assert prometheus.value('sum(understudy_step_seconds_count{step="score"})') == FILES
