@@ -133,6 +133,7 @@ class _Server(ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
+    request_queue_size = CONNECTIONS + 1  # a burst waits for no packet to be sent anew
 
     def __init__(self, host: str, port: int, signals: Signals) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET

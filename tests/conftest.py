@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from tests.registry import tiny_registry as tiny_registry
+
+settings.register_profile("understudy", deadline=None)  # none of them is about time
+settings.load_profile("understudy")
 
 
 @pytest.fixture(autouse=True)

@@ -212,14 +212,15 @@ def _await_later_ctime(file: int, earlier: int, name: str) -> None:
     """
     deadline = time.monotonic() + _CLOCK_PATIENCE
     while os.fstat(file).st_ctime_ns <= earlier:
-        if time.monotonic() > deadline:
-            ahead = (earlier - os.fstat(file).st_ctime_ns) / 1e9
-            raise BucketError(
-                f"{name!r} is dated {ahead:.0f} s in the future, so its next generation would not be a later one. "
-                "Was the clock set back? Correct it, or `touch` the file"
-            )
+        patient = time.monotonic() < deadline  # asked before the clock is: however slow we are, it is asked once more
         os.fchmod(file, stat.S_IMODE(os.fstat(file).st_mode))  # changes nothing but the ctime
-        if os.fstat(file).st_ctime_ns <= earlier:
+        ahead = earlier - os.fstat(file).st_ctime_ns
+        if ahead >= 0 and not patient:
+            raise BucketError(
+                f"{name!r} is dated {ahead / 1e9:.0f} s in the future, so its next generation would not be a later one."
+                " Was the clock set back? Correct it, or `touch` the file"
+            )
+        if ahead >= 0:
             time.sleep(0.001)
 
 

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -21,18 +21,22 @@ from transport.open import open_dead_letters, open_queue
 from transport.pubsub_names import Names
 from transport.queue import Delivery, Policy, Queue
 
-LOCAL = Policy(lease=0.5, max_delivery_attempts=5, min_backoff=0.01, max_backoff=0.05)
+LOCAL = Policy(lease=10.0, max_delivery_attempts=5, min_backoff=0.01, max_backoff=0.05)
+LOCAL_SOON_OVER = replace(LOCAL, lease=0.5)
 # Pub/Sub's shortest lease; its emulator rounds back-offs up to about two seconds.
 PUBSUB = Policy(lease=10.0, max_delivery_attempts=5, min_backoff=0.1, max_backoff=0.2)
 
 EVERYWHERE = pytest.mark.parametrize(
     "queues", ["local", pytest.param("pubsub", marks=pytest.mark.emulator)], indirect=True
 )
+_PUBSUB_SLOW = pytest.param("pubsub", marks=[pytest.mark.emulator, pytest.mark.slow])
 # For what takes leases that run out, or many attempts: with Pub/Sub's times that is long.
 EVERYWHERE_IN_ITS_TIME = pytest.mark.parametrize(
-    "queues",
-    ["local", pytest.param("pubsub", marks=[pytest.mark.emulator, pytest.mark.slow])],
-    indirect=True,
+    "queues", [pytest.param("local, soon over", id="local"), _PUBSUB_SLOW], indirect=True
+)
+# For leases that must not run out: a machine that stands still for a moment must not end them.
+EVERYWHERE_FOR_LONG = pytest.mark.parametrize(
+    "queues", [pytest.param("local", marks=pytest.mark.slow), _PUBSUB_SLOW], indirect=True
 )
 
 _numbers = count()
@@ -94,9 +98,9 @@ def pubsub_emulator() -> Iterator[str]:
 @pytest.fixture
 def queues(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queues]:
     """A fresh queue of the adapter that the test's mark names."""
-    if request.param == "local":
-        made = Queues(str(tmp_path / "queue.db"), LOCAL)
-        LocalQueue(made.url, policy=LOCAL).close()
+    if request.param.startswith("local"):
+        made = Queues(str(tmp_path / "queue.db"), LOCAL if request.param == "local" else LOCAL_SOON_OVER)
+        LocalQueue(made.url, policy=made.policy).close()
     else:
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", request.getfixturevalue("pubsub_emulator"))
         made = Queues(f"pubsub://test/flights-{os.getpid()}-{next(_numbers)}", PUBSUB)

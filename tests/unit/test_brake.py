@@ -18,7 +18,7 @@ from worker.brake import UNLUCKY, Brake
 from worker.process import ScorerDied, TaskFailed
 from worker.swap import InForce
 
-SOON = Policy(lease=5.0, min_backoff=0.001, max_backoff=0.002)
+SOON = Policy(lease=60.0, min_backoff=0.001, max_backoff=0.002)
 
 
 def fine():

@@ -20,8 +20,9 @@ from edge.log import start_log
 from worker import ending
 
 ending.GIVE_BACK_SECONDS = {GIVE_BACK}
+ending.STARTED_WITHIN_SECONDS = 60.0  # however slow the machine is
 start_log("worker", "info")
-end = ending.Ending({DRAIN})
+end = ending.Ending(60.0 if "listening" in sys.argv else {DRAIN})
 if "half-started" in sys.argv:  # its scoring process is there, and has not been told yet what to do
     from multiprocessing import util
     from worker.process import ScoringProcess

@@ -79,7 +79,7 @@ def part(rows: tuple, chosen: np.ndarray, seconds: tuple[float, float]) -> tuple
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.integers(0, 300),
     seed=st.integers(0, 2**32 - 1),

@@ -39,7 +39,7 @@ def two_classes(rows: int, seed: int, sharp: float = 3.0) -> tuple[np.ndarray, n
     return truth, models[0], models[1]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(20, 3_000))
 def test_two_classes_equal_scikit_learn_to_1e_9(seed, rows):
     truth, *models = two_classes(rows, seed)
@@ -61,7 +61,7 @@ def test_two_classes_equal_scikit_learn_to_1e_9(seed, rows):
     assert mcnemar(won, lost) == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(50, 1_000))
 def test_more_classes_equal_scikit_learn_to_1e_9(seed, rows):
     random = np.random.default_rng(seed)

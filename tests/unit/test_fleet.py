@@ -196,7 +196,7 @@ def test_a_preempted_vm_finishes_what_ends_within_its_drain(takes, begun):
     assert begun == 99 or begun > 120 + REDELIVERY
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 5), st.floats(0.2, 0.99), st.integers(0, 2**32 - 1))
 def test_no_process_does_two_files_at_once_and_the_longest_waiting_is_next(servers, busy, seed):
     random = np.random.default_rng(seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -339,15 +340,31 @@ def test_generations_grow_where_the_clock_ticks_slowly(bucket: FolderBucket, mon
     assert generations == sorted(set(generations))
 
 
+def test_a_machine_that_stands_still_meanwhile_is_no_clock_set_back(
+    bucket: FolderBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CoarseClock(monkeypatch)
+    monkeypatch.setattr(folder_write, "_CLOCK_PATIENCE", 0.05)
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda _seconds: sleep(0.06))
+
+    generations = [put(bucket, "x", b"").generation for _ in range(12)]
+
+    assert generations == sorted(set(generations))
+
+
 def test_a_clock_set_back_is_reported_not_waited_for(bucket: FolderBucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_write, "_CLOCK_PATIENCE", 0.02)
+    began = time.monotonic()
     put(bucket, "x", b"1")
     stat = os.stat
     monkeypatch.setattr(os, "stat", lambda *names, **options: an_hour_later(stat(*names, **options)))
 
-    with pytest.raises(BucketError, match=r"3600 s in the future.*clock"):
+    with pytest.raises(BucketError, match=r"\d+ s in the future.*clock") as error:
         put(bucket, "x", b"2")
     monkeypatch.undo()
+    ahead = int(re.search(r"(\d+) s in the future", str(error.value))[1])
+    assert 3599 - (time.monotonic() - began) <= ahead <= 3600
     assert get(bucket, "x") == b"1"
 
 

@@ -47,7 +47,7 @@ odd_number = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), size=st.integers(1, 4))
 def test_the_graph_prepares_any_cell_as_scikit_learn_does(fitted: Any, data: st.DataObject, size: int) -> None:
     columns, session = fitted

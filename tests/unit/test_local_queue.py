@@ -150,6 +150,19 @@ def test_a_dead_letter_never_dies_again_and_old_deliveries_cannot_touch_it(
     dead_letters.close()
 
 
+def test_a_delivery_that_is_extended_stays_its_holders(queue: LocalQueue, clock: Clock) -> None:
+    # Given a delivery that is held for three leases, and extended before each of them is over
+    queue.publish(messages(1))
+    [held] = queue.pull(1, 0)
+    for _ in range(4):
+        clock.now += 0.9 * POLICY.lease
+        # Then nobody gets it
+        assert queue.pull(1, 0) == []
+        held.extend()
+    held.ack()
+    assert (queue.backlog().waiting, queue.backlog().leased) == (0, 0)
+
+
 def test_a_delivery_whose_message_went_to_another_has_no_effect(queue: LocalQueue, clock: Clock) -> None:
     # Given a message whose lease ran out, and that was delivered to another
     queue.publish(messages(1))

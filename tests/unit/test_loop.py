@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 from structlog.testing import capture_logs
@@ -104,22 +106,33 @@ def test_until_idle_waits_for_what_others_have_in_hand(bucket, tmp_path):
 
 
 def test_a_lease_is_kept_during_a_scoring_longer_than_it(bucket, tmp_path):
-    # Given a lease of one second, and a scoring that takes as long as we like
-    queue = LocalQueue(str(tmp_path / "queue.db"), policy=Policy(lease=1.0, min_backoff=0.1))
+    # Given a queue's clock that moves only when we like, and a scoring that takes as long as we like
+    file, now = str(tmp_path / "queue.db"), [1_000_000.0]
+    queue = LocalQueue(file, policy=Policy(lease=0.3, min_backoff=0.1), clock=lambda: now[0])
     [event] = publish(queue, bucket, 1)
     pool = Holding(bucket)
     thread = in_thread(worker_on(bucket, queue, tmp_path, pool), until_idle=0.0)
     eventually(lambda: pool.running)
 
-    # When someone else would take it for more than two leases
-    assert queue.pull(1, 2.5) == []
+    # When someone else would take it for more than two leases, then it is not to be had
+    for _ in range(3):
+        now[0] += 0.9 * 0.3
+        eventually(lambda: due_in(file) == now[0] + 0.3)
+        assert queue.pull(1, 0) == []
 
-    # Then it is scored in its first attempt
+    # And it is scored in its first attempt
     pool.going.set()
     thread.join(PATIENCE)
     assert receipt_of(bucket, Key(event.name, event.generation)).attempt == 1
     assert pool.running == 1
     queue.close()
+
+
+def due_in(file):
+    """When the lease of the only message in a queue's file runs out."""
+    with closing(sqlite3.connect(file)) as connection:
+        [(due,)] = connection.execute("SELECT due FROM message")
+    return due
 
 
 def test_no_more_is_taken_than_there_is_room_for(bucket, tmp_path):
@@ -147,7 +160,9 @@ class TestTheEnd:
         thread = in_thread(worker)
         eventually(lambda: pool.running == 2)
 
-        worker.stopping.set()
+        with capture_logs() as logs:
+            worker.stopping.set()
+            eventually(lambda: "draining" in [log["event"] for log in logs])
         pool.going.set()
 
         thread.join(PATIENCE)

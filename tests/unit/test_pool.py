@@ -28,6 +28,7 @@ from tests.worker_fixtures import (
     fetched,
     import_error,
     imported,
+    scoring_processes,
     slow_to_load,
     survey,
     with_example,
@@ -306,10 +307,10 @@ class TestTrials:
 
         def kill_the_others():
             while not stop.wait(0.02):
-                for process in multiprocessing.active_children():
-                    if process.pid not in [*before, *killed]:
-                        killed.append(process.pid)
-                        os.kill(process.pid, signal.SIGKILL)
+                for pid in scoring_processes(os.getpid()):
+                    if pid not in [*before, *killed]:
+                        killed.append(pid)
+                        os.kill(pid, signal.SIGKILL)
 
         killer = threading.Thread(target=kill_the_others, daemon=True)
         killer.start()

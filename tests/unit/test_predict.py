@@ -141,7 +141,7 @@ TINY = scorer()
 
 
 @given(st.lists(st.sampled_from(sorted(FORMS)), max_size=60), st.sampled_from([256, 400, 1_000, 1 << 20]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_row_keeps_its_place_with_an_answer_or_a_reason(kinds, block_bytes):
     # Given a file of good and spoiled rows
     lines = [FORMS[kind] % n if kind != "blank" else b"" for n, kind in enumerate(kinds)]

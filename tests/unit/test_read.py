@@ -292,7 +292,7 @@ def tables(draw):
     st.booleans(),
     st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_csv_reads_is_read_in_order_at_any_block_size(table, block_bytes, line_end, quoted, zipped):
     width, body = table
     names = [f"c{i}" for i in range(width)]
@@ -315,7 +315,7 @@ def test_what_csv_reads_is_read_in_order_at_any_block_size(table, block_bytes, l
 
 
 @given(st.binary(max_size=400), st.sampled_from([b"", b"a,b\n", b"a,b\n1,2\n", b"\x1f\x8b\x08"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_are_rows_or_refused_with_a_reason(data, start):
     try:
         read(start + data, block_bytes=1024)

@@ -278,8 +278,8 @@ class TestTheLine:
         assert len(line) == 2
         assert "skipped: 2 files" in record_of(bucket, files[2][0])["failed"]
         going.set()
-        eventually(lambda: len(worker.queue) == 0)
-        assert len(line) == 0
+        eventually(lambda: len(line) == 0)
+        assert len(worker.queue) == 0
 
     def test_at_the_end_what_waits_is_given_back_and_what_runs_has_its_time(self, worker, bucket, tmp_path):
         import threading

@@ -15,7 +15,7 @@ from ledger.names import CLAIMS, RECEIPTS, Key
 from ledger.receipt import Status
 from models.registry import PRODUCTION, STAGING, Registry
 from tests.unit.registered import MODEL, good_files, new_registry, register
-from tests.worker_fixtures import alive, contents, dropped, eventually, receipt_of
+from tests.worker_fixtures import alive, contents, dropped, eventually, receipt_of, scoring_processes
 from transport.bucket import get
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
@@ -64,20 +64,6 @@ def run(place, *options, **environment):
         return finish(program)
 
 
-def scoring_processes(pid):
-    """The processes that `pid` has spawned and that live."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            spawned = b"spawn_main" in (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(fields[1]) == pid and fields[0] != "Z" and spawned:
-            found.append(int(folder.name))
-    return found
-
-
 def promote(place, alias, weight):
     folder, environment = place
     version = register(environment["MLFLOW_TRACKING_URI"], folder / f"artefact {alias}", good_files(weight))
@@ -96,7 +82,7 @@ def test_its_whole_life(place):
     bucket = FolderBucket(environment["BUCKET"])
     queue = LocalQueue(environment["QUEUE"], policy=Policy(min_backoff=0.1))
     quick, long = dropped(bucket, "quick.csv", distances(10)), dropped(bucket, "long.csv", distances(300_000))
-    with start(place, DRAIN_SECONDS="0.1") as program:
+    with start(place, DRAIN_SECONDS="5") as program:
         while json.loads(program.stderr.readline())["message"] != "worker ready":
             pass
         processes = scoring_processes(program.pid)
