@@ -56,7 +56,20 @@ class QueueFile:
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None  # of the file behind the connection, once SQLite has made it
         self._closed = False
-        self._open()
+        self._goes_over = False
+        self._open_patiently()
+
+    def _open_patiently(self) -> None:
+        """For the first time: who still has a removed file open lets go of it as soon as he uses it."""
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._open()
+                return
+            except QueueError as error:
+                if not _index_is_anothers(error.__cause__) or time.monotonic() > give_up:
+                    raise
+            time.sleep(0.05)
 
     def _open(self) -> None:
         try:
@@ -81,14 +94,16 @@ class QueueFile:
         """
         if self._closed or (self._connection and self._identity in (None, self._identity_at_path())):
             return
-        if self._connection:
+        self._goes_over = self._goes_over or self._connection is not None
+        self._let_go()
+        self._open()
+        if self._goes_over:
+            self._goes_over = False
             log.warning(
                 "the queue's file was removed or replaced; going on with the one that is there now",
                 queue=str(self.path),
                 consequence="what was in it is published again when a publisher starts, at the latest after an hour",
             )
-        self._let_go()
-        self._open()
 
     def _identity_at_path(self) -> tuple[int, int]:
         try:
@@ -191,7 +206,14 @@ class QueueFile:
             what = f"the queue {self.path} cannot be used: {error}"
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY:
                 what += f" for {PATIENCE:.0f} s; look for another program that keeps the file open for writing"
+            if _index_is_anothers(error):
+                what += "; another program still has a removed file of this name open, and lets go when it uses it next"
             raise QueueError(what) from error
+
+
+def _index_is_anothers(error: BaseException | None) -> bool:
+    """True while somebody still has a removed file open: its index (-shm) lies where the new file's belongs."""
+    return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def policy_in(connection: sqlite3.Connection) -> Policy:

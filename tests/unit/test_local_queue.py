@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from transport.event import Message
 from transport.lease_table import backoff
@@ -409,6 +410,49 @@ def test_a_killed_process_loses_nothing_that_it_published(file: str) -> None:
     backlog = queue.backlog()
     assert (backlog.waiting, backlog.leased) == (2490, 10)
     queue.close()
+
+
+def test_who_opens_a_queue_waits_for_those_who_still_have_its_removed_file(file: str) -> None:
+    # given a file that was removed, its log left behind, while another process has it open
+    queue = LocalQueue(file)
+    queue.publish(messages(1))
+    code = (
+        "import sys\n"
+        "from transport.local_queue import LocalQueue\n"
+        "queue = LocalQueue(sys.argv[1])\n"
+        "print('open', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "print(queue.backlog().waiting)\n"
+        "sys.stdin.readline()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdin
+        assert other.stdout
+        assert other.stdout.readline() == "open\n"
+        Path(file).unlink()
+        with capture_logs() as logs:
+            with pytest.raises(QueueError, match="another program still has a removed file"):
+                queue.publish(messages(1))
+            assert logs == []
+
+            # when somebody opens it, then that waits until the other has let go
+            opened: list[LocalQueue] = []
+            opening = threading.Thread(target=lambda: opened.append(LocalQueue(file)))
+            opening.start()
+            opening.join(0.2)
+            assert not opened
+            print(file=other.stdin, flush=True)
+            opening.join(60)
+            [third] = opened
+
+            # and all use the new file, and have said so once they do
+            queue.publish(messages(1))
+        assert [log["event"].partition(";")[0] for log in logs] == ["the queue's file was removed or replaced"]
+        assert third.backlog().waiting == 1
+        third.close()
+        queue.close()
 
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["deleted", "replaced by another's"])
