@@ -47,7 +47,7 @@ class Follower:
         self._swaps = Swaps(servers, self._good)
         self._unreachable = ""
         self._aliases: Mapping[str, VersionId] | None = None  # None: no answer yet
-        self._cache_tried = False
+        self._tried_in_cache: set[str] = set()
         self._told: set[str] = set()
         self._stop = Event()
         self._thread = Thread(target=self._run, daemon=True, name="follow")
@@ -148,6 +148,8 @@ class Follower:
                 missing = self.in_force.production is None
                 if missing and not self._fall_back() and PRODUCTION not in self._swaps.under_way:
                     self._say_what_is_missing()
+                elif self._aliases is None and self._unreachable and STAGING not in self._tried_in_cache:
+                    self._begin_with_last_good(STAGING, self._unreachable)  # it hung, and has turned out to be away
                 waiting = missing or STAGING in self._swaps.unfetched
             self._record(self._standing())
             if time.monotonic() - tidied > TIDY_SECONDS:
@@ -204,15 +206,15 @@ class Follower:
             reason = "it has not answered yet"
             if not overdue:
                 return False
-        if self._cache_tried or (self._aliases is not None and PRODUCTION not in self._aliases):
+        if PRODUCTION in self._tried_in_cache or (self._aliases is not None and PRODUCTION not in self._aliases):
             return False
-        self._cache_tried = True
         began = self._begin_with_last_good(PRODUCTION, reason)
         if began and self._unreachable:
             self._begin_with_last_good(STAGING, reason)
         return began
 
     def _begin_with_last_good(self, alias: str, reason: str) -> bool:
+        self._tried_in_cache.add(alias)
         try:
             good = self._good.find(alias)
         except UnfitModel as error:

@@ -584,6 +584,28 @@ class TestTheCacheAtTheStart:
         assert world.versions[0] == "1"
         never.set()
 
+    def test_a_registry_that_hangs_and_turns_out_to_be_away_costs_no_shadow(self, world, monkeypatch):
+        import worker.follow
+
+        self.two_in_force(world)
+        monkeypatch.setattr(worker.follow, "START_PATIENCE", 0.2)
+        hangs = threading.Event()
+
+        def hang(_registry):
+            hangs.wait(PATIENCE)
+            raise RegistryUnreachable("it does not answer")
+
+        monkeypatch.setattr(Registry, "aliases", hang)
+        world.restart()
+        world.follower.start()
+        world.follower.wait_for_production(threading.Event())
+        assert world.versions == ("1", None)
+
+        # When it is known to be away, then the last good staging version has its part too
+        hangs.set()
+        eventually(lambda: world.versions == ("1", "2"))
+        world.follower.stop()
+
     def test_files_that_never_come_are_waited_for_only_so_long_and_then_followed(self, world, monkeypatch):
         import worker.follow
 
