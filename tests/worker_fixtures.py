@@ -196,17 +196,19 @@ def contents(bucket: Bucket, prefix: str) -> dict[str, bytes]:
 def eventually(holds: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Waits until `holds()` is true, and gives what it gave; fails after `seconds`."""
     deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {holds}"
+    while True:
+        is_last = time.monotonic() > deadline
+        if found := holds():
+            return found
+        assert not is_last, f"not within {seconds} s: {holds}"
         time.sleep(0.01)
-    return found
 
 
 def alive(pid: int) -> bool:
     """True for a process that runs; one that has ended and awaits its parent does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or before it was read
         return False
 
 
@@ -320,7 +322,7 @@ class Worker:
 
     def take(self) -> Any:
         """The next delivery, in hand."""
-        [delivery] = self.queue.pull(1, 10.0)
+        [delivery] = eventually(lambda: self.queue.pull(1, 10.0), 60.0)
         self.in_hand.take(delivery)
         return delivery
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -25,8 +26,17 @@ class Disk:
     def fill(self, but: int = 0) -> None:
         """Leaves about `but` bytes free."""
         with self._ballast.open("wb", buffering=0) as ballast:
-            status = os.statvfs(self.path)
-            os.posix_fallocate(ballast.fileno(), 0, status.f_bavail * status.f_bsize - but)
+            while (size := self._free() - but) > 0:
+                try:
+                    os.posix_fallocate(ballast.fileno(), 0, size)
+                    return
+                except OSError as error:  # somebody else took some meanwhile
+                    if error.errno != errno.ENOSPC:
+                        raise
+
+    def _free(self) -> int:
+        status = os.statvfs(self.path)
+        return status.f_bavail * status.f_bsize
 
     def clear(self) -> None:
         """What `fill` took is free again."""

@@ -122,7 +122,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_differs(
 
 def test_a_worker_killed_in_mid_file_costs_one_redelivery(running: Running, model_cache: Path) -> None:
     # given a worker whose parent is killed while its scoring process is in the middle of a file
-    files = {"big.csv": surveys(2, 40_000)["part 000.csv"]}
+    files = {"big.csv": surveys(2, 100_000)["part 000.csv"]}
     running.drop("big.csv", files["big.csv"])
     assert running.start("publisher", "--once", "--settle", "0").process.wait(60) == 0
     worker = running.worker()
@@ -130,14 +130,16 @@ def test_a_worker_killed_in_mid_file_costs_one_redelivery(running: Running, mode
     worker.kill()
     worker.process.wait()
 
-    # when another comes, and works until nothing is left
+    # then its scoring process does not outlive it
+    wait_for(lambda: not Path(f"/proc/{orphan}").exists(), "the end of the orphan")
+
+    # and when another comes, and works until nothing is left
     other = running.worker("--until-idle", "0")
 
-    # then it has done the file, in the second attempt; the scoring process did not outlive its parent
+    # then it has done the file, in the second attempt
     assert other.process.wait(60) == 0
     [receipt] = running.receipts()
     assert (receipt.status, receipt.attempt) == (Status.SCORED, 2)
     assert {"big.csv": running.output("big.csv")} == undisturbed(running.registry, model_cache, "1", files)
-    assert not Path(f"/proc/{orphan}").exists()
     running.next_run()
     assert running.left_behind() == []

@@ -22,7 +22,7 @@ from models.airline.schema import TEXT_COLUMNS
 from models.registry import Registry
 from tests.chaos.disks import Disk, mounted
 from tests.chaos.test_memory import MB, peak
-from tests.chaos.understudy import MODEL, Running, send, surveys, undisturbed, wait_for
+from tests.chaos.understudy import MODEL, STEADY, Running, send, surveys, undisturbed, wait_for
 from tests.emulators import missing
 from tests.registry import copy_registry
 
@@ -51,6 +51,7 @@ def test_on_a_full_disk_nothing_is_lost_and_no_attempt_is_counted(
 ) -> None:
     # Given a worker whose bucket has no room but for a few small files
     running, files = running_on_disk, surveys(6, 400)
+    running.set_policy(STEADY)
     publisher, worker = running.publisher(), running.worker("--shadow-fraction", "0")
     running.ready(worker)
     for name, content in files.items():
@@ -83,6 +84,7 @@ def test_on_a_full_disk_nothing_is_lost_and_no_attempt_is_counted(
 def test_a_bucket_mounted_read_only_ends_who_starts_and_holds_who_runs(running_on_disk: Running, disk: Disk) -> None:
     # Given a worker that runs when its bucket becomes read-only
     running, name = running_on_disk, "part 000.csv"
+    running.set_policy(STEADY)
     worker = running.worker("--shadow-fraction", "0")
     running.ready(worker)
     running.drop(name, surveys(6, 400)[name])
@@ -159,21 +161,20 @@ def test_a_clock_set_back_by_an_hour_delays_nothing(running: Running, model_cach
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "NO_FAKE_STAT": "1",  # the disk may be another machine's, whose clock is right
     }
-    files = {"big.csv": surveys(2, 40_000)["part 000.csv"], **surveys(3, 50)}
+    files = {"big.csv": surveys(2, 100_000)["part 000.csv"], **surveys(3, 50)}
     publisher = running.start("publisher", "--interval", "200ms", "--settle", "1s")
     worker = running.worker("--shadow-fraction", "0")
     running.ready(worker)
     running.drop("big.csv", files["big.csv"])
-    scorer = wait_for(lambda: worker.scorer_with(running.root / "big.csv"), "a scoring process that reads", every=0.001)
-    send(scorer, signal.SIGSTOP)
+    running.stop_in_mid_file(worker, "big.csv")
 
     # When the clock is set back, the worker is killed, and more files come
     clock.write_text("-1h")
-    for name in surveys(3, 50):
-        running.drop(name, files[name])
-    began = time.monotonic()
     for pid in worker.family():
         send(pid, signal.SIGKILL)
+    began = time.monotonic()
+    for name in surveys(3, 50):
+        running.drop(name, files[name])
     other = running.worker("--shadow-fraction", "0")
     running.wait_until_done(len(files), 60)
 

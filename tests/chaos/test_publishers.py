@@ -96,8 +96,12 @@ def test_a_queue_deleted_under_idle_programs_is_made_anew(running: Running, mode
 
     # then all use the same new file: the publisher's messages come to either worker
     check_all_scored(running, model_cache, files)
-    running.queue.publish([running.event(name).to_message() for name in names for _ in range(20)])
-    wait_for(lambda: running.backlog() == 0, "an empty queue")
+
+    def late_takes_some() -> bool:
+        running.queue.publish([running.event(name).to_message() for name in names for _ in range(20)])
+        wait_for(lambda: running.backlog() == 0, "an empty queue")
+        return bool(late.records("file taken"))
+
+    wait_for(late_takes_some, "the second worker taking files")
     assert (worker.end(), late.end(), publisher.end()) == (0, 0, 0)
-    assert late.records("file taken")
     assert running.left_behind() == []

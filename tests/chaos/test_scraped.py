@@ -10,6 +10,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +28,23 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 FILES = 30
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:  # all at once, so that none comes twice
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [probe.getsockname()[1] for probe in probes]
 
 
 class Prometheus:
     """A server of its own; `get` asks its HTTP interface."""
 
-    def __init__(self, folder: Path, **targets: list[str]) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
+    def __init__(self, folder: Path, address: str, **targets: list[str]) -> None:
+        self.url = f"http://{address}"
         folder.mkdir()
         shutil.copy(HERE / "alerts.yml", folder)
         jobs = [{"job_name": job, "static_configs": [{"targets": at}]} for job, at in targets.items()]
         times = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
         config = {"global": times, "rule_files": ["alerts.yml"], "scrape_configs": jobs}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-        address = self.url.removeprefix("http://")
         with (folder / "prometheus.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [
@@ -86,14 +85,14 @@ class Prometheus:
 
 @pytest.fixture
 def addresses() -> list[str]:
-    return [f"127.0.0.1:{free_port()}" for _ in range(3)]
+    return [f"127.0.0.1:{port}" for port in free_ports(4)]
 
 
 @pytest.fixture
 def prometheus(tmp_path: Path, addresses: list[str]) -> Iterator[Prometheus]:
     if shutil.which("prometheus") is None:
         missing("prometheus is not installed: Debian's package of that name has it")
-    server = Prometheus(tmp_path / "prometheus", publisher=addresses[:1], worker=addresses[1:])
+    server = Prometheus(tmp_path / "prometheus", addresses[3], publisher=addresses[:1], worker=addresses[1:3])
     yield server
     server.end()
 
@@ -103,7 +102,7 @@ def test_two_workers_are_scraped_and_what_they_did_adds_up(
 ) -> None:
     # Given two workers, a publisher, and a Prometheus that scrapes them each second
     publisher = running.publisher("--listen", addresses[0])
-    workers = [running.worker("--listen", address) for address in addresses[1:]]
+    workers = [running.worker("--listen", address) for address in addresses[1:3]]
     running.ready(*workers)
     wait_for(lambda: prometheus.value('sum(up{job="worker"})') == 2, "two workers that are scraped")
     wait_for(lambda: prometheus.value('up{job="publisher"}') == 1, "a publisher that is")

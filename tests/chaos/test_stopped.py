@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,14 @@ from tests.chaos.understudy import QUICK, Running, send, surveys, undisturbed, w
 
 def test_a_stopped_worker_loses_its_lease_and_its_late_write(running: Running, model_cache: Path) -> None:
     # given a worker that is stopped, parent and scoring processes, in the middle of a file
-    name, content = "big.csv", surveys(2, 40_000)["part 000.csv"]
+    name, content = "big.csv", surveys(2, 100_000)["part 000.csv"]
     publisher, slow = running.publisher(), running.worker()
     running.ready(slow)
     generation = running.drop(name, content)
-    scorer = wait_for(lambda: slow.scorer_with(running.root / name), "a scoring process that reads", every=0.001)
-    send(scorer, signal.SIGSTOP)
+    running.stop_in_mid_file(slow, name)
     family = slow.family()
     for pid in family:
         send(pid, signal.SIGSTOP)
-    assert slow.scorer_with(running.root / name) == scorer
 
     # when another comes, and the lease of the first runs out
     other = running.worker()
@@ -52,19 +51,20 @@ def test_a_stopped_worker_loses_its_lease_and_its_late_write(running: Running, m
 @pytest.mark.slow
 def test_a_file_that_takes_longer_than_its_lease_stays_its_workers(running: Running) -> None:
     # given a scoring process that stands still in the middle of a file, and another worker that waits for work
-    name, content = "big.csv", surveys(2, 40_000)["part 000.csv"]
+    name, content = "big.csv", surveys(2, 100_000)["part 000.csv"]
+    policy = replace(QUICK, lease=8.0)
+    running.set_policy(policy)
     publisher, slow = running.publisher(), running.worker()
     running.ready(slow)
     running.drop(name, content)
-    scorer = wait_for(lambda: slow.scorer_with(running.root / name), "a scoring process that reads", every=0.001)
-    send(scorer, signal.SIGSTOP)
+    scorer = running.stop_in_mid_file(slow, name)
     other = running.worker()
     running.ready(other)
 
     # when its lease would have run out long ago, had the parent not extended it again and again
     first_due = running.lease_ends()
     assert first_due is not None
-    wait_for(lambda: (running.lease_ends() or 0) > first_due + 2 * QUICK.lease, "a lease that is extended")
+    wait_for(lambda: (running.lease_ends() or 0) > first_due + 2 * policy.lease, "a lease that is extended")
     send(scorer, signal.SIGCONT)
 
     # then it was never given to the other
@@ -79,13 +79,12 @@ def test_a_file_that_takes_longer_than_its_lease_stays_its_workers(running: Runn
 @pytest.mark.slow
 def test_a_late_write_never_replaces_that_of_a_newer_content(running: Running, model_cache: Path) -> None:
     # given a worker that is stopped, parent and scoring processes, in the middle of a file
-    name, path = "big.csv", running.root / "big.csv"
-    old, new = surveys(2, 40_000).values()
+    name = "big.csv"
+    old, new = surveys(2, 100_000).values()
     publisher, slow = running.publisher(), running.worker()
     running.ready(slow)
     first = running.drop(name, old)
-    scorer = wait_for(lambda: slow.scorer_with(path), "a scoring process that reads", every=0.001)
-    send(scorer, signal.SIGSTOP)
+    running.stop_in_mid_file(slow, name)
     family = slow.family()
     for pid in family:
         send(pid, signal.SIGSTOP)

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -34,17 +34,21 @@ ROOT = Path(__file__).parents[2]
 MODEL = "airline-satisfaction"
 QUICK = Policy(lease=4.0, max_delivery_attempts=5, min_backoff=0.05, max_backoff=0.5)
 """A queue whose messages come back at once, so that tests of redelivery need not wait for half a minute."""
+STEADY = replace(QUICK, lease=60.0)
+"""The same where no lease may run out, though the machine stand still for a while."""
 
 Answer = TypeVar("Answer")
 
 
 def wait_for(condition: Callable[[], Answer], what: str, seconds: float = 60.0, every: float = 0.02) -> Answer:
-    """The first answer of `condition` that counts as true, looked for until the deadline."""
+    """The first answer of `condition` that counts as true, looked for until the deadline and once after it."""
     until = time.monotonic() + seconds
-    while not (answer := condition()):
-        assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
+    while True:
+        is_last = time.monotonic() > until
+        if answer := condition():
+            return answer
+        assert not is_last, f"not within {seconds:g} s: {what}"
         time.sleep(every)
-    return answer
 
 
 @cache
@@ -243,7 +247,7 @@ class Running:
 
     def ready(self, *workers: Program) -> None:
         for worker in workers:
-            worker.wait_for_log("worker ready")
+            worker.wait_for_log("worker ready", 180.0)
 
     def drop(self, name: str, content: bytes) -> Generation:
         """A file, there at once and whole; gives its generation."""
@@ -291,11 +295,19 @@ class Running:
         wait_for(lambda: self.count_receipts() >= receipts, f"{receipts} receipts", seconds)
         wait_for(lambda: self.backlog() == 0, "an empty queue", seconds)
 
+    def stop_in_mid_file(self, worker: Program, name: str) -> int:
+        """Stops the scoring process of a worker that reads this file, before it has claimed anything; gives its id."""
+        scorer = wait_for(lambda: worker.scorer_with(self.root / name), "a scoring process that reads", every=0.001)
+        send(scorer, signal.SIGSTOP)
+        assert worker.scorer_with(self.root / name) == scorer, "it was to be stopped in the middle of the file"
+        assert not entries(str(self.root / CLAIMS)), "it was to be stopped before it had done"
+        return scorer
+
     def next_run(self) -> None:
         """One pass of a publisher and the start of a worker, as after any end: what cleans up after the dead."""
         publisher, worker = self.start("publisher", "--once", "--settle", "0"), self.worker("--until-idle", "0")
-        assert publisher.process.wait(60) == 0, publisher.log.read_text()
-        assert worker.process.wait(60) == 0, worker.log.read_text()
+        assert publisher.process.wait(180) == 0, publisher.log.read_text()
+        assert worker.process.wait(180) == 0, worker.log.read_text()
 
     def left_behind(self) -> list[str]:
         """Temporary files, metadata of no object, claims and notes: what nobody needs any more."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.understudy import Running
+from tests.chaos.understudy import STEADY, Running
 from tests.hotswap.registries import DatabaseRegistry, ServedRegistry
 
 
@@ -34,4 +34,4 @@ def registry(request: pytest.FixtureRequest) -> DatabaseRegistry | ServedRegistr
 def following(tmp_path: Path) -> Iterator[Callable[[str], Running]]:
     """Running programs around a registry, given its address; nothing runs yet, the cache is empty."""
     with ExitStack() as stack:
-        yield lambda uri: stack.enter_context(Running(tmp_path, uri, tmp_path / "cache"))
+        yield lambda uri: stack.enter_context(Running(tmp_path, uri, tmp_path / "cache", STEADY))

@@ -51,7 +51,7 @@ def test_no_bad_version_serves_and_none_slows_the_files(
     running = following(database.uri)
     worker = running.worker("--shadow-fraction", "0")
     running.ready(worker)
-    with told("bad versions") as figures, Load(running, rows=20_000, ahead=40, published=True) as load:
+    with told("bad versions") as figures, Load(running, rows=20_000, ahead=100, published=True) as load:
         wait_for(lambda: running.count_receipts() >= 40, "a load that is under way")
         started = time.time()
         wait_for(lambda: time.time() - started >= window, "a while of it")
