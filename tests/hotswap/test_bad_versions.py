@@ -74,6 +74,7 @@ def test_no_bad_version_serves_and_none_slows_the_files(
         loaded = time.time()
         figures["seconds until in force"] = in_force["seconds"]
         figures["while one loads"] = beside = load.rate(loading, loaded)
+        figures["while all five are tried"] = throughout = load.rate(tried, loaded)
         figures["longest gap while one loads"] = slow_gap = load.longest_gap(loading, loaded)
         wait_for(lambda: time.time() - loaded >= window, "a while without a swap")
         figures["after"] = after = load.rate(loaded, loaded + window)
@@ -81,11 +82,12 @@ def test_no_bad_version_serves_and_none_slows_the_files(
     running.wait_until_done(count)
 
     # then files went on, at nearly the same rate: that of the moment counts, since others share this machine (and
-    # windows of a few seconds say nothing here)
+    # windows of a few seconds say little here: of the refusals alone half is asked)
     assert max(gap, slow_gap) < 2.0
     assert min(during, beside) > 0
     if window >= 10:
-        assert min(during, beside) >= 0.7 * min(before, after)
+        assert min(beside, throughout) >= 0.7 * min(before, after)
+        assert during >= 0.35 * min(before, after)
 
     # and nothing but the good version served before the slow one, and that from there on
     assert worker.end() == 0
