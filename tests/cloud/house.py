@@ -90,13 +90,14 @@ class House:
     def provision(self, *options: str) -> None:
         """Makes topics and subscriptions with the program that people use."""
         done = self.start("publisher provision", *options)
-        assert done.process.wait(60) == 0, done.log.read_text()
+        assert done.process.wait(180) == 0, done.log.read_text()
 
     def workers(self, count: int, *options: str) -> list[Program]:
-        """Workers of one scoring process each, that are ready."""
+        """Workers of one scoring process each, that are ready, and whose every file from now on has its shadow."""
         started = [self.start("worker", "--processes", "1", *options) for _ in range(count)]
         for worker in started:
-            worker.wait_for_log("worker ready")
+            worker.wait_for_log("worker ready", 180)
+            worker.wait_for_log("version in force", 180, alias="staging")  # it is not waited for without end
         return started
 
     def upload(self, files: Mapping[str, bytes]) -> dict[str, Generation]:

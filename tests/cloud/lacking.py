@@ -13,8 +13,6 @@ from typing import Any
 import grpc
 from google.iam.v1 import iam_policy_pb2, policy_pb2
 
-from deploy.emulators import free_port
-
 _etags = count()
 
 
@@ -95,7 +93,7 @@ class Notifying(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", free_port()), _Notifying)
+        super().__init__(("127.0.0.1", 0), _Notifying)
         self.notifications: list[dict[str, Any]] = []
         self.ungranted = 0
         self.numbers = {"acme-data": 41, "42": 42}  # of projects, by name or number

@@ -16,7 +16,7 @@ from tests.chaos.understudy import Program, send, surveys, undisturbed, wait_for
 from tests.cloud.house import House
 from worker.ending import GIVE_BACK_SECONDS
 
-pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(600)]
 
 ENDINGS = 4
 # The emulator knows no flow control: it hands all that waits to the first worker, whose end costs each an attempt.
@@ -32,7 +32,7 @@ def test_ended_again_and_again_each_message_comes_at_most_once_more(house: House
     # given far more files than one worker does before it is told to end
     choose = random.Random(3)
     house.provision(*MANY_ATTEMPTS)
-    files = surveys(80, 400)
+    files = surveys(300, 400)
     house.upload(files)
 
     # when one worker after the other is
@@ -50,7 +50,7 @@ def test_ended_again_and_again_each_message_comes_at_most_once_more(house: House
 
     # then another does the rest, none gave a file to its scorers twice, and no more came again than was in hand
     [last] = house.workers(1)
-    wait_for(lambda: house.count_receipts() == len(files), "all receipts", 120, every=0.2)
+    wait_for(lambda: house.count_receipts() == len(files), "all receipts", 300, every=0.2)
     assert [(r.source.name, r.status) for r in house.receipts()] == [(name, Status.SCORED) for name in files]
     assert {name: house.read(output_name(name)) for name in files} == undisturbed(
         house.registry, model_cache, "1", files
@@ -66,9 +66,9 @@ def test_ended_again_and_again_each_message_comes_at_most_once_more(house: House
 def test_a_worker_whose_bucket_has_fallen_silent_ends_in_time_all_the_same(house: House, model_cache: Path) -> None:
     # given a worker in the middle of its files, whose bucket takes calls and answers none
     house.provision(*MANY_ATTEMPTS)
-    [worker] = house.workers(1, "--drain-seconds", "1")
-    files = surveys(40, 400)
+    files = surveys(300, 400)
     house.upload(files)
+    [worker] = house.workers(1, "--drain-seconds", "1")
     wait_for(lambda: taken([worker]).total() >= 5, "some files taken", every=0.001)
     send(house.storage.pid, signal.SIGSTOP)
 
@@ -82,9 +82,12 @@ def test_a_worker_whose_bucket_has_fallen_silent_ends_in_time_all_the_same(house
 
     # then it does, in its time, and has claimed nothing that is not so. What it held is not waited for: the emulator
     # goes on sending to a puller that was killed (with Google's library alone, 45 of 80 messages had not come to the
-    # next puller after 90 s), and this worker's end was a forced one.
+    # next puller after 90 s), and this worker's end may be a forced one.
     assert status == 0
-    assert took < 1 + GIVE_BACK_SECONDS + 2, worker.log.read_text()[-2000:]
+    assert took < 25, worker.log.read_text()[-2000:]  # a call that was not given up lasts for 30 to 90 seconds
+    # It is ended by force where a call of the worker's own hung, not where only one of a scoring process did.
+    forced = [record["after_seconds"] for record in worker.records("ended by force")]
+    assert forced in ([], [1 + GIVE_BACK_SECONDS])
     receipts = house.receipts()
     assert 0 < len(receipts) < len(files)
     assert {r.source.name: house.read(output_name(r.source.name)) for r in receipts} == undisturbed(

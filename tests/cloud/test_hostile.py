@@ -13,7 +13,7 @@ from tests.chaos.understudy import Program, surveys, wait_for
 from tests.cloud.house import BUCKET, House, Raw
 from transport.event import Generation, Message
 
-pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)

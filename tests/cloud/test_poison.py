@@ -14,18 +14,23 @@ from tests.chaos.understudy import Program, send, surveys, wait_for
 from tests.cloud.house import BUCKET, House
 from transport.event import Generation
 
-pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(600)]
 
 POISON, ATTEMPTS = "poison.csv", 5
 
 
 class Killer:
-    """Kills a worker's scoring processes at each attempt at one file, until that attempt failed. A context manager."""
+    """Kills a worker's scoring processes from the first attempt at one file to the end of the last. A context manager.
+
+    They are stopped until then: however late the kill comes, the file is not scored before it.
+    """
 
     def __init__(self, worker: Program) -> None:
         self._worker, self._stop, self._thread = worker, Event(), Thread(target=self._run)
 
     def __enter__(self) -> Killer:
+        for pid in self._worker.scorers():
+            send(pid, signal.SIGSTOP)
         self._thread.start()
         return self
 
@@ -34,17 +39,15 @@ class Killer:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(0.01):
-            taken = self._worker.records("file taken", file=POISON)
-            if len(taken) > len(self._worker.records("attempt failed", file=POISON)):
-                for pid in self._worker.scorers():
-                    send(pid, signal.SIGKILL)
+        while len(self._worker.records("attempt failed", file=POISON)) < ATTEMPTS and not self._stop.wait(0.01):
+            for pid in self._worker.scorers() if self._worker.records("file taken", file=POISON) else ():
+                send(pid, signal.SIGKILL)
 
 
 def test_it_is_dead_lettered_with_attempts_and_source_and_rescore_brings_it_back(house: House) -> None:
     # Given: a publisher, and a worker whose scoring processes are killed over one file, again and again
     house.provision("--lease", "10s", "--min-backoff", "0s", "--max-backoff", "1s")
-    publisher = house.start("publisher", "--interval", "1s", "--settle", "60s")
+    publisher = house.start("publisher", "--interval", "1s", "--settle", "10m")
     [worker] = house.workers(1)
     with Killer(worker):
         generation = house.upload({POISON: surveys(2, 40_000)["part 000.csv"]})[POISON]
@@ -57,7 +60,9 @@ def test_it_is_dead_lettered_with_attempts_and_source_and_rescore_brings_it_back
     assert dead.source.size is not None
     assert "SIGKILL" in dead.errors[0].message
     assert [record["attempt"] for record in worker.records("attempt failed", file=POISON)] == [1, 2, 3, 4, 5]
-    [buried] = publisher.records("dead-lettered; mend the cause, then run `python -m publisher rescore` with its name")
+    said = "dead-lettered; mend the cause, then run `python -m publisher rescore` with its name"
+    publisher.wait_for_log(said)  # after the receipt
+    [buried] = publisher.records(said)
     assert (buried["file"], buried["attempt"]) == (POISON, ATTEMPTS)
     assert not list(house.bucket.objects(output_name(POISON)))
     assert worker.process.poll() is None

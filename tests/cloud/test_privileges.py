@@ -17,7 +17,7 @@ from tests.cloud.pubsub_proxy import PubSubProxy
 from tests.cloud.test_hostile import notification
 from tests.contract.fault_proxy import FaultProxy
 
-pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def documented() -> dict[str, set[Grant]]:
@@ -85,19 +85,20 @@ def test_no_call_needs_more_than_the_documented_roles_and_no_role_is_needless(
     header, _, rows = surveys(1, 20_000)["part 000.csv"].partition(b"\n")
 
     def in_the_end(name: str, *statuses: Status) -> None:
-        wait_for(lambda: [r.status for r in house.receipts(name)] == [*statuses], f"{name} {statuses}", 90, every=0.3)
+        wait_for(lambda: [r.status for r in house.receipts(name)] == [*statuses], f"{name} {statuses}", 240, every=0.3)
 
     # When a file kills its scorers, and is given up
     running = publisher.start(house, "publisher", "--interval", "1s")
     bad = worker.start(house, "worker", "--processes", "1", "--score-seconds", "0.0001")
-    bad.wait_for_log("worker ready")
+    bad.wait_for_log("worker ready", 180)
     house.upload({"poison.csv": small["part 000.csv"]})
     in_the_end("poison.csv", Status.DEAD_LETTERED)
     assert bad.end() == 0
 
     # And others are scored, rejected, superseded, replaced; one has outputs above the size of one request
     good = worker.start(house, "worker", "--processes", "1")
-    good.wait_for_log("worker ready")
+    good.wait_for_log("worker ready", 180)
+    good.wait_for_log("version in force", 180, alias="staging")
     house.upload({"a.csv": small["part 000.csv"], "b.csv": b"no,such,columns\n1,2,3\n"})
     house.upload({"big.csv": header + b"\n" + rows * 13})
     in_the_end("a.csv", Status.SCORED)
@@ -108,7 +109,7 @@ def test_no_call_needs_more_than_the_documented_roles_and_no_role_is_needless(
     in_the_end("b.csv", Status.REJECTED)
     in_the_end("a.csv", Status.SCORED, Status.SCORED)
     in_the_end("big.csv", Status.SCORED)
-    good.wait_for_log("shadow compared", file="big.csv")
+    good.wait_for_log("shadow compared", 240, file="big.csv")
     assert house.bucket.stat("output/pred_big.csv").size > 8 << 20  # type: ignore[union-attr]
 
     # And people look, and score anew

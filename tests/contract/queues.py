@@ -25,18 +25,31 @@ LOCAL = Policy(lease=10.0, max_delivery_attempts=5, min_backoff=0.01, max_backof
 LOCAL_SOON_OVER = replace(LOCAL, lease=0.5)
 # Pub/Sub's shortest lease; its emulator rounds back-offs up to about two seconds.
 PUBSUB = Policy(lease=10.0, max_delivery_attempts=5, min_backoff=0.1, max_backoff=0.2)
+POLICIES = {
+    "local": LOCAL,
+    "local, soon over": LOCAL_SOON_OVER,
+    "local, long leases": replace(LOCAL, lease=60.0),
+    "pubsub": PUBSUB,
+    "pubsub, long leases": replace(PUBSUB, lease=60.0),
+}
 
 EVERYWHERE = pytest.mark.parametrize(
     "queues", ["local", pytest.param("pubsub", marks=pytest.mark.emulator)], indirect=True
 )
-_PUBSUB_SLOW = pytest.param("pubsub", marks=[pytest.mark.emulator, pytest.mark.slow])
+# Longer than `Queues.patience`, so that a test says itself what did not come.
+_PUBSUB_SLOW = pytest.param("pubsub", marks=[pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(300)])
 # For what takes leases that run out, or many attempts: with Pub/Sub's times that is long.
 EVERYWHERE_IN_ITS_TIME = pytest.mark.parametrize(
     "queues", [pytest.param("local, soon over", id="local"), _PUBSUB_SLOW], indirect=True
 )
 # For leases that must not run out: a machine that stands still for a moment must not end them.
 EVERYWHERE_FOR_LONG = pytest.mark.parametrize(
-    "queues", [pytest.param("local", marks=pytest.mark.slow), _PUBSUB_SLOW], indirect=True
+    "queues", [pytest.param("local", marks=[pytest.mark.slow, pytest.mark.timeout(300)]), _PUBSUB_SLOW], indirect=True
+)
+PUBSUB_WITH_LONG_LEASES = pytest.param("pubsub, long leases", id="pubsub", marks=pytest.mark.emulator)
+# For what is to come at once: a slow machine is still far from the end of a lease.
+EVERYWHERE_WITH_LONG_LEASES = pytest.mark.parametrize(
+    "queues", [pytest.param("local, long leases", id="local"), PUBSUB_WITH_LONG_LEASES], indirect=True
 )
 
 _numbers = count()
@@ -99,12 +112,12 @@ def pubsub_emulator() -> Iterator[str]:
 def queues(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queues]:
     """A fresh queue of the adapter that the test's mark names."""
     if request.param.startswith("local"):
-        made = Queues(str(tmp_path / "queue.db"), LOCAL if request.param == "local" else LOCAL_SOON_OVER)
+        made = Queues(str(tmp_path / "queue.db"), POLICIES[request.param])
         LocalQueue(made.url, policy=made.policy).close()
     else:
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", request.getfixturevalue("pubsub_emulator"))
-        made = Queues(f"pubsub://test/flights-{os.getpid()}-{next(_numbers)}", PUBSUB)
-        ensure_topology(Names.parse(made.url), PUBSUB)
+        made = Queues(f"pubsub://test/flights-{os.getpid()}-{next(_numbers)}", POLICIES[request.param])
+        ensure_topology(Names.parse(made.url), made.policy)
     yield made
     for queue in made.opened:
         queue.close()

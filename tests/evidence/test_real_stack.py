@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, cohen_kappa_score,
 
 from models.aliases import Aliases
 from models.registry import Registry
-from tests.chaos.understudy import MODEL, Running, csv_of, surveys
+from tests.chaos.understudy import MODEL, Running, csv_of, surveys, wait_for
 from transport.bucket import put
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -37,11 +37,16 @@ def compare(running: Running, *options: str) -> dict[str, Any]:
     return found
 
 
-def score_all(running: Running) -> None:
-    """Until nothing is left: receipts, and comparisons."""
-    finish(running, "publisher", "--once", "--settle", "0")
-    worker = running.worker("--until-idle", "1")
-    assert worker.process.wait(180) == 0, worker.log.read_text()
+def score_all(running: Running, *before: str) -> None:
+    """Until nothing is left: receipts, and comparisons. `before`: what else is to be run, once there is a worker."""
+    worker = running.worker()
+    # It starts without a staging version, or with others than the registry's, where those are slow to come.
+    for alias, version in Registry(running.registry, MODEL).aliases().items():
+        worker.wait_for_log("version in force", 120, alias=alias, version=version)
+    for command in (*before, "publisher --once --settle 0"):
+        finish(running, command)
+    wait_for(lambda: running.backlog() == 0, "an empty queue", 180)
+    assert worker.end() == 0, worker.log.read_text()
 
 
 def told_by_outputs(running: Running, names: list[str]) -> pd.DataFrame:
@@ -101,8 +106,7 @@ def test_the_figures_of_two_pairs_are_those_of_their_outputs(running: Running) -
     assert "http://" not in text.replace("http://www.w3.org/", "")
     # when the two change places and every file is scored anew
     Aliases(Registry(running.registry, MODEL), "tests").swap("the other pair", pd.Timestamp.now("UTC").to_pydatetime())
-    finish(running, "publisher rescore", "--all")
-    score_all(running)
+    score_all(running, "publisher rescore --all")
     second = compare(running)
     assert (second["production"]["version"], second["staging"]["version"], second["files"]) == ("2", "1", 50)
     check_figures(second, told_by_outputs(running, list(files)))

@@ -12,6 +12,7 @@ import pytest
 from models.registry import Registry
 from models.registry_page import STAGING_TAG, RegistryPage
 from models.watcher import Watcher
+from tests.chaos.understudy import wait_for
 from tests.emulators import missing
 from tests.hotswap.registries import ServedRegistry, version_files
 from tests.unit.compared import add_file
@@ -33,8 +34,10 @@ QUIET = (
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[ServedRegistry]:
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedRegistry]:
     """An MLflow server with versions 1 (production) and 2 (staging)."""
+    # A slow answer is one all the same: who polls would ask again, these tests do not.
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     with ServedRegistry(tmp_path) as served:
         for weight in (1.0, 2.0):
             served.register(version_files(weight))
@@ -75,7 +78,9 @@ def test_the_version_page_shows_the_verdict_and_leads_to_the_report(
     for number in range(6):
         add_file(bucket, number, better=0.6)
     assert watcher(bucket, served).look()
-    shown = rendered(f"{served.uri}/#/models/{MODEL}/versions/2", tmp_path)
+    page = f"{served.uri}/#/models/{MODEL}/versions/2"
+    # The browser's time runs ahead of a slow server's: then it is looked at again.
+    shown = wait_for(lambda: text if "Staging is better" in (text := rendered(page, tmp_path)) else "", page, 240)
     assert "<strong>Staging is better</strong> (against production version 1)" in shown
     assert "Over 2,400 labelled rows" in shown
     assert "understudy verdict" not in shown.replace("understudy.verdict", "")  # the markers are comments

@@ -42,6 +42,10 @@ def test_your_own_bucket_and_which_model_is_better(tmp_path: Path, tiny_registry
     copy_registry(tiny_registry, data)
     reader.types("python -m models sample --rows 300 --out flights.csv")
     typed = block_with("README.md", "export BUCKET=").replace("/data", str(data))
+    # The worker waits 15 seconds for its staging version; a file that comes before has no shadow. told.txt is its log
+    in_force = """until grep -q '"alias": "staging".*"message": "version in force"' told.txt; do sleep 0.1; done"""
+    assert typed.count("\nmkdir -p ") == 1
+    typed = typed.replace("\nmkdir -p ", f"\n{in_force}\nmkdir -p ")
     asked = [line for line in block_with("docs/evidence.md", "models compare --html").splitlines() if "compare" in line]
 
     told = reader.types(
