@@ -63,8 +63,11 @@ vm-check: install ## boots a virtual machine as Terraform would, and takes it aw
 test: install ## the tests, in under six minutes
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 
-test-all: test ## the long ones too
-	$(PY) -m pytest -m slow
+SIDE_BY_SIDE = tests/chaos/test_safeguards.py tests/cloud/test_faulty_storage.py tests/contract
+
+test-all: test ## the long ones too: those that measure one at a time, the others two at a time
+	$(PY) -m pytest -m slow $(addprefix --ignore=,$(SIDE_BY_SIDE))
+	$(PY) -m pytest -m slow -n 2 $(SIDE_BY_SIDE)
 
 docs: install ## rewrite docs/configuration.md from the programs' settings; alert rules, dashboard and tables too
 	$(PY) -m deploy.configuration

@@ -17,6 +17,9 @@ from tests.hotswap.registries import DatabaseRegistry, version_files
 from tests.unit.registered import graph, mlmodel, pins
 from tests.worker_fixtures import slowed
 
+SLOW_SECONDS = 60.0  # of a processor, that a version needs to be loaded
+WINDOW = 20.0  # seconds, for the rates before and after
+
 
 def bad_versions() -> dict[str, tuple[dict[str, bytes], dict[str, str]]]:
     """What must never serve: its files and tags, by what is said about it."""
@@ -35,18 +38,16 @@ def bad_versions() -> dict[str, tuple[dict[str, bytes], dict[str, str]]]:
     }
 
 
-@pytest.mark.parametrize(
-    ("slow_seconds", "window"),
-    [(2.0, 2.0), pytest.param(60.0, 20.0, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
-)
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_no_bad_version_serves_and_none_slows_the_files(
-    following: Callable[[str], Running], database: DatabaseRegistry, slow_seconds: float, window: float
+    following: Callable[[str], Running], database: DatabaseRegistry
 ) -> None:
     # given a worker under a steady load
     first = database.register(version_files(1.0))
     database.move(PRODUCTION, first)
     bad = {reason: database.register(files, tags) for reason, (files, tags) in bad_versions().items()}
-    files = {**version_files(2.0), GRAPH_FILE: slowed(graph(2.0), slow_seconds)}
+    files = {**version_files(2.0), GRAPH_FILE: slowed(graph(2.0), SLOW_SECONDS)}
     slow = database.register(files)
     running = following(database.uri)
     worker = running.worker("--shadow-fraction", "0")
@@ -54,8 +55,8 @@ def test_no_bad_version_serves_and_none_slows_the_files(
     with told("bad versions") as figures, Load(running, rows=20_000, ahead=100, published=True) as load:
         wait_for(lambda: running.count_receipts() >= 40, "a load that is under way")
         started = time.time()
-        wait_for(lambda: time.time() - started >= window, "a while of it")
-        figures["before"] = before = load.rate(started, started + window)
+        wait_for(lambda: time.time() - started >= WINDOW, "a while of it")
+        figures["before"] = before = load.rate(started, started + WINDOW)
 
         # when the alias names each version that must not serve
         tried = time.time()
@@ -76,18 +77,16 @@ def test_no_bad_version_serves_and_none_slows_the_files(
         figures["while one loads"] = beside = load.rate(loading, loaded)
         figures["while all five are tried"] = throughout = load.rate(tried, loaded)
         figures["longest gap while one loads"] = slow_gap = load.longest_gap(loading, loaded)
-        wait_for(lambda: time.time() - loaded >= window, "a while without a swap")
-        figures["after"] = after = load.rate(loaded, loaded + window)
+        wait_for(lambda: time.time() - loaded >= WINDOW, "a while without a swap")
+        figures["after"] = after = load.rate(loaded, loaded + WINDOW)
         count = load.stop()
     running.wait_until_done(count)
 
     # then files went on, at nearly the same rate: that of the moment counts, since others share this machine (and
     # windows of a few seconds say little here: of the refusals alone half is asked)
     assert max(gap, slow_gap) < 2.0
-    assert min(during, beside) > 0
-    if window >= 10:
-        assert min(beside, throughout) >= 0.7 * min(before, after)
-        assert during >= 0.35 * min(before, after)
+    assert min(beside, throughout) >= 0.7 * min(before, after)
+    assert during >= 0.35 * min(before, after)
 
     # and nothing but the good version served before the slow one, and that from there on
     assert worker.end() == 0

@@ -82,7 +82,7 @@ def test_its_whole_life(place):
     bucket = FolderBucket(environment["BUCKET"])
     queue = LocalQueue(environment["QUEUE"], policy=Policy(min_backoff=0.1))
     quick, long = dropped(bucket, "quick.csv", distances(10)), dropped(bucket, "long.csv", distances(300_000))
-    with start(place, DRAIN_SECONDS="5") as program:
+    with start(place, DRAIN_SECONDS="2") as program:
         while json.loads(program.stderr.readline())["message"] != "worker ready":
             pass
         processes = scoring_processes(program.pid)
