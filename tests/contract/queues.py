@@ -22,16 +22,9 @@ from transport.pubsub_names import Names
 from transport.queue import Delivery, Policy, Queue
 
 LOCAL = Policy(lease=10.0, max_delivery_attempts=5, min_backoff=0.01, max_backoff=0.05)
-LOCAL_SOON_OVER = replace(LOCAL, lease=0.5)
 # Pub/Sub's shortest lease; its emulator rounds back-offs up to about two seconds.
 PUBSUB = Policy(lease=10.0, max_delivery_attempts=5, min_backoff=0.1, max_backoff=0.2)
-POLICIES = {
-    "local": LOCAL,
-    "local, soon over": LOCAL_SOON_OVER,
-    "local, long leases": replace(LOCAL, lease=60.0),
-    "pubsub": PUBSUB,
-    "pubsub, long leases": replace(PUBSUB, lease=60.0),
-}
+POLICIES = {"local": LOCAL, "local, soon over": replace(LOCAL, lease=0.5), "pubsub": PUBSUB}
 
 EVERYWHERE = pytest.mark.parametrize(
     "queues", ["local", pytest.param("pubsub", marks=pytest.mark.emulator)], indirect=True
@@ -45,11 +38,6 @@ EVERYWHERE_IN_ITS_TIME = pytest.mark.parametrize(
 # For leases that must not run out: a machine that stands still for a moment must not end them.
 EVERYWHERE_FOR_LONG = pytest.mark.parametrize(
     "queues", [pytest.param("local", marks=[pytest.mark.slow, pytest.mark.timeout(300)]), _PUBSUB_SLOW], indirect=True
-)
-PUBSUB_WITH_LONG_LEASES = pytest.param("pubsub, long leases", id="pubsub", marks=pytest.mark.emulator)
-# For what is to come at once: a slow machine is still far from the end of a lease.
-EVERYWHERE_WITH_LONG_LEASES = pytest.mark.parametrize(
-    "queues", [pytest.param("local, long leases", id="local"), PUBSUB_WITH_LONG_LEASES], indirect=True
 )
 
 _numbers = count()

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 
 from ledger.names import OUTPUT
 from tests.chaos.understudy import Running, entries
@@ -25,33 +22,6 @@ def survey(rows: int) -> bytes:
     for row in range(rows):
         text.write(f"{row},{(row % 200 - 100) / 50}\n")
     return text.getvalue().encode()
-
-
-class Standstills:
-    """When the machine as a whole stood still: a process that does nothing but sleep woke up late."""
-
-    _PROGRAM = """
-import time
-while True:
-    due = time.time() + 0.02
-    time.sleep(0.02)
-    if time.time() > due + 0.2:
-        print(due, time.time(), flush=True)
-"""
-
-    def __init__(self, log: Path) -> None:
-        self._log = log
-        with log.open("wb") as out:
-            self._process = subprocess.Popen([sys.executable, "-c", self._PROGRAM], stdout=out)
-
-    def within(self, start: float, end: float) -> float:
-        """Seconds of them between two times."""
-        found = [tuple(map(float, line.split())) for line in self._log.read_text().splitlines()]
-        return sum(max(0.0, min(until, end) - max(since, start)) for since, until in found)
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 class Load:
@@ -71,13 +41,11 @@ class Load:
         self.dropped = 0
 
     def __enter__(self) -> Load:
-        self._standstills = Standstills(self._running.folder / "standstills.txt")
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._standstills.close()
 
     def stop(self) -> int:
         """No more files; gives how many there were."""
@@ -100,9 +68,9 @@ class Load:
         return sum(start <= at < end for at in self.output_times()) / (end - start)
 
     def longest_gap(self, start: float, end: float) -> float:
-        """The longest time without an output between two times, less what the machine itself stood still of it."""
+        """The longest time without an output between two times."""
         times = [start, *(at for at in self.output_times() if start <= at < end), end]
-        return max(later - earlier - self._standstills.within(earlier, later) for earlier, later in pairwise(times))
+        return max(later - earlier for earlier, later in pairwise(times))
 
     def _feed(self) -> None:
         while not self._stop.is_set():

@@ -18,7 +18,7 @@ from tests.unit.registered import graph, mlmodel, pins
 from tests.worker_fixtures import slowed
 
 SLOW_SECONDS = 60.0  # of a processor, that a version needs to be loaded
-WINDOW = 20.0  # seconds, for the rates before and after
+WINDOW = 20.0  # seconds, for a rate
 
 
 def bad_versions() -> dict[str, tuple[dict[str, bytes], dict[str, str]]]:
@@ -58,13 +58,16 @@ def test_no_bad_version_serves_and_none_slows_the_files(
         wait_for(lambda: time.time() - started >= WINDOW, "a while of it")
         figures["before"] = before = load.rate(started, started + WINDOW)
 
-        # when the alias names each version that must not serve
-        tried = time.time()
-        for reason, version in bad.items():
-            database.move(PRODUCTION, version)
-            refused = worker.wait_for_log("version refused", version=version)
-            assert reason in refused["error"]
-            assert refused["consequence"].endswith(f"version {first} goes on serving")
+        # when the alias names each version that must not serve, again and again
+        tried, turns = time.time(), 0
+        while time.time() - tried < WINDOW:
+            for reason, version in bad.items():
+                database.move(PRODUCTION, version)
+                wait_for(lambda: times(worker, "version refused", version) > turns, f"{version} refused")  # noqa: B023
+                refused = worker.records("version refused", version=version)[-1]
+                assert reason in refused["error"]
+                assert refused["consequence"].endswith(f"version {first} goes on serving")
+            turns += 1
         figures["while four are refused"] = during = load.rate(tried, time.time())
         figures["longest gap"] = gap = load.longest_gap(started, time.time())
 
@@ -75,7 +78,6 @@ def test_no_bad_version_serves_and_none_slows_the_files(
         loaded = time.time()
         figures["seconds until in force"] = in_force["seconds"]
         figures["while one loads"] = beside = load.rate(loading, loaded)
-        figures["while all five are tried"] = throughout = load.rate(tried, loaded)
         figures["longest gap while one loads"] = slow_gap = load.longest_gap(loading, loaded)
         wait_for(lambda: time.time() - loaded >= WINDOW, "a while without a swap")
         figures["after"] = after = load.rate(loaded, loaded + WINDOW)
@@ -83,10 +85,9 @@ def test_no_bad_version_serves_and_none_slows_the_files(
     running.wait_until_done(count)
 
     # then files went on, at nearly the same rate: that of the moment counts, since others share this machine (and
-    # windows of a few seconds say little here: of the refusals alone half is asked)
+    # windows of a few seconds say nothing here)
     assert max(gap, slow_gap) < 2.0
-    assert min(beside, throughout) >= 0.7 * min(before, after)
-    assert during >= 0.35 * min(before, after)
+    assert min(during, beside) >= 0.7 * min(before, after)
 
     # and nothing but the good version served before the slow one, and that from there on
     assert worker.end() == 0
@@ -99,9 +100,11 @@ def test_no_bad_version_serves_and_none_slows_the_files(
     assert set(served) == {first, slow}
     assert served[-1] == slow
     assert served == sorted(served, key=int), "a file after the swap went to the version before it"
-    assert_each_was_tried_once(worker, [*bad.values(), slow])
+    # each was tried once whenever the alias had moved to it, and never in between
+    assert [times(worker, "version refused", version) for version in bad.values()] == [turns] * len(bad)
+    assert [times(worker, "version in force", version) for version in bad.values()] == [0] * len(bad)
+    assert (times(worker, "version refused", slow), times(worker, "version in force", slow)) == (0, 1)
 
 
-def assert_each_was_tried_once(worker: Program, versions: list[str]) -> None:
-    ends = worker.records("version refused") + worker.records("version in force")
-    assert [len([end for end in ends if end["version"] == version]) for version in versions] == [1] * len(versions)
+def times(worker: Program, event: str, version: str) -> int:
+    return len(worker.records(event, version=version))

@@ -219,5 +219,5 @@ def test_staging_absent_or_production_s_own_gives_no_shadow_and_no_error(
 
     # then there is neither a shadow nor a word of it
     assert not list(running.bucket.objects("output/shadow/")) + list(running.bucket.objects("output/comparisons/"))
-    assert not [entry for entry in worker.records() if entry.get("severity") in ("WARNING", "ERROR")]
     assert [worker.end(), publisher.end()] == [0, 0]
+    assert not [entry for entry in worker.records() if entry.get("severity") in ("WARNING", "ERROR")]
