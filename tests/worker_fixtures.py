@@ -212,20 +212,6 @@ def alive(pid: int) -> bool:
         return False
 
 
-def scoring_processes(pid: int) -> list[int]:
-    """The processes that `pid` has spawned and that live; multiprocessing is not asked, it would reap the dead."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            spawned = b"spawn_main" in (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(fields[1]) == pid and fields[0] != "Z" and spawned:
-            found.append(int(folder.name))
-    return found
-
-
 @dataclass
 class Fixed:
     """A follower that does not follow: the versions in force are those it is given."""

@@ -124,7 +124,7 @@ class Program:
 
     def scorers(self) -> list[int]:
         """Process ids of its scoring processes, those of the shadow too."""
-        return [pid for pid in children(self.pid) if b"spawn_main" in _read(f"/proc/{pid}/cmdline")]
+        return scoring_processes(self.pid)
 
     def family(self) -> list[int]:
         return [self.pid, *children(self.pid)]
@@ -150,6 +150,11 @@ def children(pid: int) -> list[int]:
     for thread in entries(f"/proc/{pid}/task"):
         found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
     return found
+
+
+def scoring_processes(pid: int) -> list[int]:
+    """Those that a process has started and that live; multiprocessing is not asked, it would reap the dead."""
+    return [child for child in children(pid) if b"spawn_main" in _read(f"/proc/{child}/cmdline")]
 
 
 def open_files(pid: int) -> set[str]:

@@ -15,6 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from models.spec import UnfitModel
+from tests.chaos.understudy import scoring_processes
 from tests.worker_fixtures import (
     SPEC,
     Call,
@@ -28,7 +29,6 @@ from tests.worker_fixtures import (
     fetched,
     import_error,
     imported,
-    scoring_processes,
     slow_to_load,
     survey,
     with_example,

@@ -14,8 +14,9 @@ import pytest
 from ledger.names import CLAIMS, RECEIPTS, Key
 from ledger.receipt import Status
 from models.registry import PRODUCTION, STAGING, Registry
+from tests.chaos.understudy import scoring_processes
 from tests.unit.registered import MODEL, good_files, new_registry, register
-from tests.worker_fixtures import alive, contents, dropped, eventually, receipt_of, scoring_processes
+from tests.worker_fixtures import alive, contents, dropped, eventually, receipt_of
 from transport.bucket import get
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
