@@ -69,6 +69,9 @@ test-all: test ## the long ones too: those that measure one at a time, the other
 	$(PY) -m pytest -m slow $(addprefix --ignore=,$(SIDE_BY_SIDE))
 	$(PY) -m pytest -m slow -n 2 $(SIDE_BY_SIDE)
 
+measure: install ## how fast, how long, how much memory: a table of figures beside their bounds (wants a quiet machine)
+	$(PY) -m pytest -q -o 'python_files=measure_*.py' tests/measure
+
 docs: install ## rewrite docs/configuration.md from the programs' settings; alert rules, dashboard and tables too
 	$(PY) -m deploy.configuration
 	$(PY) -m deploy.monitoring
@@ -86,4 +89,4 @@ sbom: .venv-audit/.installed ## what a worker, and what everything here is made 
 audit: .venv-audit/.installed ## are vulnerabilities known of what the lock files pin? (asks the package index)
 	$(PY) -m deploy.audit
 
-.PHONY: help install lock demo demo-cloud up down status bench image-check compose-check vm-check checkov terraform-check test test-all docs check sbom audit
+.PHONY: help install lock demo demo-cloud up down status bench measure image-check compose-check vm-check checkov terraform-check test test-all docs check sbom audit

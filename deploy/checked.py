@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from deploy.debian import CannotRunHere
 from deploy.engine import EngineFailed
+from deploy.waiting import NotInTime, wait_for
 
 POLL_SECONDS = 0.2
 
@@ -52,14 +53,12 @@ def expect(holds: bool, otherwise: str) -> None:
 def until(look: Callable[[], Seen | None], seconds: float, otherwise: Callable[[], str]) -> tuple[Seen, float]:
     """What `look` sees once it sees something, and after how many seconds. Raises CheckFailed in the end."""
     began = time.monotonic()
-    while True:
-        seen = look()
-        took = time.monotonic() - began
-        if seen:
-            return seen, took
-        if took > seconds:
-            raise CheckFailed(f"not after {seconds:.0f} s: {otherwise()}")
-        time.sleep(POLL_SECONDS)
+    try:
+        seen = wait_for(look, otherwise, seconds, POLL_SECONDS)
+    except NotInTime as error:
+        raise CheckFailed(str(error)) from None
+    assert seen is not None  # noqa: S101 - for the type checker: what counts as true is something
+    return seen, time.monotonic() - began
 
 
 def tell(what: str) -> None:

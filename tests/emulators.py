@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NoReturn
 
 import pytest
 
-from deploy.emulators import NotInstalled, PubSubEmulator
+from deploy.emulators import NotInstalled, PubSubEmulator, StorageEmulator
 
 
 def installed_pubsub_emulator() -> PubSubEmulator:
@@ -23,3 +27,46 @@ def missing(reason: str) -> NoReturn:
     if os.environ.get("REQUIRE_EMULATORS") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def pubsub_emulator() -> Iterator[str]:
+    """The host and port of a Pub/Sub emulator that all tests share, each with topics of its own."""
+    if host := os.environ.get("PUBSUB_EMULATOR_HOST"):
+        yield host
+        return
+    emulator = installed_pubsub_emulator()
+    emulator.start()
+    yield emulator.host
+    emulator.kill()
+
+
+@dataclass(frozen=True)
+class StorageServer:
+    """A running fake-gcs-server; `url` is what STORAGE_EMULATOR_HOST is to say."""
+
+    url: str
+
+    def make_bucket(self, name: str) -> None:
+        self._call("POST", "/storage/v1/b?project=test", {"name": name})
+
+    def remove_bucket(self, name: str) -> None:
+        self._call("DELETE", f"/storage/v1/b/{name}")
+
+    def _call(self, method: str, path: str, body: object = None) -> None:
+        data = json.dumps(body).encode() if body is not None else None
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=10):
+            pass
+
+
+@pytest.fixture(scope="session")
+def storage_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StorageServer]:
+    """fake-gcs-server out of its wheel, on a free port of 127.0.0.1, in memory."""
+    server = StorageEmulator.installed(log=tmp_path_factory.mktemp("storage") / "log")
+    server.start()
+    try:
+        yield StorageServer(server.url)
+    finally:
+        server.kill()

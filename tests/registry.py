@@ -51,6 +51,12 @@ def tiny_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
 
 
+@pytest.fixture(scope="session")
+def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the fetched versions of the tiny registry, shared by all tests."""
+    return tmp_path_factory.mktemp("model_cache")
+
+
 def aliases(uri: str) -> dict[str, int]:
     """The versions that the aliases of a registry in a SQLite file name."""
     with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as registry:

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Outcome
 from models.registry import FetchedVersion
@@ -193,17 +193,6 @@ def contents(bucket: Bucket, prefix: str) -> dict[str, bytes]:
     return {info.name: get(bucket, info.name) for info in bucket.objects(prefix)}
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """Waits until `holds()` is true, and gives what it gave; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        is_last = time.monotonic() > deadline
-        if found := holds():
-            return found
-        assert not is_last, f"not within {seconds} s: {holds}"
-        time.sleep(0.01)
-
-
 def alive(pid: int) -> bool:
     """True for a process that runs; one that has ended and awaits its parent does not."""
     try:
@@ -308,14 +297,14 @@ class Worker:
 
     def take(self) -> Any:
         """The next delivery, in hand."""
-        [delivery] = eventually(lambda: self.queue.pull(1, 10.0), 60.0)
+        [delivery] = wait_for(lambda: self.queue.pull(1, 10.0))
         self.in_hand.take(delivery)
         return delivery
 
     def handle(self) -> None:
         """Does what the next message asks for, its shadow included."""
         self.handler.handle(self.take())
-        eventually(lambda: len(self.line) == 0)
+        wait_for(lambda: len(self.line) == 0)
 
 
 # Tasks for scoring processes, which import this module to unpickle them.
@@ -367,7 +356,7 @@ class Until:
     file: Path
 
     def run(self, _workshop: Workshop) -> None:
-        eventually(self.file.exists, 60.0)
+        wait_for(self.file.exists)
 
 
 def _raise() -> None:

@@ -1,4 +1,4 @@
-"""Fixtures of the chaos tests: the running programs, a model cache that all tests share."""
+"""Fixtures of the chaos tests: the running programs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ import pytest
 
 from tests.chaos.understudy import Running
 from tests.registry import copy_registry
-
-
-@pytest.fixture(scope="session")
-def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("model_cache")
 
 
 @pytest.fixture

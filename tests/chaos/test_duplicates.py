@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+from deploy.waiting import wait_for
 from ledger.names import output_name
 from ledger.receipt import Status
-from tests.chaos.understudy import Running, surveys, undisturbed, wait_for
+from tests.chaos.understudy import Running, surveys, undisturbed
 
 
 def test_an_event_published_five_times_has_one_receipt_and_one_output(running: Running, model_cache: Path) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.receipt import Status
-from tests.chaos.understudy import STEADY, Program, Running, surveys, undisturbed, wait_for
+from tests.chaos.understudy import STEADY, Program, Running, surveys, undisturbed
 from worker.ending import GIVE_BACK_SECONDS
 
 ENDINGS = 20

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.names import CLAIMS, COMPARISONS, RECEIPTS, parse_key
 from ledger.receipt import Status
-from tests.chaos.understudy import Program, Running, entries, open_files, send, surveys, undisturbed, wait_for
+from tests.chaos.understudy import Program, Running, entries, open_files, send, surveys, undisturbed
 from transport.queue import Policy
 
 HARDY = Policy(lease=3.0, max_delivery_attempts=50, min_backoff=0.05, max_backoff=0.5)

@@ -16,13 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Status
 from models.airline.schema import TEXT_COLUMNS
 from models.registry import Registry
 from tests.chaos.disks import Disk, mounted
 from tests.chaos.test_memory import MB, peak
-from tests.chaos.understudy import MODEL, STEADY, Running, send, surveys, undisturbed, wait_for
+from tests.chaos.understudy import MODEL, STEADY, Running, send, surveys, undisturbed
 from tests.emulators import missing
 from tests.registry import copy_registry
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.receipt import Status
-from tests.chaos.understudy import Running, surveys, wait_for
+from tests.chaos.understudy import Running, surveys
 
 MB = 1 << 20
 HUGE_MB = int(os.environ.get("HUGE_MB", "1024"))  # by hand: 2000

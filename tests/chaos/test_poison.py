@@ -8,9 +8,10 @@ from threading import Event, Thread
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Status
-from tests.chaos.understudy import STEADY, Program, Running, send, surveys, undisturbed, wait_for
+from tests.chaos.understudy import STEADY, Program, Running, send, surveys, undisturbed
 from transport.event import Generation
 
 

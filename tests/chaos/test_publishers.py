@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.receipt import Status
-from tests.chaos.understudy import QUICK, Running, surveys, undisturbed, wait_for
+from tests.chaos.understudy import QUICK, Running, surveys, undisturbed
 from transport.local_queue import LocalQueue
 
 GONE_OVER = "the queue's file was removed or replaced; going on with the one that is there now"

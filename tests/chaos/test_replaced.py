@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.names import Key, output_name
 from ledger.receipt import Status
-from tests.chaos.understudy import Running, send, surveys, undisturbed, wait_for
+from tests.chaos.understudy import Running, send, surveys, undisturbed
 from transport.event import Generation
 
 ENDED = {Status.SCORED, Status.SUPERSEDED}

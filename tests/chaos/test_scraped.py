@@ -19,7 +19,8 @@ import yaml
 
 from deploy.monitoring.__main__ import HERE
 from deploy.monitoring.alerts import ALERTS
-from tests.chaos.understudy import Running, surveys, wait_for
+from deploy.waiting import wait_for
+from tests.chaos.understudy import Running, surveys
 from tests.emulators import missing
 from tests.unit.test_worker_signals import check_metrics
 

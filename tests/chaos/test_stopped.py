@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.names import Key, output_name
 from ledger.receipt import Status
-from tests.chaos.understudy import QUICK, Running, send, surveys, undisturbed, wait_for
+from tests.chaos.understudy import QUICK, Running, send, surveys, undisturbed
 
 
 def test_a_stopped_worker_loses_its_lease_and_its_late_write(running: Running, model_cache: Path) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.waiting import wait_for
 from ledger.receipt import Status
 from models.aliases import Aliases
 from models.registry import Registry
 from models.spec import GRAPH_FILE, METADATA_KEY, SHA256_TAG, SPEC_FILE
-from tests.chaos.understudy import MODEL, Program, Running, surveys, undisturbed, wait_for
+from tests.chaos.understudy import MODEL, Program, Running, surveys, undisturbed
 
 
 def swap(running: Running) -> None:

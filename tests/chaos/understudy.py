@@ -9,15 +9,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from deploy.waiting import SECONDS, wait_for
 from ledger.names import CLAIMS, FAILURES, RECEIPTS, output_name, parse_key
 from ledger.receipt import Outcome
 from models.registry import Registry
@@ -36,19 +36,6 @@ QUICK = Policy(lease=4.0, max_delivery_attempts=5, min_backoff=0.05, max_backoff
 """A queue whose messages come back at once, so that tests of redelivery need not wait for half a minute."""
 STEADY = replace(QUICK, lease=60.0)
 """The same where no lease may run out, though the machine stand still for a while."""
-
-Answer = TypeVar("Answer")
-
-
-def wait_for(condition: Callable[[], Answer], what: str, seconds: float = 60.0, every: float = 0.02) -> Answer:
-    """The first answer of `condition` that counts as true, looked for until the deadline and once after it."""
-    until = time.monotonic() + seconds
-    while True:
-        is_last = time.monotonic() > until
-        if answer := condition():
-            return answer
-        assert not is_last, f"not within {seconds:g} s: {what}"
-        time.sleep(every)
 
 
 @cache
@@ -108,7 +95,7 @@ class Program:
             if event in (None, record.get("message")) and fields.items() <= record.items()
         ]
 
-    def wait_for_log(self, event: str, seconds: float = 60.0, **fields: Any) -> dict[str, Any]:
+    def wait_for_log(self, event: str, seconds: float = SECONDS, **fields: Any) -> dict[str, Any]:
         """The first such record."""
         seen = 0
 
@@ -138,7 +125,7 @@ class Program:
         """Sends the signal to the parent alone."""
         self.process.send_signal(number)
 
-    def end(self, number: int = signal.SIGTERM, seconds: float = 60.0) -> int:
+    def end(self, number: int = signal.SIGTERM, seconds: float = SECONDS) -> int:
         """Sends the signal and gives the exit status."""
         self.process.send_signal(number)
         return self.process.wait(seconds)
@@ -295,7 +282,7 @@ class Running:
             found = queue.execute("SELECT due FROM message WHERE leased = 1 AND dead = 0").fetchone()
         return found[0] if found else None
 
-    def wait_until_done(self, receipts: int, seconds: float = 60.0) -> None:
+    def wait_until_done(self, receipts: int, seconds: float = SECONDS) -> None:
         """Until there are so many receipts and nothing is left in the queue."""
         wait_for(lambda: self.count_receipts() >= receipts, f"{receipts} receipts", seconds)
         wait_for(lambda: self.backlog() == 0, "an empty queue", seconds)

@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.emulators import NotInstalled, PubSubEmulator, StorageEmulator
-from tests.chaos.conftest import model_cache as model_cache
 from tests.cloud.house import House, notifications_to
-from tests.contract.buckets import storage_server as storage_server
-from tests.contract.queues import pubsub_emulator as pubsub_emulator
 from tests.contract.queues import queues as queues
 from tests.emulators import missing
 from tests.registry import copy_registry

@@ -20,7 +20,7 @@ from ledger.names import RECEIPTS, UNUSABLE, parse_key
 from ledger.receipt import Outcome
 from publisher.given_up import UnusableRecord, unusable_records
 from tests.chaos.understudy import ROOT, Program, send
-from tests.contract.buckets import StorageServer
+from tests.emulators import StorageServer
 from transport.bucket import get, put
 from transport.event import Generation, Message
 from transport.gcs import GcsBucket

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.names import output_name
 from ledger.receipt import Status
-from tests.chaos.understudy import Program, send, surveys, undisturbed, wait_for
+from tests.chaos.understudy import Program, send, surveys, undisturbed
 from tests.cloud.house import House
 from worker.ending import GIVE_BACK_SECONDS
 

@@ -17,8 +17,8 @@ import pytest
 from ledger.names import CLAIMS, FAILURES, OUTPUT, RECEIPTS, Key
 from ledger.receipt import Status
 from tests.cloud.way import PRODUCTION, WAY, Step, step_of
-from tests.contract.buckets import StorageServer
 from tests.contract.fault_proxy import Fault, FaultProxy, Request
+from tests.emulators import StorageServer
 from tests.memory import MemoryBucket, MemoryQueue
 from tests.worker_fixtures import Here, Worker, contents, dropped, fetched, survey, without_times
 from transport.bucket import Bucket

@@ -8,8 +8,9 @@ from functools import partial
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.receipt import Status
-from tests.chaos.understudy import Program, surveys, wait_for
+from tests.chaos.understudy import Program, surveys
 from tests.cloud.house import BUCKET, House, Raw
 from transport.event import Generation, Message
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Status
 from models.registry import FetchedVersion
 from tests.contract.queues import Queues
-from tests.worker_fixtures import Worker, dropped, eventually, fetched, receipt_of, survey
+from tests.worker_fixtures import Worker, dropped, fetched, receipt_of, survey
 from transport.event import Message
 from transport.folder import FolderBucket
 from transport.queue import Backlog, Delivery, Policy, Queue
@@ -137,7 +138,7 @@ def test_it_is_delivered_once(queues: Queues, slow_pool: SlowPool, version: Fetc
     started = time.monotonic()
     try:
         queues.open().publish([event.to_message()])
-        eventually(lambda: bucket.stat(key.receipt), 250)
+        wait_for(lambda: bucket.stat(key.receipt), seconds=250)
         took = time.monotonic() - started
 
         # Then: nothing comes again while it is scored, nor for as long as a message that was not acked would take

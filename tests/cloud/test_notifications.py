@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.names import output_name
 from ledger.receipt import Status
-from tests.chaos.understudy import Program, surveys, wait_for
+from tests.chaos.understudy import Program, surveys
 from tests.cloud.house import House, Raw, Tap
 from transport.bucket import put
 from transport.event import Message

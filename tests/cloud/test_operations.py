@@ -11,14 +11,15 @@ import pytest
 from google.pubsub_v1.services.publisher import PublisherClient
 from google.pubsub_v1.services.subscriber import SubscriberClient
 
+from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Status
 from tests.chaos.understudy import ROOT
 from tests.cloud.way import CLASS_A, CLASS_B, FREE, PRODUCTION, WAY, Step, step_of
-from tests.contract.buckets import StorageServer
 from tests.contract.fault_proxy import FaultProxy
 from tests.contract.queues import Queues
-from tests.worker_fixtures import Here, Worker, dropped, eventually, fetched, receipt_of, survey
+from tests.emulators import StorageServer
+from tests.worker_fixtures import Here, Worker, dropped, fetched, receipt_of, survey
 from transport.gcs import GcsBucket
 from worker.follow import InForce
 
@@ -88,7 +89,7 @@ def test_production_and_shadow_within_their_budget(
     publisher = queues.open()
     publisher.publish([dropped(bucket, "first.csv", survey(50)).to_message()])
     worker.handle()
-    eventually(lambda: pubsub_calls["acknowledge"] == 1)
+    wait_for(lambda: pubsub_calls["acknowledge"] == 1)
 
     # When: new files come, one after the other, each told once
     proxy.forget()

@@ -8,9 +8,10 @@ from threading import Event, Thread
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.names import Key, output_name
 from ledger.receipt import Status
-from tests.chaos.understudy import Program, send, surveys, wait_for
+from tests.chaos.understudy import Program, send, surveys
 from tests.cloud.house import BUCKET, House
 from transport.event import Generation
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.receipt import Status
-from tests.chaos.understudy import ROOT, Program, surveys, wait_for
+from tests.chaos.understudy import ROOT, Program, surveys
 from tests.cloud.house import House, Raw
 from tests.cloud.privileges import Grant, Need, of_pubsub, of_storage
 from tests.cloud.pubsub_proxy import PubSubProxy

@@ -14,7 +14,6 @@ from google.iam.v1 import policy_pb2
 from deploy.emulators import StorageEmulator
 from publisher.provision import Provision
 from tests.cloud.lacking import Notifying, Policies
-from tests.contract.queues import pubsub_emulator as pubsub_emulator
 from transport.pubsub_names import Names
 
 pytestmark = pytest.mark.emulator

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.names import output_name
 from ledger.receipt import Status
-from tests.chaos.understudy import surveys, undisturbed, wait_for
+from tests.chaos.understudy import surveys, undisturbed
 from tests.cloud.house import House
 
 pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(300)]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from deploy.emulators import StorageEmulator
+from tests.emulators import StorageServer
 from transport.bucket import Bucket
 from transport.open import open_bucket
 
@@ -23,37 +21,6 @@ EMULATOR_IGNORES_PRECONDITIONS = pytest.param(
         "Cloud Storage enforces them"
     ),
 )
-
-
-@dataclass(frozen=True)
-class StorageServer:
-    """A running fake-gcs-server; `url` is what STORAGE_EMULATOR_HOST is to say."""
-
-    url: str
-
-    def make_bucket(self, name: str) -> None:
-        self._call("POST", "/storage/v1/b?project=test", {"name": name})
-
-    def remove_bucket(self, name: str) -> None:
-        self._call("DELETE", f"/storage/v1/b/{name}")
-
-    def _call(self, method: str, path: str, body: object = None) -> None:
-        data = json.dumps(body).encode() if body is not None else None
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
-        with urllib.request.urlopen(request, timeout=10):
-            pass
-
-
-@pytest.fixture(scope="session")
-def storage_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StorageServer]:
-    """fake-gcs-server out of its wheel, on a free port of 127.0.0.1, in memory."""
-    server = StorageEmulator.installed(log=tmp_path_factory.mktemp("storage") / "log")
-    server.start()
-    try:
-        yield StorageServer(server.url)
-    finally:
-        server.kill()
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from publisher.provision import carry_out
 from publisher.provision_plan import plan, wanted
 from publisher.provision_pubsub import PubSubAdmin
-from tests.emulators import installed_pubsub_emulator
 from transport.local_queue import LocalQueue
 from transport.open import open_dead_letters, open_queue
 from transport.pubsub_names import Names
@@ -74,26 +74,9 @@ class Queues:
             found += queue.pull(wanted - len(found), wait=0.5)
         return found
 
-    def until(self, condition: Callable[[], bool]) -> bool:
-        """Waits for a condition; False when patience is at its end."""
-        give_up = time.monotonic() + self.patience
-        while not condition():
-            if time.monotonic() > give_up:
-                return False
-            time.sleep(0.02)
-        return True
-
-
-@pytest.fixture(scope="session")
-def pubsub_emulator() -> Iterator[str]:
-    """The host and port of a Pub/Sub emulator that all tests share, each with topics of its own."""
-    if host := os.environ.get("PUBSUB_EMULATOR_HOST"):
-        yield host
-        return
-    emulator = installed_pubsub_emulator()
-    emulator.start()
-    yield emulator.host
-    emulator.kill()
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Waits for a condition as long as patience goes."""
+        wait_for(condition, seconds=self.patience)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.contract.buckets import StorageServer
 from tests.contract.fault_proxy import Fault, FaultProxy, Request
+from tests.emulators import StorageServer
 from transport.bucket import (
     ABSENT,
     AccessRefused,

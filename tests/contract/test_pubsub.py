@@ -77,7 +77,7 @@ def test_a_server_that_restarts_and_forgets_costs_no_restart_here(own_emulator: 
     # When it comes back without its topics and subscriptions, then the log says which command makes them
     with structlog.testing.capture_logs() as logs:
         own_emulator.start()
-        assert queues.until(lambda: queue.pull(1, wait=0.2) == [] and any(map(stream_ended, logs)))
+        queues.until(lambda: queue.pull(1, wait=0.2) == [] and any(map(stream_ended, logs)))
     assert "python -m publisher provision" in next(filter(stream_ended, logs))["error"]
     # And when that has been done, the same consumer goes on
     ensure_topology(Names.parse(queues.url), PUBSUB)
@@ -106,10 +106,10 @@ def test_answers_reach_the_server_though_the_stream_of_their_message_has_ended(
             delivery.extend()
         return len({delivery.id for delivery in held}) == 6  # one whose lease ran out here comes twice
 
-    assert queues.until(all_held)
+    queues.until(all_held)
     assert queue._stream is not None
     first = queue._stream._stream
-    assert queues.until(lambda: queue.pull(1, wait=0.1) == [] and queue._stream._stream is not first)  # type: ignore[union-attr]
+    queues.until(lambda: queue.pull(1, wait=0.1) == [] and queue._stream._stream is not first)  # type: ignore[union-attr]
     # When they are acked, then none comes again to anybody, also after its lease
     for delivery in held:
         delivery.ack()
@@ -124,9 +124,9 @@ def test_a_queue_says_whether_its_service_still_answers(own_emulator: PubSubEmul
     queues = Queues("pubsub://test/flights", PUBSUB)
     ensure_topology(Names.parse(queues.url), PUBSUB)
     queue, missing = PubSubQueue(queues.url), PubSubQueue("pubsub://test/nowhere")
-    assert queues.until(lambda: queue.trouble() == "")  # an emulator that has just started may be slow to answer
+    queues.until(lambda: queue.trouble() == "")  # an emulator that has just started may be slow to answer
     # When there is no subscription, or the service is gone, then it says so
-    assert queues.until(lambda: "publisher provision" in missing.trouble())
+    queues.until(lambda: "publisher provision" in missing.trouble())
     own_emulator.kill()
     assert queue.trouble()
     queue.close()
@@ -146,7 +146,7 @@ def test_a_stream_that_hears_nothing_is_opened_anew(
     first = queue._stream._stream
     assert queue.last_heard is None
     # When it pulls, then it does so by another stream, that works
-    assert queues.until(lambda: queue.pull(1, wait=0.1) == [] and queue._stream._stream is not first)  # type: ignore[union-attr]
+    queues.until(lambda: queue.pull(1, wait=0.1) == [] and queue._stream._stream is not first)  # type: ignore[union-attr]
     monkeypatch.setattr("transport.pubsub_stream.SILENCE_SECONDS", 300.0)
     queue.publish([Message(b"", EVENT)])
     [delivery] = queues.pull(queue, 1)

@@ -1,4 +1,3 @@
 """The real programs around one bucket, for tests of the evidence that they leave."""
 
-from tests.chaos.conftest import model_cache as model_cache
 from tests.chaos.conftest import running as running

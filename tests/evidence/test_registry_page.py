@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from models.registry import Registry
 from models.registry_page import STAGING_TAG, RegistryPage
 from models.watcher import Watcher
-from tests.chaos.understudy import wait_for
 from tests.emulators import missing
 from tests.hotswap.registries import ServedRegistry, version_files
 from tests.unit.compared import add_file

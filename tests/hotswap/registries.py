@@ -15,9 +15,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from deploy.waiting import wait_for
 from models.registry import Registry
 from models.spec import GRAPH_FILE, SPEC_FILE
-from tests.chaos.understudy import wait_for
 from tests.unit.registered import MODEL, graph, mlmodel, new_registry, pins, register
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.receipt import Status
 from models.registry import PRODUCTION
 from models.spec import GRAPH_FILE, SPEC_FILE
-from tests.chaos.understudy import Program, Running, wait_for
+from tests.chaos.understudy import Program, Running
 from tests.hotswap.load import Load, told
 from tests.hotswap.registries import DatabaseRegistry, version_files
 from tests.unit.registered import graph, mlmodel, pins

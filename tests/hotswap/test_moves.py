@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.receipt import Status
 from models.registry import PRODUCTION
-from tests.chaos.understudy import Program, Running, undisturbed, wait_for
+from tests.chaos.understudy import Program, Running, undisturbed
 from tests.emulators import missing
 from tests.hotswap.browser import Browser
 from tests.hotswap.load import Load, survey, told

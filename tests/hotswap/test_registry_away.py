@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from models.registry import PRODUCTION, STAGING
-from tests.chaos.understudy import Program, Running, wait_for
+from tests.chaos.understudy import Program, Running
 from tests.contract.fault_proxy import Fault, FaultProxy, Request
 from tests.hotswap.load import Load, told
 from tests.hotswap.registries import DatabaseRegistry, ServedRegistry, version_files

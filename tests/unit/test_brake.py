@@ -7,10 +7,11 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Status
 from tests.memory import MemoryBucket, MemoryQueue
-from tests.worker_fixtures import Here, Worker, contents, dropped, eventually, fetched, receipt_of, survey
+from tests.worker_fixtures import Here, Worker, contents, dropped, fetched, receipt_of, survey
 from transport.bucket import AccessRefused, BucketError, NoSpace, ObjectNotFound
 from transport.local_queue import LocalQueue
 from transport.queue import Policy
@@ -92,7 +93,7 @@ class TestAFullBucket:
         with capture_logs() as logs:
             thread = threading.Thread(target=worker.loop.run, kwargs={"until_idle": 0.0})
             thread.start()
-            eventually(lambda: len([log for log in logs if log["event"].startswith("bucket does not take")]) > 30)
+            wait_for(lambda: len([log for log in logs if log["event"].startswith("bucket does not take")]) > 30)
             backlog = queue.backlog()
             room.set()
             thread.join(60)
@@ -114,7 +115,7 @@ class TestAFullBucket:
         worker.handler.brake._first = worker.handler.brake._longest = 60.0
         thread = threading.Thread(target=worker.loop.run)
         thread.start()
-        eventually(lambda: worker.scorers.tasks)
+        wait_for(lambda: worker.scorers.tasks)
 
         worker.stopping.set()
 
@@ -151,7 +152,7 @@ class TestABadRelease:
             thread = threading.Thread(target=worker.loop.run, kwargs={"until_idle": 0.0})
             thread.start()
             # When it has failed often, and a few times more
-            eventually(lambda: len([log for log in logs if log["event"].startswith("attempt after attempt")]) >= 3)
+            wait_for(lambda: len([log for log in logs if log["event"].startswith("attempt after attempt")]) >= 3)
             tried = len(pool.tasks)
             pool.mended = True
             thread.join(60)
@@ -178,7 +179,7 @@ class TestABadRelease:
         thread = threading.Thread(target=worker.loop.run)
         with capture_logs() as logs:
             thread.start()
-            eventually(lambda: logs)
+            wait_for(lambda: logs)
             worker.stopping.set()
             thread.join(30)
 

@@ -10,10 +10,11 @@ import warnings
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.waiting import wait_for
 from models.registry import PRODUCTION, STAGING, Registry, RegistryUnreachable
 from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
 from tests.unit.registered import MODEL, good_files, graph, mlmodel, new_registry, pins, register
-from tests.worker_fixtures import Call, eventually, imported
+from tests.worker_fixtures import Call, imported
 from transport.folder import FolderBucket
 from worker.follow import Follower
 from worker.pool import Pool
@@ -82,7 +83,7 @@ class Counted:
         self.world.prepared.append((self.alias, version.spec.version))
         if version.spec.version in self.world.slow:
             loaded = self.world.slow[version.spec.version]
-            eventually(lambda: abandoned.is_set() or loaded.is_set(), PATIENCE)
+            wait_for(lambda: abandoned.is_set() or loaded.is_set(), seconds=PATIENCE)
             if abandoned.is_set():
                 raise Abandoned
         if version.spec.version in self.world.unfit:
@@ -145,7 +146,7 @@ class TestSwaps:
         # While it loads, the old one is in force, however often the registry is looked at; once it is loaded, the new
         for _ in range(3):
             world.follower.look()
-        eventually(lambda: (PRODUCTION, second) in world.prepared)
+        wait_for(lambda: (PRODUCTION, second) in world.prepared)
         assert world.versions == (first, None)
         world.slow[second].set()
         assert world.follower.settle(PATIENCE)
@@ -162,7 +163,7 @@ class TestSwaps:
         world.slow = {second: threading.Event()}
         world.move(PRODUCTION, second)
         world.follower.look()
-        eventually(lambda: (PRODUCTION, second) in world.prepared)
+        wait_for(lambda: (PRODUCTION, second) in world.prepared)
 
         # When the alias goes elsewhere, nothing waits for it
         wanted = first if then == "back" else third
@@ -183,11 +184,11 @@ class TestSwaps:
         world.slow = {third: threading.Event()}
         world.move(STAGING, third)
         world.follower.look()
-        eventually(lambda: (STAGING, third) in world.prepared)
+        wait_for(lambda: (STAGING, third) in world.prepared)
 
         world.move(PRODUCTION, second)
         world.follower.look()
-        eventually(lambda: world.versions == (second, None))
+        wait_for(lambda: world.versions == (second, None))
 
         world.slow[third].set()
         assert world.follower.settle(PATIENCE)
@@ -321,13 +322,13 @@ class TestRefusals:
         first = world.register()
         world.move(PRODUCTION, first)
         world.follower.start()
-        eventually(lambda: world.recorded[-1:] == [{PRODUCTION: None, STAGING: None}], PATIENCE)
+        wait_for(lambda: world.recorded[-1:] == [{PRODUCTION: None, STAGING: None}], seconds=PATIENCE)
         bad = world.register(weight=2.0)
         world.unfit.add(bad)
         world.move(PRODUCTION, bad)
-        eventually(lambda: getattr(world.recorded[-1].get(PRODUCTION), "version", None) == bad, PATIENCE)
+        wait_for(lambda: getattr(world.recorded[-1].get(PRODUCTION), "version", None) == bad, seconds=PATIENCE)
         world.move(PRODUCTION, first)
-        eventually(lambda: world.recorded[-1] == {PRODUCTION: None, STAGING: None}, PATIENCE)
+        wait_for(lambda: world.recorded[-1] == {PRODUCTION: None, STAGING: None}, seconds=PATIENCE)
 
     def test_a_refused_version_that_is_no_longer_the_alias_s_is_forgotten(self, world):
         good, bad = world.register(), world.register(weight=2.0)
@@ -423,7 +424,7 @@ class TestTheRegistryAway:
 
         with capture_logs() as logs:
             world.follower.start()
-            eventually(lambda: world.versions == ("1", None))
+            wait_for(lambda: world.versions == ("1", None))
         world.follower.stop()
         assert logs[0]["event"] == "look at the registry failed"
 
@@ -438,7 +439,7 @@ class TestAtTheStart:
             world.follower.start()
             waiting = threading.Thread(target=world.follower.wait_for_production, args=(stopping,), daemon=True)
             waiting.start()
-            eventually(lambda: logs)
+            wait_for(lambda: logs)
             told.extend(logs)
 
             # When one is promoted
@@ -460,7 +461,7 @@ class TestAtTheStart:
         world.follower.start()
         waiting = threading.Thread(target=world.follower.wait_for_production, args=(threading.Event(),), daemon=True)
         waiting.start()
-        eventually(lambda: world.versions[0] is not None, PATIENCE)
+        wait_for(lambda: world.versions[0] is not None, seconds=PATIENCE)
         waiting.join(0.3)
         assert waiting.is_alive(), "it did not wait for its staging version"
         monkeypatch.setattr(worker.follow, "START_PATIENCE", 0.0)
@@ -603,7 +604,7 @@ class TestTheCacheAtTheStart:
 
         # When it is known to be away, then the last good staging version has its part too
         hangs.set()
-        eventually(lambda: world.versions == ("1", "2"))
+        wait_for(lambda: world.versions == ("1", "2"))
         world.follower.stop()
 
     def test_files_that_never_come_are_waited_for_only_so_long_and_then_followed(self, world, monkeypatch):
@@ -624,7 +625,7 @@ class TestTheCacheAtTheStart:
 
         # until they come
         never.set()
-        eventually(lambda: world.versions == ("3", "2"))
+        wait_for(lambda: world.versions == ("3", "2"))
         world.follower.stop()
 
     @pytest.mark.parametrize("what", [SPEC_FILE, GRAPH_FILE])
@@ -637,7 +638,7 @@ class TestTheCacheAtTheStart:
 
         with capture_logs() as logs:
             world.follower.start()
-            eventually(lambda: [log for log in logs if log["event"] == "waiting for a production version"])
+            wait_for(lambda: [log for log in logs if log["event"] == "waiting for a production version"])
             world.follower.stop()
 
         assert world.versions == (None, None)
@@ -651,7 +652,7 @@ class TestTheCacheAtTheStart:
 
         with capture_logs() as logs:
             world.follower.start()
-            eventually(lambda: [log for log in logs if log["event"] == "waiting for a production version"])
+            wait_for(lambda: [log for log in logs if log["event"] == "waiting for a production version"])
             world.follower.stop()
 
         assert world.versions[0] is None
@@ -784,6 +785,6 @@ def test_a_planted_version_is_refused_and_never_run_and_what_serves_goes_on(
     assert reason in told["error"]
     assert world.versions == (first, second)
     assert not planted.exists()
-    modules = pools[alias].run(Call(imported), PATIENCE)
+    modules = pools[alias].run(Call(imported), seconds=PATIENCE)
     assert "evil" not in modules
     assert "mlflow" not in modules

@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.waiting import wait_for
 from ledger.commit import claim_metadata, open_claim
 from ledger.names import UNUSABLE, Key
 from ledger.notes import read_failure
 from ledger.receipt import Outcome, Source, Status
 from tests.memory import Clock, MemoryBucket, MemoryQueue
-from tests.worker_fixtures import Here, Worker, contents, dropped, eventually, fetched, receipt_of, survey
+from tests.worker_fixtures import Here, Worker, contents, dropped, fetched, receipt_of, survey
 from transport.bucket import BucketError, get, put
 from transport.event import Generation, Message, ObjectEvent
 from transport.queue import Policy, QueueError
@@ -341,7 +342,7 @@ class TestTheShadow:
         key = Key("a.csv", event.generation)
         assert bucket.stat(key.shadow).metadata["model-version"] == "2"
         assert json.loads(get(bucket, key.comparison))["rows"]["read"] == 5
-        eventually(lambda: len(queue) == 0)
+        wait_for(lambda: len(queue) == 0)
 
     def test_production_and_staging_of_one_version_give_no_shadow_and_no_error(self, worker, bucket, queue):
         worker.follower.in_force = replace(worker.follower.in_force, staging=worker.follower.in_force.production)
@@ -378,7 +379,7 @@ class TestTheShadow:
 
         # Then the shadow has run once
         assert len(staging.shadows.tasks) == 1
-        eventually(lambda: len(queue) == 0)
+        wait_for(lambda: len(queue) == 0)
 
     def test_a_file_that_another_version_scored_is_not_compared(self, staging, bucket, queue, tmp_path):
         event = dropped(bucket, "a.csv", survey(5))
@@ -406,7 +407,7 @@ class TestTheShadow:
         compared = [task.event.name for task in staging.shadows.tasks]
         assert sorted(compared) == sorted(name for name in names if in_shadow(name, 0.5))
         assert 0 < len(compared) < 20
-        eventually(lambda: len(queue) == 0)
+        wait_for(lambda: len(queue) == 0)
 
 
 def test_an_event_of_this_bucket_from_a_real_notification_is_scored(worker, bucket, queue):

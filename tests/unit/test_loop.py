@@ -9,10 +9,11 @@ from contextlib import closing
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.waiting import wait_for
 from ledger.names import Key, output_name
 from ledger.receipt import Status
 from tests.memory import MemoryBucket, MemoryQueue
-from tests.worker_fixtures import Here, Worker, contents, dropped, eventually, fetched, receipt_of, survey
+from tests.worker_fixtures import Here, Worker, contents, dropped, fetched, receipt_of, survey
 from transport.local_queue import LocalQueue
 from transport.queue import Policy, QueueError
 from worker.in_hand import InHand
@@ -112,12 +113,12 @@ def test_a_lease_is_kept_during_a_scoring_longer_than_it(bucket, tmp_path):
     [event] = publish(queue, bucket, 1)
     pool = Holding(bucket)
     thread = in_thread(worker_on(bucket, queue, tmp_path, pool), until_idle=0.0)
-    eventually(lambda: pool.running)
+    wait_for(lambda: pool.running)
 
     # When someone else would take it for more than two leases, then it is not to be had
     for _ in range(3):
         now[0] += 0.9 * 0.3
-        eventually(lambda: due_in(file) == now[0] + 0.3)
+        wait_for(lambda: due_in(file) == now[0] + 0.3)
         assert queue.pull(1, 0) == []
 
     # And it is scored in its first attempt
@@ -142,7 +143,7 @@ def test_no_more_is_taken_than_there_is_room_for(bucket, tmp_path):
     worker = worker_on(bucket, queue, tmp_path, pool, room=3)
     thread = in_thread(worker, until_idle=0.0)
 
-    eventually(lambda: pool.running == 3)
+    wait_for(lambda: pool.running == 3)
     assert queue.backlog().leased == 3
     assert queue.backlog().waiting == 7
 
@@ -158,11 +159,11 @@ class TestTheEnd:
         pool = Holding(bucket)
         worker = worker_on(bucket, queue, tmp_path, pool, room=2)
         thread = in_thread(worker)
-        eventually(lambda: pool.running == 2)
+        wait_for(lambda: pool.running == 2)
 
         with capture_logs() as logs:
             worker.stopping.set()
-            eventually(lambda: "draining" in [log["event"] for log in logs])
+            wait_for(lambda: "draining" in [log["event"] for log in logs])
         pool.going.set()
 
         thread.join(PATIENCE)
@@ -176,7 +177,7 @@ class TestTheEnd:
         pool = Holding(bucket)
         worker = worker_on(bucket, queue, tmp_path, pool, room=2, drain_seconds=0.1)
         thread = in_thread(worker)
-        eventually(lambda: pool.running == 2)
+        wait_for(lambda: pool.running == 2)
 
         worker.stopping.set()
 
@@ -258,10 +259,10 @@ class TestAQueueThatFails:
         in_hand = InHand(Queue())
         in_hand.take(delivery)
 
-        eventually(lambda: delivery.extended > 2)
+        wait_for(lambda: delivery.extended > 2)
 
         assert in_hand.give_all_back() == 1
-        eventually(lambda: not in_hand._keeper.is_alive())
+        wait_for(lambda: not in_hand._keeper.is_alive())
 
 
 def test_two_workers_on_one_queue_make_one_receipt_per_file(bucket, tmp_path):

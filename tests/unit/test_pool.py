@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.waiting import wait_for
 from models.spec import UnfitModel
 from tests.chaos.understudy import scoring_processes
 from tests.worker_fixtures import (
@@ -25,7 +26,6 @@ from tests.worker_fixtures import (
     Until,
     alive,
     dropped,
-    eventually,
     fetched,
     import_error,
     imported,
@@ -78,7 +78,7 @@ def test_a_task_that_ends_its_process_costs_that_process_alone(pool, deed, what)
         pool.run(Hostile(deed), PATIENCE)
 
     assert pool.run(Call(os.getpid), PATIENCE) == pool.pids[0] != before
-    eventually(lambda: not alive(before))
+    wait_for(lambda: not alive(before))
 
 
 def test_a_task_that_raises_is_told_by_kind_and_text_and_the_process_goes_on(pool):
@@ -113,7 +113,7 @@ def test_a_task_that_hangs_is_ended_after_its_time(pool):
 def test_a_process_that_was_killed_between_two_tasks_costs_one_of_them(pool):
     idle = pool.run(Call(os.getpid), PATIENCE)
     os.kill(idle, signal.SIGKILL)
-    eventually(lambda: not alive(idle))
+    wait_for(lambda: not alive(idle))
 
     with pytest.raises(ScorerDied):
         pool.run(Call(os.getpid), PATIENCE)
@@ -230,7 +230,7 @@ class TestLoading:
             pool.serve(old)
             [idle] = pool.pids
             os.kill(idle, signal.SIGKILL)
-            eventually(lambda: not alive(idle))
+            wait_for(lambda: not alive(idle))
 
             load(pool, new)
 
@@ -273,7 +273,7 @@ class TestLoading:
             done, results = tmp_path / "done", []
             busy = threading.Thread(target=lambda: results.append(pool.run(Until(done), PATIENCE)))
             busy.start()
-            eventually(lambda: pool._idle.empty())
+            wait_for(lambda: pool._idle.empty())
             refused = []
 
             def refuse():
@@ -331,7 +331,7 @@ class TestTrials:
         children = set(multiprocessing.active_children())
 
         def abandon():
-            eventually(lambda: set(multiprocessing.active_children()) - children)
+            wait_for(lambda: set(multiprocessing.active_children()) - children)
             abandoned.set()
 
         abandoning = threading.Thread(target=abandon, daemon=True)
@@ -364,7 +364,7 @@ def test_several_threads_share_the_processes_and_a_kill_ends_all(bucket, tmp_pat
     threads = [threading.Thread(target=hang, daemon=True) for _ in pids]
     for thread in threads:
         thread.start()
-    eventually(lambda: pool._idle.empty())
+    wait_for(lambda: pool._idle.empty())
 
     # When all are ended
     with capture_logs() as logs:
@@ -373,7 +373,7 @@ def test_several_threads_share_the_processes_and_a_kill_ends_all(bucket, tmp_pat
         # Then every task is told so, no process is started in their place, and nobody is told that one is missing
         for thread in threads:
             thread.join(PATIENCE)
-        eventually(lambda: pool._idle.qsize() == 2)
+        wait_for(lambda: pool._idle.qsize() == 2)
     assert logs == []
     assert ended == [True, True]
     assert pool.pids == pids
@@ -398,7 +398,7 @@ def test_a_kill_ends_a_process_too_that_is_just_being_started_in_place_of_a_dead
     process = ScoringProcess(bucket.url, "error", 0)
     dead = process.pid
     os.kill(dead, signal.SIGKILL)
-    assert eventually(lambda: not alive(dead))
+    assert wait_for(lambda: not alive(dead))
     spawned, go_on, pids = threading.Event(), threading.Event(), []
     spawn = multiprocessing.util.spawnv_passfds
 
@@ -416,7 +416,7 @@ def test_a_kill_ends_a_process_too_that_is_just_being_started_in_place_of_a_dead
     # when it is killed meanwhile
     killing = threading.Thread(target=process.kill)
     killing.start()
-    assert eventually(lambda: process._ended)
+    assert wait_for(lambda: process._ended)
     go_on.set()
     killing.join(PATIENCE)
 
@@ -452,5 +452,5 @@ def test_the_processes_die_with_their_parent(end, bucket, tmp_path):
 
         # Then so are they
         parent.wait(PATIENCE)
-        eventually(lambda: not any(alive(pid) for pid in children))
+        wait_for(lambda: not any(alive(pid) for pid in children))
         assert time.monotonic() - began < PATIENCE

@@ -6,13 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.waiting import wait_for
 from ledger.commit import claim_outcome, read_receipt, settle
 from ledger.names import CLAIMS, FAILURES, RECEIPTS, Key
 from ledger.receipt import Outcome, Source, Status
@@ -452,14 +452,6 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Waits for a condition with a deadline."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_program_publishes_until_a_signal_and_ends_with_0(tmp_path: Path, number: signal.Signals) -> None:
     # given a running publisher that would make its next pass in an hour
@@ -470,14 +462,14 @@ def test_the_program_publishes_until_a_signal_and_ends_with_0(tmp_path: Path, nu
         assert process.stderr is not None
         assert "publisher started" in process.stderr.readline()
         queue = LocalQueue(str(tmp_path / "queue.db"))
-        eventually(lambda: queue.backlog().waiting == 1)
+        wait_for(lambda: queue.backlog().waiting == 1)
 
         # when a file is dropped (anew until the watch stands), the folder's events wake it
         def woken() -> bool:
             (tmp_path / "bucket" / "late.csv").write_text("a\n1\n")
             return queue.backlog().waiting != 1
 
-        eventually(woken)
+        wait_for(woken)
         queue.close()
     finally:
         # then a signal ends it at once

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.waiting import wait_for
 from ledger.commit import SOURCE_GENERATION
 from ledger.names import COMPARISONS, OUTPUT, RECEIPTS, Key
 from models.evidence.record import Comparison, Incomparable
@@ -25,7 +26,6 @@ from tests.worker_fixtures import (
     Worker,
     contents,
     dropped,
-    eventually,
     fetched,
     receipt_of,
     survey,
@@ -196,7 +196,7 @@ class TestNothingToCompare:
 
         worker.line.send(delivery, shadow_of(event, receipt, fetched(tmp_path, "2", spec=other)))
 
-        eventually(lambda: len(worker.queue) == 0)
+        wait_for(lambda: len(worker.queue) == 0)
         assert "different inputs: age, years" in record_of(bucket, event)["failed"]
 
 
@@ -278,7 +278,7 @@ class TestTheLine:
         assert len(line) == 2
         assert "skipped: 2 files" in record_of(bucket, files[2][0])["failed"]
         going.set()
-        eventually(lambda: len(line) == 0)
+        wait_for(lambda: len(line) == 0)
         assert len(worker.queue) == 0
 
     def test_at_the_end_what_waits_is_given_back_and_what_runs_has_its_time(self, worker, bucket, tmp_path):
@@ -323,7 +323,7 @@ class TestTheLine:
         bucket.hook = fail
         with capture_logs() as logs:
             worker.line.send(delivered(worker, event), shadow_of(event, receipt, fetched(tmp_path, "2")))
-            eventually(lambda: len(worker.queue) == 0)
+            wait_for(lambda: len(worker.queue) == 0)
 
         assert [log["event"] for log in logs] == ["shadow failed", "failed comparison not recorded"]
 
@@ -487,6 +487,6 @@ def test_the_receipt_stands_before_the_shadow_starts(bucket, tmp_path):
 
     worker.handle()
 
-    eventually(lambda: len(worker.queue) == 0)
+    wait_for(lambda: len(worker.queue) == 0)
     assert seen == [(True, True)]
     worker.in_hand.give_all_back()

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.waiting import wait_for
 from ledger.names import CLAIMS, RECEIPTS, Key
 from ledger.receipt import Status
 from models.registry import PRODUCTION, STAGING, Registry
 from tests.chaos.understudy import scoring_processes
 from tests.unit.registered import MODEL, good_files, new_registry, register
-from tests.worker_fixtures import alive, contents, dropped, eventually, receipt_of
+from tests.worker_fixtures import alive, contents, dropped, receipt_of
 from transport.bucket import get
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
@@ -93,13 +94,13 @@ def test_its_whole_life(place):
 
         # When it is told to end in the middle of its work, as a service manager does: the whole group at once
         queue.publish([quick.to_message(), long.to_message()])
-        eventually(lambda: len(names_taken(folder).splitlines()) == 2, PATIENCE)
+        wait_for(lambda: len(names_taken(folder).splitlines()) == 2, seconds=PATIENCE)
         os.killpg(program.pid, signal.SIGTERM)
         status, out, err = finish(program)
 
     # Then it ends well, with nothing half done, and what it had is given back without a mark
     assert (status, out) == (0, "")
-    eventually(lambda: not any(alive(pid) for pid in processes))
+    wait_for(lambda: not any(alive(pid) for pid in processes))
     assert "Traceback" not in err
     assert (queue.backlog().waiting, queue.backlog().leased) == (2, 0)
     assert set(contents(bucket, "")) == {"quick.csv", "long.csv"}

@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy.waiting import wait_for
 from edge import metrics
 from models.registry import PRODUCTION, STAGING
 from tests.emulators import missing
 from tests.unit.test_worker_program import PATIENCE, distances, finish, promote, run, start
 from tests.unit.test_worker_program import place as place
-from tests.worker_fixtures import dropped, eventually
+from tests.worker_fixtures import dropped
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
 
@@ -67,17 +68,17 @@ def test_a_worker_says_how_it_is_and_what_it_did(place):
         try:
             # Given a worker that has no production version: it lives, and is not ready
             url = address(program)
-            eventually(lambda: "no production version is in force" in ask(f"{url}/readyz")[1], PATIENCE)
+            wait_for(lambda: "no production version is in force" in ask(f"{url}/readyz")[1], seconds=PATIENCE)
             assert ask(f"{url}/healthz")[0] == 200
 
             # When it gets one, and files
             promote(place, PRODUCTION, 1.0)
-            eventually(lambda: ask(f"{url}/readyz")[0] == 200, PATIENCE)
+            wait_for(lambda: ask(f"{url}/readyz")[0] == 200, seconds=PATIENCE)
             good = dropped(bucket, "good.csv", distances(300) + b"far\n")
             bad = dropped(bucket, "bad.csv", b"speed\n1\n")
             queue.publish([good.to_message(), bad.to_message(), good.to_message()])
-            eventually(lambda: figures(url)["understudy_last_processed_timestamp_seconds",] > 0, PATIENCE)
-            eventually(
+            wait_for(lambda: figures(url)["understudy_last_processed_timestamp_seconds",] > 0, seconds=PATIENCE)
+            wait_for(
                 lambda: (
                     figures(url)["understudy_in_hand",] == 0
                     and figures(url)["understudy_step_seconds_count", "shadow"] >= 1
