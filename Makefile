@@ -60,14 +60,19 @@ compose-check: install ## brings compose.yaml up, uploads files, kills a worker 
 vm-check: install ## boots a virtual machine as Terraform would, and takes it away under load (root; Debian's packages)
 	$(PY) -m deploy.vm_check
 
-test: install ## the tests, in under six minutes
-	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
+TESTS = tests# which of them: make test TESTS=tests/chaos
+SINCE =# of `make safeguards`: only those whose files were committed to since then; empty: all
 
-SIDE_BY_SIDE = tests/chaos/test_safeguards.py tests/cloud/test_faulty_storage.py tests/contract
+test: install ## the tests, in under four minutes
+	$(PY) -m pytest -m "not slow and not safeguard" -n 2 --dist loadfile $(TESTS)
 
-test-all: test ## the long ones too: those that measure one at a time, the others two at a time
-	$(PY) -m pytest -m slow $(addprefix --ignore=,$(SIDE_BY_SIDE))
-	$(PY) -m pytest -m slow -n 2 $(SIDE_BY_SIDE)
+test-slow: install ## the tests that take long: kills, emulators, a browser
+	$(PY) -m pytest -m "slow and not safeguard" -n 2 $(TESTS)
+
+safeguards: install ## takes each safeguard of an invariant out, and sees the tests fail
+	SAFEGUARDS_SINCE="$(SINCE)" $(PY) -m pytest -m safeguard -n 2 tests/chaos/test_safeguards.py
+
+test-all: test test-slow safeguards ## all of these
 
 measure: install ## how fast, how long, how much memory: a table of figures beside their bounds (wants a quiet machine)
 	$(PY) -m pytest -q -o 'python_files=measure_*.py' tests/measure
@@ -76,11 +81,10 @@ docs: install ## rewrite docs/configuration.md from the programs' settings; aler
 	$(PY) -m deploy.configuration
 	$(PY) -m deploy.monitoring
 
-check: install ## ruff, mypy strict, the import arrows, the linters of Dockerfile, YAML and shell
+check: install ## ruff and mypy strict (import arrows and the other linters are among the tests)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	$(PY) -m pytest -q tests/unit/test_house.py tests/unit/test_images.py
 
 sbom: .venv-audit/.installed ## what a worker, and what everything here is made of: sbom/*.cdx.json (CycloneDX)
 	mkdir -p sbom
@@ -89,4 +93,4 @@ sbom: .venv-audit/.installed ## what a worker, and what everything here is made 
 audit: .venv-audit/.installed ## are vulnerabilities known of what the lock files pin? (asks the package index)
 	$(PY) -m deploy.audit
 
-.PHONY: help install lock demo demo-cloud up down status bench measure image-check compose-check vm-check checkov terraform-check test test-all docs check sbom audit
+.PHONY: help install lock demo demo-cloud up down status bench measure image-check compose-check vm-check checkov terraform-check test test-slow safeguards test-all docs check sbom audit

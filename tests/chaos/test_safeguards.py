@@ -1,16 +1,20 @@
 """Each invariant of docs/design.md has a test that fails when its safeguard is taken out.
 
 The sources are copied, one safeguard is taken out of the copy, and the tests named beside it are run there: every one
-of them has to fail. `python -m pytest tests/chaos/test_safeguards.py -m slow` says so for all of them.
+of them has to fail. `make safeguards` says so for all of them, `make safeguards SINCE="2 days ago"` for those whose
+files, the tests among them, changed in the commits since then. The quick tests run always.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -32,6 +36,11 @@ class Safeguard:
 
     def __str__(self) -> str:
         return f"{self.invariant}: {self.words}"
+
+    @property
+    def files(self) -> set[str]:
+        """Those whose change may have made it void: the guarded source, and the tests that are to notice."""
+        return {self.file, *(test.partition("::")[0] for test in self.tests)}
 
 
 INTERLEAVINGS = "tests/unit/test_commit_interleavings.py::test_every_interleaving_with_one_crash_keeps_the_invariants"
@@ -221,6 +230,22 @@ SAFEGUARDS = (
 pytestmark = pytest.mark.timeout(1200)
 
 
+def committed_to(root: Path, since: str) -> set[str] | None:
+    """The files that commits since then have touched; None, for all, without a `since` or outside a git checkout."""
+    if not since or not (root / ".git").exists():
+        return None
+    command = ["git", "log", f"--since={since}", "--name-only", "--format="]
+    return set(subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.split("\n")) - {""}
+
+
+def chosen(safeguards: Sequence[Safeguard], touched: set[str] | None) -> list[Safeguard]:
+    """Those of them with a file among the touched; all where nobody knows which are."""
+    return [one for one in safeguards if touched is None or one.files & touched]
+
+
+CHOSEN = chosen(SAFEGUARDS, committed_to(ROOT, os.environ.get("SAFEGUARDS_SINCE", "")))
+
+
 @pytest.fixture
 def copy(tmp_path: Path, tiny_registry: str) -> Path:
     """The sources, in a folder of the test's own, where the tiny registry is the one that stands already."""
@@ -256,17 +281,43 @@ def test_every_invariant_has_a_safeguard_whose_lines_are_there() -> None:
         assert (ROOT / safeguard.file).read_text().count(safeguard.lines) == 1, f"mend this table: {safeguard}"
 
 
-@pytest.mark.slow
+def test_a_safeguard_is_chosen_when_its_source_or_one_of_its_tests_was_committed_to(tmp_path: Path) -> None:
+    def commit(name: str, when: str) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+        git("add", name)
+        git("commit", "-q", "-m", name, GIT_COMMITTER_DATE=when)
+
+    def git(*arguments: str, **environment: str) -> None:
+        settings = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *settings, *arguments], cwd=tmp_path, env={**os.environ, **environment}, check=True)
+
+    # given a commit of long ago to one file, and one of today to another
+    git("init", "-q")
+    commit("ledger/commit.py", when="2020-01-01T12:00:00Z")
+    commit("tests/unit/test_read.py", when=datetime.now(UTC).isoformat())
+
+    # then only what the second touches is chosen; without a time, or without git, everything
+    recent = chosen(SAFEGUARDS, committed_to(tmp_path, "2 days ago"))
+    assert [one.invariant for one in recent] == [5]
+    assert chosen(SAFEGUARDS, committed_to(tmp_path, "")) == list(SAFEGUARDS)
+    assert chosen(SAFEGUARDS, committed_to(tmp_path / "ledger", "2 days ago")) == list(SAFEGUARDS)
+
+
+@pytest.mark.safeguard
 def test_these_tests_pass_in_a_copy_with_every_safeguard_in_place(copy: Path) -> None:
-    tests = dict.fromkeys(test for safeguard in SAFEGUARDS for test in safeguard.tests)
+    tests = dict.fromkeys(test for safeguard in CHOSEN for test in safeguard.tests)
+    if not tests:
+        pytest.skip("no file of a safeguard was committed to")
 
     status, failed, said = run(copy, ("-m", "not slow", *tests))  # the slow ones show nothing more of the copy
 
     assert (status, failed) == (0, []), said[-5000:]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("safeguard", SAFEGUARDS, ids=str)
+@pytest.mark.safeguard
+@pytest.mark.parametrize("safeguard", CHOSEN, ids=str)
 def test_without_its_safeguard_an_invariant_is_seen_to_break(safeguard: Safeguard, copy: Path) -> None:
     # given the sources without one safeguard
     file = copy / safeguard.file
