@@ -70,7 +70,7 @@ test-slow: install ## the tests that take long: kills, emulators, a browser
 	$(PY) -m pytest -m "slow and not safeguard" -n 2 $(TESTS)
 
 safeguards: install ## takes each safeguard of an invariant out, and sees the tests fail
-	SAFEGUARDS_SINCE="$(SINCE)" $(PY) -m pytest -m safeguard -n 2 tests/chaos/test_safeguards.py
+	SAFEGUARDS_SINCE="$(SINCE)" $(PY) -m pytest -m safeguard -n 4 tests/chaos/test_safeguards.py
 
 test-all: test test-slow safeguards ## all of these
 

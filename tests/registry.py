@@ -10,12 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import made_once
+
 MODEL = "airline-satisfaction"
 TINY = {"forest": {"trees": 16}, "boosting": {"max_iter": 20, "max_leaf_nodes": 15, "early_stopping": False}}
 
 
-def make_tiny_registry(folder: Path) -> str:
-    """Trains and registers both models of TINY (versions 1 and 2 of MODEL) in `folder`; gives the tracking URI."""
+def database(folder: Path) -> str:
+    """The tracking URI of a registry in `folder`."""
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def make_tiny_registry(folder: Path) -> None:
+    """Trains and registers both models of TINY (versions 1 and 2 of MODEL) in `folder`."""
     from threadpoolctl import threadpool_limits
 
     from models.airline.dataset import synthetic_dataset
@@ -23,13 +30,12 @@ def make_tiny_registry(folder: Path) -> str:
     from models.aliases import move
     from models.tracking import Tracking
 
-    tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}")
+    tracking = Tracking(database(folder))
     training, test = synthetic_dataset(1500, seed=1), synthetic_dataset(300, seed=2)
     with threadpool_limits(1):  # more threads than free cores make so small a training many times slower
         for kind, changes in TINY.items():
             made = train_and_register(kind, training, test, tracking, MODEL, who="tests", **changes)
     move(tracking.client, MODEL, "staging", made.version, who="tests", why="the tiny registry", when=datetime.now(UTC))
-    return tracking.uri
 
 
 def copy_registry(uri: str, folder: Path) -> str:
@@ -38,13 +44,13 @@ def copy_registry(uri: str, folder: Path) -> str:
     paths = uri.removeprefix("sqlite:///"), folder / "mlflow.db"
     with closing(sqlite3.connect(paths[0])) as source, closing(sqlite3.connect(paths[1])) as target:
         source.backup(target)
-    return f"sqlite:///{folder / 'mlflow.db'}"
+    return database(folder)
 
 
 @pytest.fixture(scope="session")
 def tiny_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The tracking URI of the tiny registry. For reading: who writes takes a `copy_registry` of it."""
-    uri = make_tiny_registry(tmp_path_factory.mktemp("tiny_registry"))
+    uri = database(made_once(tmp_path_factory, "tiny_registry", make_tiny_registry))
     yield uri
     assert aliases(uri) == {"production": 1, "staging": 2}, (
         "a test has moved aliases in the registry that all tests read"
