@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.waiting import wait_for
 from tests.pages import ROOT
 
 COPIED = ("Makefile", "requirements", "transport", "ledger", "edge", "publisher", "worker", "models", "deploy")
@@ -42,13 +42,15 @@ class Reader:
 
     def types_until(self, line: str, expected: str = "", *, seconds: float = 300.0) -> str:
         """Types the line again and again, until it ends with status 0 and prints `expected`; what it then prints."""
-        deadline = time.monotonic() + seconds
-        while True:
+        told = ""
+
+        def is_told() -> bool:
+            nonlocal told
             status, told = self._run(line, seconds)
-            if status == 0 and expected in " ".join(told.split()):
-                return told
-            assert time.monotonic() < deadline, f"not within {seconds:g} s: {expected!r}\n$ {line}\n{told}"
-            time.sleep(0.3)
+            return status == 0 and expected in " ".join(told.split())
+
+        wait_for(is_told, lambda: f"{expected!r}\n$ {line}\n{told}", seconds, every=0.3)
+        return told
 
     def _run(self, line: str, seconds: float) -> tuple[int, str]:
         # Into a file: what the line leaves running must not keep a pipe open
