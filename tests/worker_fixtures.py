@@ -332,6 +332,19 @@ class Hostile:
 
 
 @dataclass(frozen=True)
+class HostileOnArrival:
+    """The same deed as soon as the task is unpickled, before anybody could run it."""
+
+    deed: str
+
+    def run(self, _workshop: Workshop) -> None:
+        raise AssertionError("it was done on arrival")
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return DEEDS[self.deed], ()
+
+
+@dataclass(frozen=True)
 class Loaded:
     """Tells which versions its process has loaded, in the order in which they were asked for."""
 

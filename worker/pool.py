@@ -1,4 +1,4 @@
-"""Scoring processes, one task at a time each. One that dies or hangs costs its task and is replaced."""
+"""Scoring processes, one task at a time each. One that dies or hangs costs the task that it has, and is replaced."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import structlog
 
 from models.registry import FetchedVersion
 from models.spec import UnfitModel
-from worker.process import ScorerDied, ScoringProcess
+from worker.process import NotBegun, ScorerDied, ScoringProcess
 from worker.scoring_process import Task
 
 log = structlog.get_logger()
+
+TRIES = 3  # processes that may end, one after the other, before they have begun a task
 
 Result = TypeVar("Result")
 
@@ -55,11 +57,12 @@ class Pool:
         """The same with a task that is made once a process is free for it.
 
         So each process gets tasks about versions in the order in which these were in force, and may drop a version as
-        soon as it is asked for the next.
+        soon as it is asked for the next. A process that ends before it has begun its task is not the task's fault: that
+        is made again for another process, for TRIES of them at most, with `timeout` seconds for each.
         """
         process = self._idle.get()
         try:
-            result = process.run(make(), timeout)
+            result = self._try(process, make, timeout)
         except ScorerDied:
             Thread(target=self._replace, args=(process,), daemon=True, name="replace").start()
             raise
@@ -68,6 +71,23 @@ class Pool:
             raise
         self._idle.put(process)
         return result
+
+    def _try(self, process: ScoringProcess, make: Callable[[], Task[Result]], timeout: float) -> Result:
+        tries_left = TRIES
+        while True:
+            try:
+                return process.run(make(), timeout)
+            except NotBegun as error:
+                tries_left -= 1
+                if self._ended or not tries_left:
+                    raise
+                log.warning(
+                    "scoring process replaced before its task",
+                    error=str(error),
+                    tries_left=tries_left,
+                    consequence="another gets the same file; it costs no attempt",
+                )
+            self._mend(process)
 
     def load(self, version: FetchedVersion, abandoned: Event) -> None:
         """Has every process load a version beside the one that it serves, and score its example; tasks go on meanwhile.
@@ -97,7 +117,14 @@ class Pool:
             process.kill()
 
     def _replace(self, process: ScoringProcess) -> None:
-        """Puts a new process to work in place of a dead one, once it has loaded what the others serve."""
+        """Puts a new process to work in place of a dead one."""
+        try:
+            self._mend(process)
+        finally:
+            self._idle.put(process)
+
+    def _mend(self, process: ScoringProcess) -> None:
+        """Starts a process in place of a dead one, and has it load what the others serve."""
         try:
             process.mend()
             if self._serving is not None:
@@ -107,5 +134,3 @@ class Pool:
                 log.warning(
                     "scoring process without a model", error=str(error), consequence="its next file is not scored"
                 )
-        finally:
-            self._idle.put(process)

@@ -21,10 +21,15 @@ from worker.scoring_process import Load, Task, serve
 Result = TypeVar("Result")
 
 ABANDONED_WITHIN_SECONDS = 0.2
+GONE_WITHIN_SECONDS = 10.0  # once its pipe has broken; a process that takes longer to end is ended
 
 
 class ScorerDied(Exception):
     """The process that had the task ended; nothing is known of the task."""
+
+
+class NotBegun(ScorerDied):
+    """The process ended before it had read the task: whatever ended it, it was not the task."""
 
 
 class ScorerSlow(ScorerDied):
@@ -60,12 +65,16 @@ class ScoringProcess:
         return self._process.pid or 0
 
     def run(self, task: Task[Result], timeout: float) -> Result:
-        """Does a task within `timeout` seconds. Raises TaskFailed and ScorerDied."""
+        """Does a task within `timeout` seconds. Raises TaskFailed and ScorerDied; NotBegun where it never had the task.
+
+        The process says no word for that: a task that lies unread in the pipe when its other end closes is ECONNRESET
+        here; after one that was read the pipe just ends. So Linux has it; a system that does not tell blames the task.
+        """
         with self._running:
             try:
                 self._tasks.send(task)
             except OSError:
-                raise ScorerDied(f"its scoring process {_why(self._process)} before the file was begun") from None
+                raise self._not_begun() from None
             if not wait([self._tasks, self._process.sentinel], timeout):
                 self._end()
                 raise ScorerSlow(
@@ -74,8 +83,10 @@ class ScoringProcess:
                 )
             try:
                 done, answer = self._tasks.recv()
+            except ConnectionResetError:
+                raise self._not_begun() from None
             except (EOFError, OSError):
-                raise ScorerDied(f"its scoring process {_why(self._process)}") from None
+                raise ScorerDied(f"its scoring process {self._how_it_ended()}") from None
         if not done:
             raise TaskFailed(*answer)
         result: Result = answer
@@ -105,7 +116,7 @@ class ScoringProcess:
     def mend(self) -> None:
         """Starts a new process in place of one that has died."""
         with self._running, self._loading, STARTING:
-            if self._ended or self._process.is_alive():
+            if self._ended or not self._has_died():
                 return
             self._tasks.close()
             self._loads.close()
@@ -137,40 +148,57 @@ class ScoringProcess:
                     if ready:
                         raise EOFError
             except (EOFError, OSError):
-                raise ScorerDied(f"its process {_why(self._process)}") from None
+                raise ScorerDied(f"its process {self._how_it_ended()}") from None
         raise ScorerSlow
 
+    def _not_begun(self) -> NotBegun:
+        return NotBegun(f"its scoring process {self._how_it_ended()} before the file was begun")
+
+    def _has_died(self) -> bool:
+        # `is_alive` alone takes one for alive that another thread of ours is just reaping, or that others have reaped.
+        return not self._process.is_alive() or bool(wait([self._process.sentinel], 0))
+
+    def _how_it_ended(self) -> str:
+        """To be asked once a pipe has broken: it is ending."""
+        if self._process.pid is None:
+            return f"could not be started ({self._not_started})"
+        self._process.join(GONE_WITHIN_SECONDS)
+        if not self._has_died():
+            self._end()
+        code = self._process.exitcode
+        if code is None:
+            return "ended"  # another thread of ours has just reaped it, and not yet written down how
+        if code < 0:
+            return f"was killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -9 else "")
+        return f"ended with exit status {code}"
+
     def _start(self) -> None:
-        """To be used by who holds `STARTING`."""
+        """To be used by who holds `STARTING`. A process that cannot be started has died, like any other."""
         context = get_context("spawn")
         self._tasks, tasks = context.Pipe()
         self._loads, loads = context.Pipe()
         self._process = context.Process(target=serve, args=(tasks, loads, *self._arguments), daemon=True)
         # By a thread that takes on the niceness, so that the process has it from the start: importing is work too.
-        starter = Thread(target=_start_niced, args=(self._process, self._arguments[2]), name="start")
+        starter = Thread(target=self._start_niced, name="start")
         starter.start()
         starter.join()
         tasks.close()
         loads.close()
 
+    def _start_niced(self) -> None:
+        if sys.platform == "linux":  # where it is this thread's own, and inherited
+            os.nice(self._arguments[2])
+        try:
+            self._process.start()
+        except OSError as error:
+            self._not_started = error
+
     def _end(self) -> None:
-        self._process.kill()
-        self._process.join()
+        if self._process.pid is not None:
+            self._process.kill()
+            self._process.join()
 
     _process: SpawnProcess
     _tasks: Connection
     _loads: Connection
-
-
-def _start_niced(process: SpawnProcess, niceness: int) -> None:
-    if sys.platform == "linux":  # where it is this thread's own, and inherited
-        os.nice(niceness)
-    process.start()
-
-
-def _why(process: SpawnProcess) -> str:
-    process.join(1)
-    code = process.exitcode
-    if code is not None and code < 0:
-        return f"was killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -9 else "")
-    return f"ended with exit status {code}"
+    _not_started: OSError | None = None

@@ -189,7 +189,7 @@ SAFEGUARDS = (
         8,
         "a poison file takes nobody with it: its scoring process is replaced",
         "worker/process.py",
-        "            if self._ended or self._process.is_alive():\n",
+        "            if self._ended or not self._has_died():\n",
         "            if True:\n",
         (POISON + "test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it",),
     ),
