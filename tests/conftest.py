@@ -8,7 +8,9 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from tests.emulators import mortal_emulator as mortal_emulator
 from tests.emulators import pubsub_emulator as pubsub_emulator
+from tests.emulators import pubsub_project as pubsub_project
 from tests.emulators import storage_server as storage_server
 from tests.registry import model_cache as model_cache
 from tests.registry import tiny_registry as tiny_registry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
@@ -31,7 +32,7 @@ def missing(reason: str) -> NoReturn:
 
 @pytest.fixture(scope="session")
 def pubsub_emulator() -> Iterator[str]:
-    """The host and port of a Pub/Sub emulator that all tests share, each with topics of its own."""
+    """The host and port of a Pub/Sub emulator that all tests share, each with a project of its own."""
     if host := os.environ.get("PUBSUB_EMULATOR_HOST"):
         yield host
         return
@@ -39,6 +40,40 @@ def pubsub_emulator() -> Iterator[str]:
     emulator.start()
     yield emulator.host
     emulator.kill()
+
+
+@pytest.fixture
+def mortal_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[PubSubEmulator]:
+    """A Pub/Sub emulator of the test's own, which it may kill and start again; the environment names it."""
+    emulator = installed_pubsub_emulator()
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulator.host)
+    emulator.start()
+    yield emulator
+    emulator.kill()
+
+
+@pytest.fixture
+def pubsub_project(pubsub_emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A project that no other test uses, on the emulator, which the environment names; emptied in the end."""
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_emulator)
+    project = f"test-{uuid.uuid4().hex}"
+    yield project
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_emulator)  # whatever the test has made of it
+    empty_project(project)
+
+
+def empty_project(project: str) -> None:
+    """Removes every subscription and topic, and with them the messages that the emulator would keep for days."""
+    from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient  # half a second that most tests need not wait
+
+    with SubscriberClient() as subscriber:
+        for subscription in subscriber.list_subscriptions(project=f"projects/{project}"):
+            subscriber.delete_subscription(subscription=subscription.name)
+    publisher = PublisherClient()
+    for topic in publisher.list_topics(project=f"projects/{project}"):
+        publisher.delete_topic(topic=topic.name)
+    publisher.stop()
+    publisher.transport.close()
 
 
 @dataclass(frozen=True)

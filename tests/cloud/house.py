@@ -15,7 +15,7 @@ from typing import Any
 
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from deploy.emulators import Notifications, PubSubEmulator, StorageEmulator
+from deploy.emulators import Notifications, StorageEmulator
 from ledger.names import RECEIPTS, UNUSABLE, parse_key
 from ledger.receipt import Outcome
 from publisher.given_up import UnusableRecord, unusable_records
@@ -26,7 +26,7 @@ from transport.event import Generation, Message
 from transport.gcs import GcsBucket
 from transport.pubsub_names import Names
 
-BUCKET, PROJECT, TOPIC = "survey-files", "test", "flights"
+BUCKET, TOPIC = "survey-files", "flights"  # in a storage server and a project that are the test's own
 UPLOADS_AT_ONCE = 4
 
 
@@ -37,12 +37,12 @@ class House:
     """
 
     def __init__(
-        self, folder: Path, registry: str, cache: Path, pubsub: PubSubEmulator, storage: StorageEmulator
+        self, folder: Path, registry: str, cache: Path, pubsub_host: str, project: str, storage: StorageEmulator
     ) -> None:
-        self.folder, self.registry, self.pubsub, self.storage = folder, registry, pubsub, storage
+        self.folder, self.registry, self.pubsub_host, self.storage = folder, registry, pubsub_host, storage
         StorageServer(storage.url).make_bucket(BUCKET)
         self.bucket = GcsBucket(f"gs://{BUCKET}")
-        self.queue_url = f"pubsub://{PROJECT}/{TOPIC}"
+        self.queue_url = f"pubsub://{project}/{TOPIC}"
         self.names = Names.parse(self.queue_url)
         self.programs: list[Program] = []
         (folder / "temporary").mkdir()
@@ -57,7 +57,7 @@ class House:
             "QUEUE": self.queue_url,
             "MODEL_CACHE": str(cache),
             "FILENAMES_LOG": str(folder / "new_data_filenames.txt"),
-            "PUBSUB_EMULATOR_HOST": pubsub.host,
+            "PUBSUB_EMULATOR_HOST": pubsub_host,
             "STORAGE_EMULATOR_HOST": storage.url,
         }
 
@@ -199,5 +199,6 @@ class Raw:
         return [future.result(timeout=60) for future in futures]
 
 
-def notifications_to(pubsub: PubSubEmulator) -> Notifications:
-    return Notifications(pubsub.host, PROJECT, TOPIC)
+def notifications_to(pubsub_host: str, project: str) -> Notifications:
+    """Where a house's storage server tells of its objects."""
+    return Notifications(pubsub_host, project, TOPIC)

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 import pytest
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
-from google.cloud.storage import Client
 from google.iam.v1 import policy_pb2
 
-from deploy.emulators import StorageEmulator
 from publisher.provision import Provision
 from tests.cloud.lacking import Notifying, Policies
+from tests.emulators import StorageServer
 from transport.pubsub_names import Names
 
 pytestmark = pytest.mark.emulator
-
-_numbers = count()
 
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch, pubsub_emulator: str) -> Names:
     """Names that no other test uses, on the emulator."""
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_emulator)
-    return Names("acme-data", f"provision-{next(_numbers)}")
+    return Names("acme-data", f"provision-{uuid.uuid4().hex}")
 
 
 def provision(names: Names, bucket: str = "./bucket", **options: Any) -> int:
@@ -131,23 +128,21 @@ class TestOnTheEmulators:
         assert provision(names) == 0
 
     def test_fake_gcs_server_has_no_notifications_which_is_said(
-        self, names: Names, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+        self,
+        names: Names,
+        storage_server: StorageServer,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        storage = StorageEmulator.installed()
-        storage.start()
-        try:
-            monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage.url)
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_server.url)
+        bucket = f"flights-in-{uuid.uuid4().hex}"
 
-            # A bucket is the choice of a person: where it lies, and what it costs
-            assert provision(names, "gs://flights-in") == 2
-            assert "gcloud storage buckets create gs://flights-in" in capsys.readouterr().err
+        # A bucket is the choice of a person: where it lies, and what it costs
+        assert provision(names, f"gs://{bucket}") == 2
+        assert f"gcloud storage buckets create gs://{bucket}" in capsys.readouterr().err
 
-            client = Client(project="acme-data")
-            client.create_bucket("flights-in")
-            client.close()
-            assert provision(names, "gs://flights-in") == 0
-        finally:
-            storage.kill()
+        storage_server.make_bucket(bucket)
+        assert provision(names, f"gs://{bucket}") == 0
         told = capsys.readouterr().out
         assert len(words(told)["created"]) == 4
         assert len(words(told)["skip"]) == 4

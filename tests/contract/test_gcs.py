@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.contract.clock import Clock
 from tests.contract.fault_proxy import Fault, FaultProxy, Request
 from tests.emulators import StorageServer
 from transport.bucket import (
@@ -21,6 +22,7 @@ from transport.bucket import (
     put,
 )
 from transport.gcs import GcsBucket
+from transport.gcs_read import PinnedStream
 
 MIB = 1024 * 1024
 SMALL = b"a,b\n1,2\n" * 1000
@@ -202,24 +204,46 @@ def test_a_stream_damaged_on_its_way_is_an_error(bucket: Bucket, proxy: FaultPro
         get(bucket, "x")
 
 
-def test_a_fault_that_stays_is_reported_when_patience_ends(proxy: FaultProxy, bucket: Bucket) -> None:
+@pytest.mark.parametrize(
+    ("fault", "timeout"), [(Fault("status"), (10.0, 30.0)), (Fault("stall"), (10.0, 0.1))], ids=["503", "stall"]
+)
+def test_a_fault_that_stays_is_reported_when_patience_ends(
+    proxy: FaultProxy, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, fault: Fault, timeout: tuple[float, float]
+) -> None:
+    # Given a clock by which each request takes forty seconds, a wait before the next its time, and nothing else any
     put(bucket, "x", SMALL)
-    hasty = GcsBucket(bucket.url, timeout=(1.0, 0.1), patience=0.5)
+    clock = Clock(stands=True).of(
+        monkeypatch, "google.api_core.retry.retry_unary", "google.api_core.retry.retry_base", "transport.gcs_read"
+    )
+    monkeypatch.setattr(PinnedStream.__init__, "__defaults__", (clock.sleep,))
+    impatient = GcsBucket(bucket.url, timeout=timeout, patience=90.0)
     calls: list[Callable[[], object]] = [
-        lambda: put(hasty, "y", SMALL),
-        lambda: put(hasty, "y", LARGE),
-        lambda: get(hasty, "x"),
-        lambda: hasty.stat("x"),
-        lambda: list(hasty.objects()),
-        lambda: hasty.delete("x"),
+        lambda: put(impatient, "y", SMALL),
+        lambda: put(impatient, "y", LARGE),
+        lambda: get(impatient, "x"),
+        lambda: impatient.stat("x"),
+        lambda: list(impatient.objects()),
+        lambda: impatient.delete("x"),
     ]
-    for fault in (Fault("status"), Fault("stall")):
-        proxy.plan = lambda _, fault=fault: fault  # type: ignore[misc]
-        for call in calls:
-            with pytest.raises(BucketError, match=hasty.name) as refusal:
-                call()
-            assert type(refusal.value) is BucketError
-    hasty.close()
+
+    request, tries = impatient._api.session.request, []
+
+    def takes_forty_seconds(*arguments: object, **named: object) -> object:
+        tries.append(arguments)
+        clock.move(40.0)
+        return request(*arguments, **named)
+
+    monkeypatch.setattr(impatient._api.session, "request", takes_forty_seconds)
+    # When every request fails
+    proxy.plan = lambda _: fault
+    for call in calls:
+        tries.clear()
+        with pytest.raises(BucketError, match=impatient.name) as refusal:
+            call()
+        assert type(refusal.value) is BucketError
+        # Then it was tried again for as long as patience went, and not once more
+        assert len(tries) == 3, tries
+    impatient.close()
 
 
 @pytest.mark.parametrize(

@@ -2,81 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 import structlog
+from google.cloud.pubsub_v1 import SubscriberClient
 
-from tests.contract.queues import PUBSUB, Queues, ensure_topology
-from tests.emulators import PubSubEmulator, installed_pubsub_emulator
+from deploy.emulators import PubSubEmulator
+from tests.cloud.pubsub_proxy import PubSubProxy
+from tests.contract.clock import Clock
+from tests.contract.queues import EVENT, LONGEST_LEASE, PUBSUB, Queues, ensure_topology
 from transport.event import Message
 from transport.pubsub import PubSubQueue
 from transport.pubsub_names import Names
+from transport.pubsub_stream import SILENCE_SECONDS
 from transport.queue import Delivery, QueueError
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(300)]  # longer than `Queues.patience`
 
-EVENT = {"eventType": "OBJECT_FINALIZE", "bucketId": "airline"}
 
-
-@pytest.fixture
-def url(pubsub_emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A queue that nobody has provisioned."""
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub_emulator)
-    return "pubsub://test/nobody-made-this"
-
-
-@pytest.fixture
-def own_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[PubSubEmulator]:
-    """An emulator that the test may kill."""
-    emulator = installed_pubsub_emulator()
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulator.host)
-    emulator.start()
-    yield emulator
-    emulator.kill()
+def provisioned(project: str, lease: float = PUBSUB.lease) -> Queues:
+    """A queue in that project, as the publisher provisions it."""
+    queues = Queues(f"pubsub://{project}/flights", replace(PUBSUB, lease=lease))
+    ensure_topology(Names.parse(queues.url), queues.policy)
+    return queues
 
 
 def stream_ended(record: Mapping[str, object]) -> bool:
     return record["event"] == "pull stream ended"
 
 
-def test_what_is_missing_is_named_with_the_command_that_makes_it(url: str) -> None:
+def test_what_is_missing_is_named_with_the_command_that_makes_it(pubsub_project: str) -> None:
+    url, project = f"pubsub://{pubsub_project}/nobody-made-this", f"projects/{pubsub_project}"
     queue, dead_letters = PubSubQueue(url), PubSubQueue(url, dead_letters=True)
     makes_it = "does not exist; `python -m publisher provision` makes it"
-    with pytest.raises(QueueError, match=f"projects/test/subscriptions/nobody-made-this-workers {makes_it}"):
+    with pytest.raises(QueueError, match=f"{project}/subscriptions/nobody-made-this-workers {makes_it}"):
         queue.verify()
-    with pytest.raises(QueueError, match=f"projects/test/subscriptions/nobody-made-this-dead-letters {makes_it}"):
+    with pytest.raises(QueueError, match=f"{project}/subscriptions/nobody-made-this-dead-letters {makes_it}"):
         dead_letters.verify()
-    with pytest.raises(QueueError, match=f"projects/test/topics/nobody-made-this {makes_it}"):
+    with pytest.raises(QueueError, match=f"{project}/topics/nobody-made-this {makes_it}"):
         queue.publish([Message(b"", EVENT)])
     queue.close()
     dead_letters.close()
 
 
-def test_an_attribute_that_pubsub_cannot_carry_is_an_error_of_the_queue(own_emulator: PubSubEmulator) -> None:
-    url = "pubsub://test/flights"
-    ensure_topology(Names.parse(url), PUBSUB)
-    queue = PubSubQueue(url)
-    with pytest.raises(QueueError, match=r"projects/test/topics/flights: .*surrogates"):
+def test_an_attribute_that_pubsub_cannot_carry_is_an_error_of_the_queue(pubsub_project: str) -> None:
+    queue = PubSubQueue(provisioned(pubsub_project).url)
+    with pytest.raises(QueueError, match=rf"projects/{pubsub_project}/topics/flights: .*surrogates"):
         queue.publish([Message(b"", {**EVENT, "objectId": "\udcff"})])
     queue.close()
 
 
 @pytest.mark.slow
-def test_a_server_that_restarts_and_forgets_costs_no_restart_here(own_emulator: PubSubEmulator) -> None:
+def test_a_server_that_restarts_and_forgets_costs_no_restart_here(mortal_emulator: PubSubEmulator) -> None:
     # Given a consumer at work
-    queues = Queues("pubsub://test/flights", PUBSUB)
-    ensure_topology(Names.parse(queues.url), PUBSUB)
+    queues = provisioned("test")
     queue = queues.open()
     queue.publish([Message(b"before", EVENT)])
     [before] = queues.pull(queue, 1)
     before.ack()
     # When the server is killed, then pulls give nothing, and raise nothing
-    own_emulator.kill()
+    mortal_emulator.kill()
     assert queue.pull(1, wait=0.5) == []
     # When it comes back without its topics and subscriptions, then the log says which command makes them
     with structlog.testing.capture_logs() as logs:
-        own_emulator.start()
+        mortal_emulator.start()
         queues.until(lambda: queue.pull(1, wait=0.2) == [] and any(map(stream_ended, logs)))
     assert "python -m publisher provision" in next(filter(stream_ended, logs))["error"]
     # And when that has been done, the same consumer goes on
@@ -88,66 +80,74 @@ def test_a_server_that_restarts_and_forgets_costs_no_restart_here(own_emulator: 
     queue.close()
 
 
-@pytest.mark.slow
 def test_answers_reach_the_server_though_the_stream_of_their_message_has_ended(
-    own_emulator: PubSubEmulator, monkeypatch: pytest.MonkeyPatch
+    pubsub_project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given deliveries in hand whose stream was replaced, because all its places were taken
+    # Given deliveries in hand, under leases that do not run out, whose stream was replaced: all its places were taken
     monkeypatch.setattr("transport.pubsub_stream.QUIET_SECONDS", 0.01)
-    queues = Queues("pubsub://test/flights", PUBSUB)
-    ensure_topology(Names.parse(queues.url), PUBSUB)
+    queues = provisioned(pubsub_project, LONGEST_LEASE)
     queue = PubSubQueue(queues.url)
     queue.publish([Message(b"%d" % number, EVENT) for number in range(6)])
     held: list[Delivery] = []
 
     def all_held() -> bool:
         held.extend(queue.pull(2, wait=0.5))
-        for delivery in held:  # what was on its way into a stream that was replaced comes a lease later
-            delivery.extend()
-        return len({delivery.id for delivery in held}) == 6  # one whose lease ran out here comes twice
+        return len(held) == 6
 
-    queues.until(all_held)
+    queues.until(all_held, lambda: f"6 in hand, but {len(held)}")
     assert queue._stream is not None
     first = queue._stream._stream
     queues.until(lambda: queue.pull(1, wait=0.1) == [] and queue._stream._stream is not first)  # type: ignore[union-attr]
-    # When they are acked, then none comes again to anybody, also after its lease
-    for delivery in held:
+    # When all but one are acked
+    *acked, kept = held
+    for delivery in acked:
         delivery.ack()
     queue.close()
+    # Then what Pub/Sub is told to give to somebody else at once is only the one that it has not heard to be done with
+    with SubscriberClient() as client:
+        client.modify_ack_deadline(
+            subscription=queue.names.subscription,
+            ack_ids=[delivery._received.message.ack_id for delivery in held],  # type: ignore[attr-defined]
+            ack_deadline_seconds=0,
+        )
     other = queues.open()
-    assert other.pull(10, wait=PUBSUB.lease + 2) == []
+    [again] = queues.pull(other, 1)
+    assert again.id == kept.id
+    again.ack()
+    assert queues.nothing_comes(other, after="backoff")
     other.close()
 
 
-def test_a_queue_says_whether_its_service_still_answers(own_emulator: PubSubEmulator) -> None:
+def test_a_queue_says_whether_its_service_still_answers(pubsub_project: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a consumer that hears nothing, which may be all right
-    queues = Queues("pubsub://test/flights", PUBSUB)
-    ensure_topology(Names.parse(queues.url), PUBSUB)
-    queue, missing = PubSubQueue(queues.url), PubSubQueue("pubsub://test/nowhere")
-    queues.until(lambda: queue.trouble() == "")  # an emulator that has just started may be slow to answer
-    # When there is no subscription, or the service is gone, then it says so
-    queues.until(lambda: "publisher provision" in missing.trouble())
-    own_emulator.kill()
+    queues = provisioned(pubsub_project)
+    with PubSubProxy(os.environ["PUBSUB_EMULATOR_HOST"]) as service:
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", service.host)
+        queue, missing = PubSubQueue(queues.url), PubSubQueue(f"pubsub://{pubsub_project}/nowhere")
+        queues.until(lambda: queue.trouble() == "")  # it may be slow to answer
+        # When there is no subscription, or the service is gone, then it says so
+        queues.until(lambda: "publisher provision" in missing.trouble())
     assert queue.trouble()
     queue.close()
     missing.close()
 
 
-def test_a_stream_that_hears_nothing_is_opened_anew(
-    own_emulator: PubSubEmulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Given a consumer whose stream has been silent for longer than is likely
-    monkeypatch.setattr("transport.pubsub_stream.SILENCE_SECONDS", 0.2)
-    queues = Queues("pubsub://test/flights", PUBSUB)
-    ensure_topology(Names.parse(queues.url), PUBSUB)
+def test_a_stream_that_hears_nothing_is_opened_anew(pubsub_project: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a consumer whose stream has heard nothing for as long as may well be
+    clock = Clock().of(monkeypatch, "transport.pubsub_stream")
+    queues = provisioned(pubsub_project)
     queue = PubSubQueue(queues.url)
     queue.pull(1, wait=0)
     assert queue._stream is not None
     first = queue._stream._stream
     assert queue.last_heard is None
-    # When it pulls, then it does so by another stream, that works
-    queues.until(lambda: queue.pull(1, wait=0.1) == [] and queue._stream._stream is not first)  # type: ignore[union-attr]
-    monkeypatch.setattr("transport.pubsub_stream.SILENCE_SECONDS", 300.0)
+    clock.move(SILENCE_SECONDS / 2)
+    assert queue.pull(1, wait=0) == []
+    assert queue._stream._stream is first
+    # When it has heard nothing for longer, then it pulls by another stream, that works
+    clock.move(SILENCE_SECONDS / 2)
+    assert queue.pull(1, wait=0) == []
+    assert queue._stream._stream not in (first, None)
     queue.publish([Message(b"", EVENT)])
     [delivery] = queues.pull(queue, 1)
     assert queue.last_heard is not None

@@ -5,15 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from functools import partial
 
 import pytest
 
-from tests.contract.queues import EVERYWHERE, EVERYWHERE_FOR_LONG, EVERYWHERE_IN_ITS_TIME, Queues
+from tests.contract.clock import Clock
+from tests.contract.queues import (
+    EVENT,
+    EVERYWHERE,
+    EVERYWHERE_FOR_A_WHILE,
+    EVERYWHERE_FOR_LONG,
+    EVERYWHERE_IN_ITS_TIME,
+    Queues,
+)
 from transport.event import Message
 from transport.queue import Delivery, Queue, QueueError
-
-# What the subscription's filter lets through: every message of these tests is an event as far as that looks.
-EVENT = {"eventType": "OBJECT_FINALIZE", "bucketId": "airline"}
 
 
 def messages(count: int, start: int = 0) -> list[Message]:
@@ -26,10 +32,6 @@ def names(deliveries: list[Delivery]) -> list[str]:
     return sorted(delivery.message.attributes["objectId"] for delivery in deliveries)
 
 
-def nothing_comes(queue: Queue, seconds: float = 1.0) -> bool:
-    return queue.pull(10, wait=seconds) == []
-
-
 @EVERYWHERE
 def test_a_published_message_is_pulled_once_and_gone_when_acked(queues: Queues, queue: Queue) -> None:
     assert queue.publish(messages(1)) == 1
@@ -38,16 +40,30 @@ def test_a_published_message_is_pulled_once_and_gone_when_acked(queues: Queues, 
     assert delivery.attempt == 1
     assert delivery.id
     delivery.ack()
-    assert nothing_comes(queue)
-    assert nothing_comes(queues.open())
+    assert queues.nothing_comes(queue)
+    assert queues.nothing_comes(queues.open(), queue)
 
 
 @EVERYWHERE
-def test_an_empty_queue_gives_nothing_and_waits_no_longer_than_told(queue: Queue) -> None:
+def test_an_empty_queue_gives_nothing_and_waits_as_long_as_told(
+    queues: Queues, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a clock that stands still, and a pull that is told to wait for an hour
     queue.pull(1, wait=0)  # whatever is opened at the first pull
-    started = time.monotonic()
-    assert queue.pull(5, wait=0.3) == []
-    assert 0.25 < time.monotonic() - started < 5
+    clock = Clock(stands=True).of(monkeypatch, "transport.local_queue", "transport.pubsub_stream")
+    found: list[list[Delivery]] = []
+    thread = threading.Thread(target=lambda: found.append(list(queue.pull(5, wait=3600.0))))
+    thread.start()
+    # When it has looked again and again, then it waits; also when its time is nearly over
+    queues.until(lambda: clock.looks >= 4, "looks at the clock")
+    clock.move(3599.0)
+    looks = clock.looks
+    queues.until(lambda: clock.looks >= looks + 4, "looks at the clock")
+    assert found == []
+    # And when its time is over, then it gives nothing, and waits no longer
+    clock.move(1.5)
+    thread.join(queues.patience)
+    assert found == [[]]
     assert queue.publish([]) == 0
 
 
@@ -81,19 +97,21 @@ def test_bytes_and_attributes_arrive_as_they_were(queues: Queues, queue: Queue) 
         delivery.ack()
 
 
-@EVERYWHERE
+@EVERYWHERE_FOR_LONG
 def test_a_batch_of_two_thousand_arrives_whole(queues: Queues, queue: Queue) -> None:
     # Given more messages than go into one call or transaction, out of an iterator
     assert queue.publish(iter(messages(2000))) == 2000
     # When they are pulled in batches, and acked as they come
     seen: Counter[str] = Counter()
-    give_up = time.monotonic() + queues.patience
-    while len(seen) < 2000 and time.monotonic() < give_up:
+
+    def all_seen() -> bool:
         for delivery in queue.pull(500, wait=0.5):
             seen[delivery.message.attributes["objectId"]] += 1
             delivery.ack()
+        return len(seen) == 2000
+
     # Then each came once
-    assert len(seen) == 2000
+    queues.until(all_seen, lambda: f"2000 messages, but {len(seen)}")
     assert set(seen.values()) == {1}
 
 
@@ -109,16 +127,19 @@ def test_any_number_may_be_in_hand_at_once(queues: Queues, queue: Queue) -> None
     # Given a consumer that pulls two at a time and acks none of them yet
     queue.publish(messages(20))
     held: list[Delivery] = []
-    give_up = time.monotonic() + queues.patience
-    while len(held) < 20 and time.monotonic() < give_up:
-        held += queue.pull(2, wait=0.5)
+
+    def all_held() -> bool:
+        held.extend(queue.pull(2, wait=0.5))
         for delivery in held:
             delivery.extend()
+        return len(held) >= 20
+
     # Then it gets all of them, and may ack all of them
+    queues.until(all_held, lambda: f"20 in hand, but {len(held)}")
     assert names(held) == names_of(20)
     for delivery in held:
         delivery.ack()
-    assert nothing_comes(queue)
+    assert queues.nothing_comes(queue)
 
 
 def names_of(count: int) -> list[str]:
@@ -149,10 +170,11 @@ def test_a_nacked_message_goes_to_any_consumer(queues: Queues, queue: Queue) -> 
 
 @EVERYWHERE_IN_ITS_TIME
 def test_a_delivery_that_nobody_extends_comes_again(queues: Queues, queue: Queue) -> None:
-    # Given a delivery whose holder does nothing about it
-    queue.publish(messages(1))
+    # Given two deliveries, of which one is acked, and the holder of the other does nothing about it
+    queue.publish(messages(2))
     pulled_at = time.monotonic()
-    [first] = queues.pull(queue, 1)
+    acked, first = queues.pull(queue, 2)
+    acked.ack()
     # When its lease has run out, then it is delivered again, as its second attempt
     [second] = queues.pull(queue, 1)
     assert time.monotonic() - pulled_at >= 0.9 * queues.policy.lease
@@ -161,23 +183,30 @@ def test_a_delivery_that_nobody_extends_comes_again(queues: Queues, queue: Queue
     first.extend()
     first.ack()
     second.ack()
-    assert nothing_comes(queue)
+    assert queues.nothing_comes(queue, after="lease")
 
 
-@EVERYWHERE_FOR_LONG
+@EVERYWHERE_FOR_A_WHILE
 def test_a_delivery_that_is_extended_stays_its_holders(queues: Queues, queue: Queue) -> None:
-    # Given a delivery that is held for two leases, and extended each third of one
-    queue.publish(messages(1))
-    [held] = queues.pull(queue, 1)
+    # Given two deliveries, of which one is extended again and again and the other is not
+    queue.publish(messages(2))
+    held, left = queues.pull(queue, 2)
     other = queues.open()
-    until = time.monotonic() + 2 * queues.policy.lease
-    while time.monotonic() < until:
+    come: list[Delivery] = []
+
+    def came_for_the_third_time() -> bool:
         held.extend()
-        # Then nobody gets it
-        assert nothing_comes(other, queues.policy.lease / 6)
-        assert nothing_comes(queue, queues.policy.lease / 6)
+        for consumer in (other, queue):
+            come.extend(consumer.pull(10, wait=queues.policy.lease / 60))
+        return any(delivery.attempt == 3 for delivery in come)
+
+    # When two leases of the other have run out, one after the other
+    queues.until(came_for_the_third_time, "a delivery whose lease ran out twice")
+    # Then nobody got the one that is extended
+    assert [(delivery.id, delivery.attempt) for delivery in come] == [(left.id, 2), (left.id, 3)]
     held.ack()
-    assert nothing_comes(other)
+    come[-1].ack()
+    assert queues.nothing_comes(other, queue)
 
 
 @EVERYWHERE_IN_ITS_TIME
@@ -209,32 +238,32 @@ def test_what_was_delivered_too_often_is_a_dead_letter_with_its_source(queues: Q
     [again] = queues.pull(dead_letters, 1)
     assert again.message == dead.message
     again.ack()
-    assert nothing_comes(dead_letters)
-    assert nothing_comes(queue)
+    assert queues.nothing_comes(dead_letters, after="lease")
+    assert queues.nothing_comes(queue)
 
 
-@EVERYWHERE
+@EVERYWHERE_FOR_LONG
 def test_many_consumers_get_each_message_once_while_their_leases_hold(queues: Queues, queue: Queue) -> None:
     queue.publish(messages(300))
     seen: Counter[str] = Counter()
     lock = threading.Lock()
-    give_up = time.monotonic() + queues.patience
+    consumers = [queues.open() for _ in range(3)]
 
-    def consume(mine: Queue) -> None:
-        while sum(seen.values()) < 300 and time.monotonic() < give_up:
-            for delivery in mine.pull(5, wait=0.2):
-                with lock:
-                    seen[delivery.message.attributes["objectId"]] += 1
-                delivery.ack()
+    def take_some(mine: Queue) -> bool:
+        for delivery in mine.pull(5, wait=0.2):
+            with lock:
+                seen[delivery.message.attributes["objectId"]] += 1
+            delivery.ack()
+        return seen.total() >= 300
 
-    threads = [threading.Thread(target=consume, args=(queues.open(),)) for _ in range(3)]
+    threads = [threading.Thread(target=queues.until, args=(partial(take_some, mine),)) for mine in consumers]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=queues.patience)
+        thread.join()
     assert sorted(seen) == names_of(300)
     assert set(seen.values()) == {1}
-    assert nothing_comes(queue)
+    assert queues.nothing_comes(queue, *consumers)
 
 
 @EVERYWHERE
@@ -245,9 +274,9 @@ def test_one_thread_acks_what_another_pulled(queues: Queues, queue: Queue) -> No
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join(timeout=queues.patience)
     assert names(found) == names_of(20)
-    assert nothing_comes(queues.open())
+    assert queues.nothing_comes(queues.open(), queue)
 
 
 @EVERYWHERE
@@ -258,22 +287,22 @@ def test_answering_twice_is_no_error(queues: Queues, queue: Queue) -> None:
     delivery.ack()
     delivery.extend()
     delivery.nack()
-    assert nothing_comes(queue)
+    assert queues.nothing_comes(queue, after="backoff")
 
 
-@EVERYWHERE
+@EVERYWHERE_FOR_LONG
 def test_closing_gives_back_what_was_not_handed_out(queues: Queues, queue: Queue) -> None:
-    # Given a consumer that took two of many messages, and may have more lying ready
+    # Given a consumer that took two of many messages, and may have more lying ready, under leases that last for long
     queue.publish(messages(20))
     taken = queues.pull(queue, 2)
     for delivery in taken:
         delivery.ack()
-    # When it is closed, then another gets the rest at once, not after a lease
+    # When it is closed, then another gets the rest, long before a lease can have run out
     queue.close()
-    closed_at = time.monotonic()
+    assert queues.patience < queues.policy.lease
     rest = queues.pull(queues.open(), 18)
     assert names(taken + rest) == names_of(20)
-    assert time.monotonic() - closed_at < max(5.0, queues.policy.lease / 2)
+    assert {delivery.attempt for delivery in rest} <= {1, 2}
     for delivery in rest:
         delivery.ack()
 
@@ -310,4 +339,4 @@ def test_its_url_opens_it_again_and_its_policy_is_the_one_it_was_made_with(queue
     assert queue.policy == queues.open().policy == queues.policy
     queue.verify()
     queues.dead_letters().verify()
-    assert nothing_comes(queue)  # verifying leaves nothing behind
+    assert queues.nothing_comes(queue)  # verifying leaves nothing behind
