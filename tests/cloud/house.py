@@ -46,7 +46,7 @@ class House:
         self.names = Names.parse(self.queue_url)
         self.programs: list[Program] = []
         (folder / "temporary").mkdir()
-        self._environment = {
+        self.environment = {  # of programs that are started from now on
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(folder),
             "PYTHONPATH": str(ROOT),
@@ -78,7 +78,7 @@ class House:
             process = subprocess.Popen(
                 [sys.executable, "-m", *program.split(), *options],
                 cwd=self.folder,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

@@ -1,12 +1,14 @@
-"""A scoring that holds the interpreter's lock for 90 seconds, under a lease of 10: the message is delivered once."""
+"""A scoring that holds the interpreter's lock for longer than its message's lease: the message is delivered once."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,145 +17,112 @@ import pytest
 from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Status
-from models.registry import FetchedVersion
-from tests.contract.queues import Queues
+from tests.cloud.holding import HeldPool, WatchedQueue
+from tests.contract.queues import MARKER, PUBSUB, Queues, ensure_topology
 from tests.worker_fixtures import Worker, dropped, fetched, receipt_of, survey
-from transport.event import Message
 from transport.folder import FolderBucket
-from transport.queue import Backlog, Delivery, Policy, Queue
+from transport.pubsub_names import Names
+from transport.queue import Delivery
 from worker.follow import InForce
-from worker.pool import Pool
-from worker.scoring_process import Workshop
 
 pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(300)]
 
-SECONDS = 90.0
-AT_A_TIME = 30.0  # a machine that becomes several times slower meanwhile is still within its time
-
-
-def hold_the_lock(seconds: float) -> float:
-    """Keeps every other thread of this process from running, AT_A_TIME; gives the longest that one was kept so."""
-    beats = [time.monotonic()]
-    stop = threading.Event()
-
-    def beat() -> None:
-        while not stop.wait(0.01):
-            beats.append(time.monotonic())
-
-    thread = threading.Thread(target=beat)
-    thread.start()
-    until = time.monotonic() + seconds
-    turns, took = 100_000, 0.0
-    while (left := until - time.monotonic()) > 0:
-        turns = max(1_000_000, int(turns * min(left * 0.9, AT_A_TIME) / took)) if took > 0.01 else 10 * turns
-        started = time.monotonic()
-        sum(repeat(1, turns))  # one call of C, which never gives the lock away
-        took = time.monotonic() - started
-    stop.set()
-    thread.join()
-    return max(later - earlier for earlier, later in pairwise(beats))
-
 
 @dataclass(frozen=True)
-class Held:
-    """A task that is done only after the lock was held for long; the time is noted in a file."""
+class HoldTheLock:
+    """Keeps every other thread of its process from running until a byte comes through the pipe; notes for how long.
 
-    task: Any
+    `begun` is there from just before.
+    """
+
+    pipe: Path
     note: Path
+    begun: Path
 
-    def run(self, workshop: Workshop) -> Any:
-        self.note.write_text(str(hold_the_lock(SECONDS)))
-        return self.task.run(workshop)
+    def run(self, _workshop: Any) -> None:
+        beats = [time.monotonic()]
+        stop = threading.Event()
 
+        def beat() -> None:
+            while not stop.wait(0.01):
+                beats.append(time.monotonic())
 
-class SlowPool(Pool):
-    """Real scoring processes, whose every task holds the lock first."""
-
-    note: Path
-
-    def run_next(self, make: Callable[[], Any], timeout: float) -> Any:
-        return super().run_next(lambda: Held(make(), self.note), timeout)
-
-
-@dataclass
-class Counting:
-    """A queue that keeps what was pulled from it."""
-
-    queue: Queue
-
-    def __post_init__(self) -> None:
-        self.pulled: list[Delivery] = []
-
-    @property
-    def url(self) -> str:
-        return self.queue.url
-
-    @property
-    def policy(self) -> Policy:
-        return self.queue.policy
-
-    def pull(self, max_messages: int, wait: float) -> Sequence[Delivery]:
-        deliveries = self.queue.pull(max_messages, wait)
-        self.pulled += deliveries
-        return deliveries
-
-    def publish(self, messages: Iterable[Message]) -> int:
-        return self.queue.publish(messages)
-
-    def backlog(self) -> Backlog:
-        return self.queue.backlog()
-
-    def verify(self) -> None:
-        self.queue.verify()
-
-    def close(self) -> None:
-        self.queue.close()
+        thread = threading.Thread(target=beat)
+        thread.start()
+        pipe = os.open(self.pipe, os.O_RDONLY)
+        self.begun.touch()
+        ctypes.PyDLL(None).read(pipe, ctypes.create_string_buffer(1), 1)  # one call of C, which keeps the lock
+        os.close(pipe)
+        stop.set()
+        thread.join()
+        beats.append(time.monotonic())
+        self.note.write_text(str(max(later - earlier for earlier, later in pairwise(beats))))
 
 
 @pytest.fixture
-def version(tmp_path: Path) -> FetchedVersion:
-    return fetched(tmp_path, "1")
-
-
-@pytest.fixture
-def slow_pool(tmp_path: Path) -> Iterator[SlowPool]:
-    pool = SlowPool(1, str(tmp_path / "bucket"), log_level="error")
-    pool.note = tmp_path / "longest"
+def held_pool(tmp_path: Path) -> Iterator[HeldPool]:
+    pool = HeldPool(1, str(tmp_path / "bucket"), log_level="error")
+    pool.first = HoldTheLock(tmp_path / "pipe", tmp_path / "longest", tmp_path / "begun")
+    os.mkfifo(pool.first.pipe)
     yield pool
     pool.kill()
 
 
+class Neglected:
+    """A message in a queue of its own that nobody extends: it comes again as often as a lease has run out."""
+
+    def __init__(self, queues: Queues) -> None:
+        self._queues, self._queue = queues, queues.open()
+        self._queue.publish([MARKER])
+        self.last: Delivery = queues.pull(self._queue, 1)[0]
+
+    def wait_for_a_lease(self) -> None:
+        """Until a lease that began after now, or at the last wait's end, has run out: by Pub/Sub's own clock."""
+        self.last.nack()
+        for _ in range(2):
+            [self.last] = self._queues.pull(self._queue, 1)
+
+
 @pytest.mark.parametrize("queues", ["pubsub"], indirect=True)
-def test_it_is_delivered_once(queues: Queues, slow_pool: SlowPool, version: FetchedVersion, tmp_path: Path) -> None:
-    # Given: a worker on Pub/Sub, with a lease of ten seconds, whose scoring takes ninety
-    queue, bucket = Counting(queues.open()), FolderBucket(str(tmp_path / "bucket"))
-    assert queue.policy.lease == 10
-    worker = Worker(bucket, queue, slow_pool, slow_pool, InForce(version), {"score_seconds": 250.0})
+def test_it_is_delivered_once(queues: Queues, held_pool: HeldPool, pubsub_project: str, tmp_path: Path) -> None:
+    # Given: a worker on Pub/Sub, with a lease of ten seconds, and beside it a message that nobody extends
+    queue, bucket = WatchedQueue(queues.open()), FolderBucket(str(tmp_path / "bucket"))
+    assert queue.policy.lease == PUBSUB.lease == 10
+    others = Queues(f"pubsub://{pubsub_project}/others", PUBSUB)
+    ensure_topology(Names.parse(others.url), PUBSUB)
+    neglected = Neglected(others)
+    worker = Worker(bucket, queue, held_pool, held_pool, InForce(fetched(tmp_path, "1")), {"score_seconds": 250.0})
     thread = threading.Thread(target=worker.loop.run)
     thread.start()
+    pipe = os.open(held_pool.first.pipe, os.O_RDWR)
 
-    # When: a file comes
+    # When: a file comes whose scoring does not end before a whole lease has run out
     event = dropped(bucket, "a.csv", survey(30))
     key = Key(event.name, event.generation)
-    started = time.monotonic()
     try:
         queues.open().publish([event.to_message()])
-        wait_for(lambda: bucket.stat(key.receipt), seconds=250)
-        took = time.monotonic() - started
+        wait_for(held_pool.first.begun.exists, "a scoring that holds the lock")
+        neglected.wait_for_a_lease()
 
-        # Then: nothing comes again while it is scored, nor for as long as a message that was not acked would take
-        again = threading.Event()
-        deadline = time.monotonic() + 2 * queue.policy.lease
-        while time.monotonic() < deadline and len(queue.pulled) == 1:
-            again.wait(0.1)
+        # Then: it was extended meanwhile, and did not come again
+        wait_for(lambda: queue.pulled[0].extended >= 3, "its extensions")
+        assert [delivery.attempt for delivery in queue.pulled] == [1]
+        assert bucket.stat(key.receipt) is None
+        os.write(pipe, b"!")
+        wait_for(lambda: bucket.stat(key.receipt), "the receipt")
+
+        # And: nor does it come after a lease that began later
+        wait_for(lambda: len(worker.in_hand) == 0, "the ack")
+        neglected.wait_for_a_lease()
     finally:
+        os.write(pipe, b"!!!!")
         worker.stopping.set()
         thread.join(60)
+        os.close(pipe)
+        for opened in others.opened:
+            opened.close()
     assert [delivery.attempt for delivery in queue.pulled] == [1]
     assert receipt_of(bucket, key).status is Status.SCORED
 
     # And: it was as hard as it was meant to be
-    longest = float(slow_pool.note.read_text())
-    print(f"\nscored in {took:.0f} s, the lock held for {longest:.0f} s in one go; {len(queue.pulled)} delivery")
-    assert took >= SECONDS
-    assert longest > 2 * queue.policy.lease
+    assert float(held_pool.first.note.read_text()) > queue.policy.lease

@@ -26,7 +26,7 @@ from worker.follow import InForce
 pytestmark = pytest.mark.emulator
 
 MOST_CLASS_A, MOST_CLASS_B = 6, 5
-FILES = 5
+FILES = 3
 WIDTHS = ((CLASS_A, 9), (CLASS_B, 9), (FREE, 12))
 
 
@@ -79,11 +79,11 @@ def counts(steps: list[Step] | tuple[Step, ...]) -> tuple[int, int, int]:
     return count[CLASS_A], count[CLASS_B], count[FREE]
 
 
-@pytest.mark.parametrize("queues", ["pubsub"], indirect=True)
+@pytest.mark.parametrize("queues", ["pubsub, for long"], ids=["pubsub"], indirect=True)
 def test_production_and_shadow_within_their_budget(
     queues: Queues, bucket: GcsBucket, proxy: FaultProxy, pubsub_calls: Counter[str], tmp_path: Path
 ) -> None:
-    # Given: a worker that has done its first file, so that all connections stand
+    # Given: a worker that has done its first file, so that all connections stand; no lease needs to be extended in time
     versions = InForce(fetched(tmp_path, "1"), fetched(tmp_path, "2", bias=2.0))
     worker = Worker(bucket, queues.open(), Here(bucket), Here(bucket), versions)
     publisher = queues.open()
@@ -139,7 +139,7 @@ def test_production_and_shadow_within_their_budget(
     assert "pull" not in per_file
 
 
-@pytest.mark.parametrize("queues", ["pubsub"], indirect=True)
+@pytest.mark.parametrize("queues", ["pubsub, for long"], ids=["pubsub"], indirect=True)
 def test_a_message_that_comes_again_costs_two_looks(
     queues: Queues, bucket: GcsBucket, proxy: FaultProxy, tmp_path: Path
 ) -> None:

@@ -46,8 +46,9 @@ class Killer:
 
 
 def test_it_is_dead_lettered_with_attempts_and_source_and_rescore_brings_it_back(house: House) -> None:
-    # Given: a publisher, and a worker whose scoring processes are killed over one file, again and again
-    house.provision("--lease", "10s", "--min-backoff", "0s", "--max-backoff", "1s")
+    # Given: a publisher, and a worker whose scoring processes are killed over one file, again and again; no lease runs
+    # out, however slow the machine is, so that each attempt is one that was killed
+    house.provision("--lease", "600s", "--min-backoff", "0s", "--max-backoff", "1s")
     publisher = house.start("publisher", "--interval", "1s", "--settle", "10m")
     [worker] = house.workers(1)
     with Killer(worker):

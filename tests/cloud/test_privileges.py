@@ -54,7 +54,7 @@ class Watched:
     pubsub: PubSubProxy
 
     def start(self, house: House, program: str, *options: str) -> Program:
-        house._environment |= {"STORAGE_EMULATOR_HOST": self.storage.url, "PUBSUB_EMULATOR_HOST": self.pubsub.host}
+        house.environment |= {"STORAGE_EMULATOR_HOST": self.storage.url, "PUBSUB_EMULATOR_HOST": self.pubsub.host}
         return house.start(program, *options)
 
     def needs(self) -> set[Need]:

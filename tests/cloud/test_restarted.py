@@ -2,42 +2,59 @@
 
 from __future__ import annotations
 
+import signal
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from deploy.emulators import PubSubEmulator
 from deploy.waiting import wait_for
 from ledger.names import output_name
 from ledger.receipt import Status
-from tests.chaos.understudy import surveys, undisturbed
+from tests.chaos.understudy import send, surveys, undisturbed
 from tests.cloud.house import House
 
 pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
+FIRST, PUBLISHED, AWAY, BACK, LAST = 10, 20, 10, 10, 10  # files, one lot after the other
+
+
+@pytest.fixture
+def pubsub_emulator(mortal_emulator: PubSubEmulator) -> str:
+    """The one that this house uses: nobody else's, for it is killed."""
+    return mortal_emulator.host
+
+
 def test_after_provision_every_file_has_its_receipt_and_no_program_was_restarted(
-    house: House, model_cache: Path
+    house: House, mortal_emulator: PubSubEmulator, model_cache: Path
 ) -> None:
-    # Given: two workers, and the publisher that looks for what notifications lost; all files so far are published
+    # Given: two workers, and the publisher that looks for what notifications lost
     house.provision()
     workers = house.workers(2)
     publisher = house.start("publisher", "--interval", "1s")
     publisher.wait_for_log("publisher started")
-    files = surveys(150, 40)
+    files = surveys(FIRST + PUBLISHED + AWAY + BACK + LAST, 40)
     coming = iter(files.items())
-    house.upload(dict(islice(coming, 30)))
+    house.upload(dict(islice(coming, FIRST)))
     wait_for(lambda: house.count_receipts() >= 5, "the first receipts")
-    house.upload(dict(islice(coming, 50)))
-    last = list(files)[79]
-    wait_for(lambda: publisher.records("published", file=last), "all of them published", every=0.01)
+    # And: files that are published, while the workers stand in the middle of others
+    scorers = [pid for worker in workers for pid in worker.scorers()]
+    for pid in scorers:
+        send(pid, signal.SIGSTOP)
+    house.upload(dict(islice(coming, PUBLISHED)))
+    last = list(files)[FIRST + PUBLISHED - 1]
+    wait_for(lambda: publisher.records("published", file=last), "all of them published")
 
-    # When: the service and all it knew is gone in the middle of the files, and then comes back with nothing
-    house.pubsub.kill()
+    # When: the service and all it knew is gone, and then comes back with nothing
+    mortal_emulator.kill()
+    for pid in scorers:
+        send(pid, signal.SIGCONT)
     scored = house.count_receipts()
-    house.upload(dict(islice(coming, 30)))
-    house.pubsub.start()
-    house.upload(dict(islice(coming, 20)))
+    house.upload(dict(islice(coming, AWAY)))
+    mortal_emulator.start()
+    house.upload(dict(islice(coming, BACK)))
     # A person sees this, and provisions.
     seen = wait_for(lambda: [r for r in publisher.records() if "does not exist" in r.get("error", "")], "a warning")
     assert "python -m publisher provision" in seen[0]["error"]
@@ -46,15 +63,16 @@ def test_after_provision_every_file_has_its_receipt_and_no_program_was_restarted
     house.upload(dict(coming))
 
     # Then: every file has its receipt and its output, from the same processes
-    wait_for(lambda: house.count_receipts() == len(files), f"{len(files)} receipts", 200, every=0.5)
+    wait_for(lambda: house.count_receipts() == len(files), f"{len(files)} receipts", 200, every=0.2)
     assert [(r.source.name, r.status) for r in house.receipts()] == [(name, Status.SCORED) for name in files]
     assert {name: house.read(output_name(name)) for name in files} == undisturbed(
         house.registry, model_cache, "1", files
     )
     assert [program.process.poll() for program in (*workers, publisher)] == [None, None, None]
     print(
-        f"\nof 80 published files {scored} were scored before the break; {before} receipts before provision, 150 later"
+        f"\nof {FIRST + PUBLISHED} published files {scored} were scored before the break; {before} receipts before"
+        f" provision, {len(files)} later"
     )
-    assert before < 80, "the break had no effect: there was nothing left to do"
+    assert before < FIRST + PUBLISHED, "the break had no effect: there was nothing left to do"
     wait_for(lambda: house.left_behind() == [], "claims removed")
     assert [program.end() for program in (*workers, publisher)] == [0, 0, 0]

@@ -24,7 +24,7 @@ class Fault:
 
     `status` answers with that status instead of passing it on; `reset` cuts the connection instead; `lose` passes it
     on and cuts the connection instead of answering; `cut` ends the answer's body at byte `at`; `stall` does so without
-    closing the connection; `damage` changes the byte at `at`.
+    closing the connection; `damage` changes the byte at `at`; `silence` takes it, and does nothing about it.
     """
 
     kind: str
@@ -113,6 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
             answer = json.dumps({"error": {"code": fault.status, "message": fault.message}}).encode()
             self._answer(fault.status, {"Content-Type": "application/json"}, answer, len(answer))
         elif fault and fault.kind == "reset":
+            self._reset()
+        elif fault and fault.kind == "silence":
+            proxy.released.wait()
             self._reset()
         else:
             status, headers, answer = self._pass_on(body)
