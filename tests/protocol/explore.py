@@ -3,191 +3,26 @@
 A process is deterministic between two calls of the port: what it does next follows from the answers it has had. So a
 process's state IS the list of its answers, and its next call is found by running the real code from the start against a
 bucket that gives those answers and stops it at the next call. Each list is run once and remembered; the search itself
-walks over small integers.
+walks over small integers, a whole layer of worlds at a time.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
 
 from ledger.names import Key
-from ledger.receipt import ModelUsed, Outcome, Source, Status
-from transport.bucket import ABSENT, ObjectInfo, ObjectNotFound, PreconditionFailed
+from ledger.receipt import Outcome, Status
+from tests.protocol.delivery import FILE, OUTPUT, AnsweringBucket, Call, Suspended, answer, deliver
+from tests.protocol.worlds import BITS, DEAD, DONE, Column, Worlds, each
 from transport.event import Generation
 
-FILE = "flights.csv"
 DELIVERIES = ((1, 0b01), (1, 0b01), (2, 0b10))  # generation and message: 1 is delivered twice at once, 2 once
-OUTPUT = Key(FILE, Generation(1)).output
-Call = tuple[Any, ...]
+RECEIPTS = {generation: Key(FILE, Generation(generation)).receipt for generation in (1, 2)}
 Objects = Mapping[str, tuple[int, bytes, tuple[tuple[str, str], ...]]]  # name → generation, content, metadata
-
-
-class Suspended(BaseException):
-    """The code wants this call answered."""
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-
-
-class AnsweringBucket:
-    """The port, as the commit code sees it: each call takes the next answer, the first without one suspends."""
-
-    name = "bucket"
-
-    def __init__(self, answers: list[Any]) -> None:
-        self._answers = iter(answers)
-
-    def _ask(self, *call: Any) -> Any:
-        try:
-            answer = next(self._answers)
-        except StopIteration:
-            raise Suspended(call) from None
-        if isinstance(answer, type) and issubclass(answer, Exception):
-            raise answer(f"{call}")
-        return answer
-
-    def in_force(self) -> int:
-        version: int = self._ask("in_force")
-        return version
-
-    def stat(self, name: str) -> ObjectInfo | None:
-        return _info(name, self._ask("stat", name))
-
-    @contextmanager
-    def read(self, name: str, generation: int | None = None) -> Iterator[Any]:
-        yield _Stream(self._ask("read", name, generation))
-
-    @contextmanager
-    def write(self, name: str, *, if_generation: int | None = None, metadata: Any = None, **_: Any) -> Iterator[Any]:
-        writer = _Writer()
-        yield writer
-        given = tuple(sorted((metadata or {}).items()))
-        writer.info = _info(name, self._ask("write", name, if_generation, bytes(writer.content), given))
-
-    def copy(
-        self,
-        source: str,
-        source_generation: int,
-        target: str,
-        *,
-        if_generation: int | None = None,
-        metadata: Any = None,
-        **_: Any,
-    ) -> ObjectInfo | None:
-        content = self._ask("read", source, source_generation)
-        given = tuple(sorted((metadata or {}).items()))
-        return _info(target, self._ask("write", target, if_generation, content, given))
-
-    def delete(self, name: str, *, if_generation: int | None = None) -> bool:
-        assert if_generation is None
-        gone: bool = self._ask("delete", name)
-        return gone
-
-
-class _Writer:
-    info: ObjectInfo | None = None
-
-    def __init__(self) -> None:
-        self.content = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self.content += data
-        return len(data)
-
-
-class _Stream:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def read(self) -> bytes:
-        return self._content
-
-
-def _info(name: str, answer: Any) -> ObjectInfo | None:
-    if answer is None:
-        return None
-    generation, size, metadata = answer
-    return ObjectInfo(name, generation, size, 0.0, dict(metadata))
-
-
-def answer(objects: dict[str, Any], counters: dict[str, int], version: int, call: Call) -> Any:
-    """Carries a call out on the bucket (changed in place) and gives its answer, an exception's class for a raise."""
-    kind, *rest = call
-    if kind == "in_force":
-        return version
-    name = rest[0]
-    standing = objects.get(name)
-    if kind == "stat":
-        return None if standing is None else (standing[0], len(standing[1]), standing[2])
-    if kind == "read":
-        if standing is None or rest[1] not in (None, standing[0]):
-            return ObjectNotFound
-        return standing[1]
-    if kind == "delete":
-        return objects.pop(name, None) is not None
-    _, if_generation, content, metadata = rest
-    if if_generation is not None and if_generation != (standing[0] if standing else ABSENT):
-        return PreconditionFailed
-    counters[name] = counters.get(name, 0) + 1
-    objects[name] = (counters[name], content, metadata)
-    if name == OUTPUT:
-        counters[f"published {dict(metadata)['source-generation']}"] = 1
-    return (counters[name], len(content), metadata)
-
-
-def deliver(
-    commit: ModuleType, bucket: Any, generation: int, redelivered: bool, outcomes: Mapping[Any, Status]
-) -> None:
-    """One delivery, as the worker handles it; the file's outcome depends on its generation and the model in force."""
-    key = Key(FILE, Generation(generation))
-
-    def score() -> Any:
-        version = bucket.in_force()
-        begun = Outcome(Status.SUPERSEDED, Source("bucket", FILE, generation))
-        used = ModelUsed("airline", str(version), "run")
-        try:
-            with bucket.read(FILE, generation) as stream:
-                stream.read()
-        except ObjectNotFound:
-            return commit.claim_outcome(bucket, begun)
-        status = outcomes[generation, version]
-        if status is not Status.SCORED:
-            return commit.claim_outcome(bucket, replace(begun, status=status, model=used))
-        predictions = f"{generation} by {version}"
-        scored = replace(begun, status=status, model=used, sha256=predictions, output=key.output)
-        try:
-            with commit.open_claim(bucket, key, commit.claim_metadata(scored)) as claim:
-                claim.write(predictions.encode())
-        except PreconditionFailed:
-            return None
-        return claim.info
-
-    commit.settle(bucket, key, score, look_for_claim=redelivered)
-
-
-class World(NamedTuple):
-    """All there is: the bucket (an id), each delivery's answers (an id; DONE, DEAD), and what may still happen.
-
-    The first two are deliveries of one message, and sorted: which of them is which makes no difference. `acked` has a
-    bit per message.
-    """
-
-    bucket: int
-    first: int
-    second: int
-    third: int
-    acked: int
-    replaced: bool
-    version: int
-    crashes: int
-
-
-DONE, DEAD = -1, -2
 
 
 class Violation(AssertionError):
@@ -195,75 +30,104 @@ class Violation(AssertionError):
 
 
 class Explorer:
-    """The worlds that can be reached under one table of outcomes."""
+    """The worlds that can be reached under one table of outcomes.
+
+    Whatever happens to a bucket or to a list of answers is found out once, by the real code. Worlds are walked
+    over many at a time, as columns of numbers.
+    """
 
     def __init__(self, commit: ModuleType, outcomes: Mapping[Any, Status], crashes: int = 1) -> None:
         self._commit = commit
         self._outcomes = outcomes
         self._buckets: list[tuple[dict[str, Any], dict[str, int]]] = []
         self._bucket_ids: dict[Any, int] = {}
-        self._histories: list[tuple[int, bool, list[Any]]] = []
+        self._histories: list[Any] = [None, None]  # DONE and DEAD have none
         self._history_ids: dict[Any, int] = {}
         self._calls: dict[int, Call | None] = {}
         self._steps: dict[tuple[int, int, int], tuple[int, int]] = {}
         self._replaced: dict[int, int] = {}
         first = self._bucket({FILE: (1, b"rows", ())}, {FILE: 1})
         fresh = [self._history(generation, False, []) for generation, _ in DELIVERIES]
-        self._fresh = set(fresh)
+        self._fresh = sorted(set(fresh))
         self._again = [self._history(generation, True, []) for generation, _ in DELIVERIES]
-        self.start = World(first, *fresh, acked=0, replaced=False, version=1, crashes=crashes)
+        start = [first, *fresh, 0, 0, 0, crashes]
+        self.start = Worlds(*(np.array([part]) for part in start)).packed()
 
-    def successors(self, world: World) -> Iterator[World]:
-        """Each world one step away; checks the invariants of every step."""
-        bucket, _, _, _, acked, replaced, version, crashes = world
-        if not replaced:
-            yield world._replace(bucket=self._replace_input(bucket), replaced=True)
-        if version == 1:
-            yield world._replace(version=2)
+    def successors(self, packed: Column) -> tuple[Column, Column]:
+        """Each world one step from one of these, and the place of that one; checks the invariants of every step."""
+        worlds = Worlds.unpacked(packed)
+        places: list[Column] = []
+        after: list[Column] = []
+
+        def add(which: Column, **changes: Any) -> None:
+            """A step from some worlds; a change is a number, or a column for all the worlds."""
+            columns = {
+                n: c[which] if isinstance(c, np.ndarray) else np.full(which.sum(), c) for n, c in changes.items()
+            }
+            places.append(np.flatnonzero(which))
+            after.append(worlds.where(which)._replace(**columns).packed())
+
+        [replaced] = each(self._replace_input, worlds.bucket)
+        add(worlds.replaced == 0, bucket=replaced, replaced=1)
+        add(worlds.swapped == 0, swapped=1)
         for index, (generation, message) in enumerate(DELIVERIES):
-            history = world[1 + index]
-            if history == DONE or (generation == 2 and not replaced) or (index == 1 and history == world.first):
-                continue
-            if history == DEAD:
-                if not acked & message:
-                    yield _with(world, index, self._again[index])
-                continue
-            if self._next_call(history) is None:
-                yield _with(world, index, DONE, acked=acked | message)
-            else:
-                after_bucket, after = self._step(bucket, history, version)
-                yield _with(world, index, after, bucket=after_bucket)
-            if crashes and history not in self._fresh:
-                yield _with(world, index, DEAD, crashes=crashes - 1)
+            name, history = Worlds._fields[1 + index], worlds[1 + index]
+            may = history != DONE
+            if generation == 2:
+                may &= worlds.replaced == 1
+            if index == 1:
+                may &= history != worlds.first
+            dead = may & (history == DEAD)
+            add(dead & (worlds.acked & message == 0), **{name: self._again[index]})
+            alive = may & ~dead
+            [calls] = each(lambda one: self._next_call(one) is not None, np.where(alive, history, self._fresh[0]))
+            add(alive & (calls == 0), **{name: DONE}, acked=worlds.acked | message)
+            calling = alive & (calls == 1)
+            bucket, answered = np.zeros_like(history), np.zeros_like(history)
+            bucket[calling], answered[calling] = each(
+                self._step, worlds.bucket[calling], history[calling], worlds.swapped[calling] + 1, gives=2
+            )
+            add(calling, **{name: answered}, bucket=bucket)
+            begun = alive & ~np.isin(history, self._fresh)
+            add(begun & (worlds.crashes > 0), **{name: DEAD}, crashes=worlds.crashes - 1)
+        return np.concatenate(places), np.concatenate(after)
 
     def search(self, most: int) -> int:
-        """Walks every reachable world; gives their number. Raises Violation, or RuntimeError beyond `most` worlds."""
-        seen = {self.start}
-        todo = [self.start]
-        while todo:
-            world = todo.pop()
-            quiet = True
-            for after in self.successors(world):
-                quiet = False
-                if after not in seen:
-                    seen.add(after)
-                    todo.append(after)
-            if quiet:
-                self.check_end(world)
-            if len(seen) > most:
+        """Looks at every reachable world; gives their number. Raises Violation, or RuntimeError beyond `most`."""
+        seen = new = self.start
+        while new.size:
+            places, after = self.successors(new)
+            self._check_ends(new, places)
+            after = np.unique(after)
+            known = np.minimum(np.searchsorted(seen, after), seen.size - 1)
+            new = after[seen[known] != after]
+            seen = np.sort(np.concatenate([seen, new]), kind="stable")
+            if seen.size > most:
                 raise RuntimeError(f"more than {most} worlds")
-        return len(seen)
+        return int(seen.size)
 
-    def walk(self, choose: random.Random) -> None:
-        """One random way from the start to an end."""
-        world = self.start
-        while after := list(self.successors(world)):
-            world = choose.choice(after)
-        self.check_end(world)
+    def walk(self, ways: int, seed: int) -> None:
+        """So many random ways from the start to an end."""
+        choose = np.random.default_rng(seed)
+        worlds = np.repeat(self.start, ways)
+        while worlds.size:
+            places, after = self.successors(worlds)
+            self._check_ends(worlds, places)
+            order = choose.permutation(places.size)
+            _, chosen = np.unique(places[order], return_index=True)
+            worlds = after[order][chosen]
 
-    def check_end(self, world: World) -> None:
-        """What must hold when nothing more can happen."""
-        objects = self._buckets[world.bucket][0]
+    def _check_ends(self, packed: Column, places: Column) -> None:
+        """Checks those of the worlds that no step leads out of; `places` are those of the others."""
+        quiet = np.ones(packed.size, bool)
+        quiet[places] = False
+        ends = Worlds.unpacked(packed[quiet])
+        for bucket, crashes in set(zip(ends.bucket.tolist(), ends.crashes.tolist(), strict=True)):
+            self.check_end(bucket, crashes)
+
+    def check_end(self, bucket: int, crashes: int) -> None:
+        """What must hold when nothing more can happen; `crashes`: those that could have been and were not."""
+        objects = self._buckets[bucket][0]
         receipts = {g: _receipt(objects, g) for g in (1, 2)}
         for generation, receipt in receipts.items():
             if receipt is None:
@@ -273,7 +137,7 @@ class Explorer:
         standing = _output(objects)
         if (standing[0] if standing else None) != newest:
             raise Violation("the output is not that of the newest generation that was scored")
-        if world.crashes and any(Key(FILE, Generation(g)).claim in objects for g in (1, 2)):
+        if crashes and any(Key(FILE, Generation(g)).claim in objects for g in (1, 2)):
             raise Violation("a claim is left behind although nobody crashed")
 
     def _step(self, bucket: int, history: int, version: int) -> tuple[int, int]:
@@ -315,42 +179,18 @@ class Explorer:
         return _intern(self._history_ids, self._histories, key, (generation, redelivered, answers))
 
 
-def _with(world: World, index: int, history: int, **changes: int) -> World:
-    """The world after a step of one delivery."""
-    bucket, first, second, third, acked, replaced, version, crashes = world
-    if index == 0:
-        first = history
-    elif index == 1:
-        second = history
-    else:
-        third = history
-    if first > second:
-        first, second = second, first
-    return World(
-        changes.get("bucket", bucket),
-        first,
-        second,
-        third,
-        changes.get("acked", acked),
-        replaced,
-        version,
-        changes.get("crashes", crashes),
-    )
-
-
 def check_step(before: Objects, after: Objects, counters: Mapping[str, int]) -> None:
     """What must hold after every single call (docs/design.md, invariants 1, 2 and 10)."""
-    for generation in (1, 2):
-        name = Key(FILE, Generation(generation)).receipt
+    was, now = _output(before), _output(after)
+    for generation, name in RECEIPTS.items():
         if name in before and before.get(name) != after.get(name):
             raise Violation("a receipt has changed")
-        receipt, standing = _receipt(after, generation), _output(after)
+        receipt = _receipt(after, generation)
         if receipt and receipt.status is Status.SCORED:
-            if standing is None or f"published {generation}" not in counters:
+            if now is None or f"published {generation}" not in counters:
                 raise Violation("a receipt says `scored` before its output stands")
-            if standing[0] == generation and standing[1] != receipt.sha256:
+            if now[0] == generation and now[1] != receipt.sha256:
                 raise Violation("a receipt and its output disagree")
-    was, now = _output(before), _output(after)
     if was and (now is None or now[0] < was[0]):
         raise Violation("an older generation's output took the place of a newer one's")
     if was and now and was[0] == now[0] and was != now:
@@ -358,7 +198,7 @@ def check_step(before: Objects, after: Objects, counters: Mapping[str, int]) -> 
 
 
 def _receipt(objects: Objects, generation: int) -> Outcome | None:
-    found = objects.get(Key(FILE, Generation(generation)).receipt)
+    found = objects.get(RECEIPTS[generation])
     return None if found is None else _parsed(found[1])
 
 
@@ -383,4 +223,5 @@ def _intern(ids: dict[Any, int], values: list[Any], key: Any, value: Any) -> int
     if key not in ids:
         ids[key] = len(values)
         values.append(value)
+        assert len(values) < 1 << BITS.bucket, "more than a packed world has room for: raise BITS"
     return ids[key]
