@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from structlog.testing import capture_logs
 
 from transport.event import Message
 from transport.lease_table import backoff
-from transport.local_queue import LocalQueue
+from transport.local_queue import POLL, LocalQueue
 from transport.queue import Policy, QueueError
 
 POLICY = Policy(lease=30.0, max_delivery_attempts=5, min_backoff=1.0, max_backoff=8.0)
@@ -280,13 +279,30 @@ def test_closing_ends_a_pull_that_waits(file: str) -> None:
     assert pulled == [[]]
 
 
-def test_a_pull_that_waits_uses_no_processor_to_speak_of(file: str) -> None:
+def test_a_pull_that_waits_sleeps_from_one_look_to_the_next(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a queue for which time passes only while it sleeps
     queue = LocalQueue(file)
-    before, started = time.thread_time(), time.monotonic()
-    assert queue.pull(1, wait=1.0) == []
-    used, passed = time.thread_time() - before, time.monotonic() - started
-    assert 1.0 <= passed < 5.0
-    assert used < 0.1 * passed  # measured: half a percent
+    now, slept, looks = [0.0], [], []
+
+    def sleep(seconds: float | None = None) -> bool:
+        assert seconds
+        slept.append(seconds)
+        now[0] += seconds
+        return False
+
+    def look() -> float:
+        looks.append(now[0])
+        assert len(looks) < 10_000, "it looks, and does not sleep"
+        return now[0]
+
+    monkeypatch.setattr(queue._closed, "wait", sleep)
+    monkeypatch.setattr("transport.local_queue.time.monotonic", look)
+    # When somebody waits a minute for a message
+    assert queue.pull(1, wait=60.0) == []
+    monkeypatch.undo()
+    # Then it has slept all that time, a fortieth of a second at once
+    assert sum(slept) == pytest.approx(60.0)
+    assert len(slept) <= 60.0 / POLL + 1
     queue.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +11,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.waiting import SECONDS, wait_for
 from publisher import watch
 from publisher.watch import FolderWatch, watched_folder
-
-DEADLINE = 20.0
 
 
 @contextmanager
@@ -25,19 +23,22 @@ def watching(bucket: Path, prefix: str = "") -> Iterator[queue.SimpleQueue[str]]
     folder = watched_folder(str(bucket), prefix)
     assert folder is not None
     with FolderWatch(folder, prefix, told.put):
-        until = time.monotonic() + DEADLINE
-        while told.empty():  # it stands once it tells of this file
-            (folder / (prefix.rpartition("/")[2] + "first.csv")).write_text(str(time.monotonic()))
-            assert time.monotonic() < until
-            time.sleep(0.005)
+        first = folder / (prefix.rpartition("/")[2] + "first.csv")
+        wait_for(lambda: written(first) and not told.empty(), "a watch that stands: it tells of this file", every=0.005)
         yield told
+
+
+def written(file: Path) -> bool:
+    """True, once it is there and new."""
+    file.write_text("x")
+    return True
 
 
 def names_until(told: queue.SimpleQueue[str], last: str) -> set[str]:
     """What was told until `last` was."""
     names: set[str] = set()
     while last not in names:
-        names.add(told.get(timeout=DEADLINE))
+        names.add(told.get(timeout=SECONDS))
     return {name for name in names if not name.endswith("first.csv")}
 
 
@@ -94,17 +95,11 @@ def test_a_folder_that_cannot_be_watched_is_said_once_and_tried_again(
     told: queue.SimpleQueue[str] = queue.SimpleQueue()
     folder = tmp_path / "incoming"
     with capture_logs() as logs, FolderWatch(folder, "incoming/", told.put):
-        until = time.monotonic() + DEADLINE
-        while not logs:
-            assert time.monotonic() < until
-            time.sleep(0.005)
+        wait_for(lambda: logs, "a word about the folder")
 
         # when the folder is made
         folder.mkdir()
-        while told.empty():
-            (folder / "a.csv").write_text(str(time.monotonic()))
-            assert time.monotonic() < until
-            time.sleep(0.005)
+        wait_for(lambda: written(folder / "a.csv") and not told.empty(), "a name that is told", every=0.005)
 
     # then it is watched, and the log says once how files were found before
     assert told.get() == "incoming/a.csv"
@@ -122,14 +117,11 @@ def test_a_folder_made_anew_is_watched_anew(tmp_path: Path, monkeypatch: pytest.
         bucket.mkdir()
 
         # then its files are told again
-        until = time.monotonic() + DEADLINE
-        while True:
-            (bucket / "again.csv").write_text(str(time.monotonic()))
-            try:
-                if told.get(timeout=0.02) == "again.csv":
-                    break
-            except queue.Empty:
-                assert time.monotonic() < until
+        def told_again() -> bool:
+            written(bucket / "again.csv")
+            return not told.empty() and told.get() == "again.csv"
+
+        wait_for(told_again, "a file of the new folder")
 
 
 def test_only_folders_are_watched() -> None:
