@@ -8,8 +8,10 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-# program → the package that brings it
-ENGINE: Mapping[str, str] = {"docker": "docker.io", "dockerd": "docker.io", "iptables": "iptables"}
+DOCKER = "docker.io"
+# program → the package that brings it. Docker's is known by its daemon: a client often comes from elsewhere, alone.
+ENGINE: Mapping[str, str] = {"dockerd": DOCKER, "iptables": "iptables"}
+JAVA: Mapping[str, str] = {"java": "openjdk-17-jre-headless"}
 SYSTEM: Mapping[str, str] = {"mmdebstrap": "mmdebstrap"}
 COMPOSE: Mapping[str, str] = {"docker-compose": "docker-compose"}
 MACHINE: Mapping[str, str] = {
@@ -29,17 +31,24 @@ def need(*wanted: Mapping[str, str]) -> None:
     """Returns once all programs are there. Raises CannotRunHere."""
     programs = {program: package for one in wanted for program, package in one.items()}
     packages = missing(programs)
-    if packages and os.geteuid() == 0 and shutil.which("apt-get"):
-        print(f"installing Debian's {', '.join(packages)}", flush=True)
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
-            subprocess.run(["apt-get", *command], env=quiet, stdout=subprocess.DEVNULL, check=False)
+    if packages:
+        install(packages)
         packages = missing(programs)
     if packages:
         raise CannotRunHere(
             f"missing: {', '.join(packages)}. As root on Debian this check installs them itself; else:"
             f" apt-get install {' '.join(packages)}"
         )
+
+
+def install(packages: Sequence[str]) -> None:
+    """Tries to, where this process may. No other package is removed for them: it may be an engine that is in use."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    print(f"installing Debian's {', '.join(packages)}", flush=True)
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "--no-remove", *packages]):
+        subprocess.run(["apt-get", *command], env=quiet, stdout=subprocess.DEVNULL, check=False)
 
 
 def missing(programs: Mapping[str, str]) -> list[str]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.debian import ENGINE, CannotRunHere, need, need_root
+from deploy.debian import DOCKER, ENGINE, CannotRunHere, install, need, need_root
 from deploy.processes import uninterrupted
+from deploy.waiting import NotInTime, wait_for
 
-START_SECONDS = 60.0
-END_SECONDS = 60.0
+START_SECONDS = 180.0
+END_SECONDS = 180.0
+ANSWER_SECONDS = 30.0
+DEBIANS_CLIENT = Path("/usr/bin/docker")  # another one may come first on the PATH
 
 
 class EngineFailed(Exception):
@@ -80,11 +82,12 @@ def own_engine(place: Path) -> Iterator[Engine]:
     """An engine of our own, whose images stay in `place`/data when it has ended. Raises CannotRunHere."""
     need_root("a Docker engine of the check's own")
     need(ENGINE)
+    client = _building_client()
     place.mkdir(parents=True)
     socket = f"unix://{place / 'docker.sock'}"
     with (place / "dockerd.log").open("ab") as log:
         daemon = subprocess.Popen(_command(place, socket), stdout=log, stderr=log, start_new_session=True)
-    ours = Engine(_client(), {"DOCKER_HOST": socket, "DOCKER_BUILDKIT": "1"}, ours=True)
+    ours = Engine(client, {"DOCKER_HOST": socket, "DOCKER_BUILDKIT": "1"}, ours=True)
     try:
         _await(ours, daemon, place / "dockerd.log")
         yield ours
@@ -94,24 +97,46 @@ def own_engine(place: Path) -> Iterator[Engine]:
 
 
 def _standing() -> Engine | None:
-    if shutil.which("docker") is None:
+    """The engine that answers here. A client proves none: many machines have one that talks to nobody."""
+    environment = {"DOCKER_BUILDKIT": "1"}
+    if not any(_answers(Engine(client, environment, ours=False)) for client in _clients()):
         return None
-    found = Engine(_client(), {"DOCKER_BUILDKIT": "1"}, ours=False)
+    found = Engine(_building_client(), environment, ours=False)
+    return found if _answers(found) else None
+
+
+def _answers(engine: Engine) -> bool:
     try:
-        return found if found.attempt("info", "--format", "{{.ServerVersion}}", seconds=10).returncode == 0 else None
+        asked = engine.attempt("info", "--format", "{{.ServerVersion}}", seconds=ANSWER_SECONDS)
     except EngineFailed:
-        return None
+        return False
+    return asked.returncode == 0 and asked.stdout.strip() != ""  # some clients say nothing, with status 0
 
 
-def _client() -> str:
-    """Debian's docker builds with BuildKit by itself; a newer one needs buildx, which may not be installed."""
-    candidates = [found for found in (shutil.which("docker"), "/usr/bin/docker") if found and Path(found).exists()]
-    for client in dict.fromkeys(candidates):
+def _clients() -> list[str]:
+    """Every docker command that is here: the one on the PATH first."""
+    found = [shutil.which("docker"), shutil.which(str(DEBIANS_CLIENT))]
+    return list(dict.fromkeys(client for client in found if client))
+
+
+def _building_client() -> str:
+    """The first that builds with BuildKit. Debian's is installed where none does. Raises CannotRunHere."""
+    if (client := _first_that_builds()) is None:
+        install([DOCKER])
+        client = _first_that_builds()
+    if client is None:
+        raise CannotRunHere("no docker is here that builds: install docker-buildx, or Debian bookworm's docker.io")
+    return client
+
+
+def _first_that_builds() -> str | None:
+    """Debian's builds with BuildKit by itself; a newer one needs buildx, which may not be installed."""
+    for client in _clients():
         version = subprocess.run([client, "--version"], capture_output=True, text=True, check=False).stdout
         buildx = subprocess.run([client, "buildx", "version"], capture_output=True, check=False)
         if builds_with_buildkit(version, buildx.returncode == 0):
             return client
-    raise CannotRunHere("docker is here without buildx: install docker-buildx, or Debian bookworm's docker.io")
+    return None
 
 
 def builds_with_buildkit(version: str, has_buildx: bool) -> bool:
@@ -133,24 +158,28 @@ def _command(place: Path, socket: str) -> Sequence[str]:
 
 
 def _await(ours: Engine, daemon: subprocess.Popen[bytes], log: Path) -> None:
-    give_up = time.monotonic() + START_SECONDS
-    while ours.attempt("info", seconds=10).returncode:
-        if daemon.poll() is not None or time.monotonic() > give_up:
-            last = " | ".join(log.read_text(errors="replace").splitlines()[-3:])
-            raise CannotRunHere(f"no Docker engine can be started on this machine; dockerd says: {last}")
-        time.sleep(0.2)
+    try:
+        wait_for(lambda: daemon.poll() is not None or _answers(ours), seconds=START_SECONDS, every=0.2)
+        stands = daemon.poll() is None
+    except NotInTime:
+        stands = False
+    if not stands:
+        last = " | ".join(log.read_text(errors="replace").splitlines()[-3:])
+        raise CannotRunHere(f"no Docker engine can be started on this machine; dockerd says: {last}")
 
 
 def _end(ours: Engine, daemon: subprocess.Popen[bytes]) -> None:
     """Containers first: a daemon that ends leaves their mounts behind, and nothing below these can be removed."""
     if daemon.poll() is not None:
         return
-    left = ours.attempt("ps", "--all", "--quiet").stdout.split()
-    if left:
-        ours.attempt("rm", "--force", "--volumes", *left)
-    daemon.terminate()
     try:
-        daemon.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        daemon.kill()
-        daemon.wait()
+        left = ours.attempt("ps", "--all", "--quiet").stdout.split()
+        if left:
+            ours.attempt("rm", "--force", "--volumes", *left)
+    finally:
+        daemon.terminate()
+        try:
+            daemon.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()

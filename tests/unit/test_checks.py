@@ -47,7 +47,7 @@ def test_a_check_ends_with_what_it_found(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_what_never_comes_is_waited_for_until_its_deadline() -> None:
-    with pytest.raises(CheckFailed, match="not after 0 s: a receipt"):
+    with pytest.raises(CheckFailed, match="not within 0 s: a receipt"):
         until(lambda: None, 0.0, lambda: "a receipt")
     assert until(lambda: "seen", 0.0, lambda: "")[0] == "seen"
 
