@@ -16,6 +16,7 @@ from deploy.processes import ROOT
 
 FILE = ROOT / "compose.yaml"
 PORTS = ("PUBSUB_PORT", "STORAGE_PORT", "MLFLOW_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
+CALL_SECONDS = 600.0
 
 
 class Compose:
@@ -44,15 +45,15 @@ class Compose:
 
     def containers(self, service: str) -> list[str]:
         """The ids of a service's containers."""
-        return self._run("ps", "--quiet", service, seconds=60).split()
+        return self._run("ps", "--quiet", service, seconds=CALL_SECONDS).split()
 
     def logs(self) -> str:
         """The end of what all said."""
-        return self._run("logs", "--no-color", "--tail", "15", seconds=60)
+        return self._run("logs", "--no-color", "--tail", "15", seconds=CALL_SECONDS)
 
     def down(self) -> None:
         """Ends and removes all of it, volumes too."""
-        self._run("down", "--volumes", "--remove-orphans", "--timeout", "30", seconds=180)
+        self._run("down", "--volumes", "--remove-orphans", "--timeout", "30", seconds=CALL_SECONDS)
 
     def _run(self, *arguments: str, seconds: float) -> str:
         files = ["--file", str(FILE), "--file", str(self._override)]

@@ -19,18 +19,19 @@ from deploy.compose import Compose, services
 from deploy.engine import Engine, EngineFailed, engine
 from deploy.followed import Followed, sample
 from deploy.images import build
-from deploy.stand_ins import build_stand_ins
+from deploy.stand_ins import build_stand_ins, need_emulators
 from transport.open import open_bucket
 
 LEFT_OUT = {"grafana"}
 BUCKET = "understudy"
 WORKERS = 3
 FILES, ROWS = 40, 30_000
-UP_SECONDS, READY_SECONDS, SCORE_SECONDS = 420.0, 120.0, 180.0
+UP_SECONDS, READY_SECONDS, SCORE_SECONDS = 1800.0, 600.0, 600.0  # of patience: a machine may be busy
 OUTPUT_OF_OTHERS = 10_000  # characters of the programs' logs that a failure shows
 
 
 def check(folder: Path) -> None:
+    need_emulators()  # before the images, which take minutes
     with engine(folder) as docker:
         built = build(docker, folder, ["worker", "publisher", "models"])
         ours = {one.target: one.image for one in built}
@@ -86,7 +87,7 @@ def _run(docker: Engine, compose: Compose, chosen: list[str]) -> None:
         tell(f"the others have scored these after {followed.await_all(SCORE_SECONDS):.1f} s")
         followed.expect_nothing_lost()
         expect(len(followed.workers()) > 1, f"only {followed.workers()} scored anything")
-    scraped, _ = until(lambda: _scraped(compose.ports["PROMETHEUS_PORT"]), 60, lambda: "Prometheus scrapes two workers")
+    scraped, _ = until(lambda: _scraped(compose.ports["PROMETHEUS_PORT"]), READY_SECONDS, lambda: "two workers scraped")
     tell(f"{FILES} files, {FILES} receipts, a prediction for each of their rows; Prometheus scrapes {scraped} programs")
 
 
@@ -103,8 +104,11 @@ def _lose_the_queue(docker: Engine, compose: Compose) -> None:
 
 def _scraped(port: int) -> int:
     """How many programs of ours Prometheus sees, once two workers are among them."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets?state=active", timeout=5) as answer:
-        targets = json.load(answer)["data"]["activeTargets"]
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets?state=active", timeout=5) as answer:
+            targets = json.load(answer)["data"]["activeTargets"]
+    except OSError:  # it has not started, or takes its time
+        return 0
     up = [target["labels"]["job"] for target in targets if target["health"] == "up"]
     return len(up) if up.count("worker") >= WORKERS - 1 else 0
 

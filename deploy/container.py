@@ -62,7 +62,7 @@ class Container:
     def stop(self, patience: int) -> float:
         """`docker stop`, as long as the engine waits before it kills; gives the seconds. It has to end with 0."""
         began = time.monotonic()
-        self._engine.run("stop", "--time", str(patience), self.name, seconds=patience + 60)
+        self._engine.run("stop", "--time", str(patience), self.name, seconds=patience + 600)
         took = time.monotonic() - began
         state = self.state()
         expect(state["ExitCode"] == 0, f"{self.name}: stopped after {took:.1f} s with {state}\n{self.told()}")

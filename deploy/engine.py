@@ -17,6 +17,7 @@ from deploy.waiting import NotInTime, wait_for
 START_SECONDS = 180.0
 END_SECONDS = 180.0
 ANSWER_SECONDS = 30.0
+COMMAND_SECONDS = 600.0
 DEBIANS_CLIENT = Path("/usr/bin/docker")  # another one may come first on the PATH
 
 
@@ -32,7 +33,7 @@ class Engine:
     environment: Mapping[str, str]
     ours: bool
 
-    def run(self, *arguments: str, seconds: float = 120.0) -> str:
+    def run(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> str:
         """What `docker ARGUMENTS` prints. Raises EngineFailed."""
         done = self.attempt(*arguments, seconds=seconds)
         if done.returncode:
@@ -40,7 +41,7 @@ class Engine:
             raise EngineFailed("\n".join([f"docker {' '.join(arguments)}: exit {done.returncode}", *said]))
         return done.stdout.strip()
 
-    def attempt(self, *arguments: str, seconds: float = 120.0) -> subprocess.CompletedProcess[str]:
+    def attempt(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
         """The same for a command whose failure is an answer too. Raises EngineFailed when it takes too long."""
         try:
             return subprocess.run(

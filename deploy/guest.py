@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
-from deploy.checked import CheckFailed, until
+from deploy.checked import CheckFailed, expect, until
 from deploy.guest_disk import Disks
 
 HOST = "10.0.2.2"  # what the guest calls the machine it runs on: 127.0.0.1 there
@@ -38,19 +38,25 @@ class Guest:
 
     def await_line(self, pattern: str, seconds: float, since: float = 0.0) -> float:
         """When the first line since then that has this pattern came, waiting for it. Raises CheckFailed."""
-        seen, _ = until(lambda: self._find(pattern, since), seconds, lambda: f"{pattern!r} on the console\n{self.told}")
+        seen, _ = until(lambda: self.heard(pattern, since), seconds, lambda: f"{pattern!r} on the console\n{self.told}")
         return seen
+
+    def heard(self, pattern: str, since: float = 0.0) -> float | None:
+        """When the first line since then that has this pattern came; None where none did."""
+        return next((when for when, line in self._lines if when >= since and re.search(pattern, line)), None)
 
     def press_power_button(self) -> float:
         """As a person would, or Google; when that was."""
         pressed = time.monotonic()
         with socket.socket(socket.AF_UNIX) as monitor:
-            monitor.settimeout(10)
+            monitor.settimeout(120)
             monitor.connect(str(self._monitor))
             monitor.sendall(b"system_powerdown\n")
             said = b""
             while said.count(b"(qemu)") < 2:  # its greeting's, and the one after the command is done
-                said += monitor.recv(4096)
+                part = monitor.recv(4096)
+                expect(part != b"", f"the machine has ended by itself\n{self.told}")
+                said += part
         return pressed
 
     def await_off(self, seconds: float) -> float:
@@ -71,9 +77,6 @@ class Guest:
             self._process.kill()
         self._process.wait()
         self._thread.join()
-
-    def _find(self, pattern: str, since: float) -> float | None:
-        return next((when for when, line in self._lines if when >= since and re.search(pattern, line)), None)
 
     def _listen(self) -> None:
         with self._console.open("a", encoding="utf-8") as console:

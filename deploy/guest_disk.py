@@ -53,7 +53,7 @@ def _engine_disk(folder: Path, image_tar: Path) -> Path:
     """What the engine of the machine is to find in /var/lib/docker."""
     place, disk = folder / "guest-engine", folder / "engine.img"
     with own_engine(place) as engine:
-        engine.run("load", "--quiet", "--input", str(image_tar), seconds=300)
+        engine.run("load", "--quiet", "--input", str(image_tar))
     _run("mke2fs", "-q", "-t", "ext4", "-L", ENGINE, "-d", str(place / "data"), str(disk), SIZE)
     shutil.rmtree(place)
     return disk

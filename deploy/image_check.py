@@ -21,7 +21,7 @@ from transport.open import open_bucket
 
 USER = 65532
 MEMORY = "1g"
-START_SECONDS, TRAIN_SECONDS, SCORE_SECONDS = 120.0, 300.0, 120.0
+START_SECONDS, TRAIN_SECONDS, SCORE_SECONDS = 600.0, 1200.0, 600.0  # of patience: a machine may be busy
 STOP_SECONDS = 30  # what a VM or an orchestrator usually gives
 LOAD_FILES, LOAD_ROWS = 30, 20_000
 PROGRAM = {"PROCESSES": "1", "INTERVAL": "1s"}

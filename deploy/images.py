@@ -82,5 +82,8 @@ def _pip_told() -> Mapping[str, str]:
 
 
 def _revision() -> str:
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    try:
+        asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # no git: the sources came as an archive
+        return "unknown"
     return asked.stdout.strip() or "unknown"

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from deploy.debian import CannotRunHere
+from deploy.debian import JAVA, CannotRunHere, need
 from deploy.emulators import NotInstalled, PubSubEmulator, StorageEmulator
 from deploy.engine import Engine
 
@@ -40,8 +40,19 @@ _STORAGE = _WITH_WGET.format(program="fake-gcs-server", more="")
 _PROMETHEUS = _WITH_WGET.format(program="prometheus", more="RUN install -d -o 65534 /prometheus\nUSER 65534")
 
 
+def need_emulators() -> None:
+    """Returns once both can be started here. Raises CannotRunHere: Google's is no package of Debian's."""
+    need(JAVA)
+    try:
+        PubSubEmulator.installed()
+        StorageEmulator.installed()
+    except NotInstalled as reason:
+        raise CannotRunHere(str(reason)) from None
+
+
 def build_stand_ins(engine: Engine, base: str, folder: Path) -> Mapping[str, str]:
     """Service of compose.yaml → the image that stands in for its own. Raises CannotRunHere and EngineFailed."""
+    need_emulators()
     makers: Mapping[str, Callable[[Path], str]] = {"pubsub": _pubsub, "storage": _storage, "prometheus": _prometheus}
     images = {}
     for service, make in makers.items():
@@ -51,29 +62,22 @@ def build_stand_ins(engine: Engine, base: str, folder: Path) -> Mapping[str, str
         (context / "Dockerfile").write_text(dockerfile, encoding="utf-8")
         images[service] = f"understudy-stand-in-{service}:check"
         arguments = ["--build-arg", f"BASE_IMAGE={base}", "--tag", images[service]]
-        engine.run("build", *arguments, str(context), seconds=300)
+        engine.run("build", *arguments, str(context))
     return images
 
 
 def _pubsub(context: Path) -> str:
-    try:
-        jar = PubSubEmulator.installed().jar
-    except NotInstalled as reason:
-        raise CannotRunHere(str(reason)) from None
     java = Path(shutil.which("java") or "java").resolve().parents[1]
     # As cp -L does, but for links that lead nowhere, like that to the sources.
     shutil.copytree(java, context / "java", ignore_dangling_symlinks=True)
-    shutil.copyfile(jar, context / "pubsub-emulator.jar")
+    shutil.copyfile(PubSubEmulator.installed().jar, context / "pubsub-emulator.jar")
     (context / "gcloud").write_text(_GCLOUD, encoding="utf-8")
     (context / "gcloud").chmod(0o755)
     return _PUBSUB
 
 
 def _storage(context: Path) -> str:
-    try:
-        shutil.copy(StorageEmulator.installed().program, context / "fake-gcs-server")
-    except NotInstalled as reason:
-        raise CannotRunHere(str(reason)) from None
+    shutil.copy(StorageEmulator.installed().program, context / "fake-gcs-server")
     shutil.copy(_out_of_package("busybox-static", "bin/busybox", context), context / "busybox")
     return _STORAGE
 
@@ -90,10 +94,16 @@ def _out_of_package(package: str, path: str, context: Path) -> Path:
     if not place.exists():
         place.mkdir(parents=True)
         place.chmod(0o777)  # apt downloads as a user of its own
-        download = ["apt-get", "download", "-qq", package]
-        got = subprocess.run(download, cwd=place, capture_output=True, text=True, check=False)
+        got = _apt_get("download", "-qq", package, place=place)
+        if got.returncode:  # a fresh machine may know no package yet
+            _apt_get("update", "-qq", place=place)
+            got = _apt_get("download", "-qq", package, place=place)
         if got.returncode:
             raise CannotRunHere(f"Debian's package {package} cannot be had: {got.stderr.strip()}")
         for archive in place.glob("*.deb"):
             subprocess.run(["dpkg-deb", "--extract", str(archive), str(place)], check=True)
     return place / path
+
+
+def _apt_get(*arguments: str, place: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["apt-get", *arguments], cwd=place, capture_output=True, text=True, check=False)

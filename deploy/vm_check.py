@@ -18,21 +18,24 @@ from deploy.guest import HOST, Guest, booted
 from deploy.guest_disk import Disks, make_disks
 from deploy.images import build
 from deploy.metadata_server import Preempted, metadata_server
+from deploy.stand_ins import need_emulators
 from deploy.vm_services import Services, services
 
-BOOT_SECONDS, SCORE_SECONDS, DRAIN_SECONDS, OFF_SECONDS = 480.0, 240.0, 25.0, 60.0
+BOOT_SECONDS, SCORE_SECONDS, STOP_SECONDS = 1800.0, 900.0, 600.0  # of patience: a machine may be busy
 FILES, ROWS = 24, 10_000  # of each load: more than the machine can score before it is told to end
-READY, DRAINED = r"worker ready", r"understudy\.service: Deactivated successfully"  # said where it ended with 0
-TOLD = r"this VM is about to be taken away"
+READY, TOLD = r"worker ready", r"this VM is about to be taken away"
+ENDED = r"understudy\.service: (Deactivated successfully|Failed with result)"
+DRAINED = r"understudy\.service: Deactivated successfully"  # with 0: its engine did not have to kill it, after 25 s
 
 
 def check(folder: Path) -> None:
     need_root("a virtual machine's disk, and a Docker engine,")
     need(MACHINE)
+    need_emulators()
     image_tar = folder / "image.tar"
     with engine(folder) as docker:
         (worker,) = build(docker, folder, ["worker"])
-        docker.run("save", "--output", str(image_tar), worker.image, seconds=300)
+        docker.run("save", "--output", str(image_tar), worker.image)
     with services(folder) as shared, metadata_server() as (preempted, metadata_port):
         user_data = rendered(
             image=worker.image,
@@ -53,11 +56,10 @@ def _by_notice(shared: Services, disks: Disks, folder: Path, preempted: Preempte
         until(lambda: preempted.asked, SCORE_SECONDS, lambda: f"somebody asks the metadata server\n{guest.told}")
         _load(shared, guest, "spot")
         preempted.say(True)
-        told = guest.await_line(TOLD, DRAIN_SECONDS, since=ready)
-        drained = guest.await_line(DRAINED, DRAIN_SECONDS + 5, since=told) - told
-        _expect_drained("the notice that the VM is about to be taken away", drained, shared)
+        told = guest.await_line(TOLD, STOP_SECONDS, since=ready)
+        _await_drained(guest, told, shared, "the notice that the VM is about to be taken away")
         guest.press_power_button()
-        guest.await_off(OFF_SECONDS)
+        guest.await_off(STOP_SECONDS)
     _score_here(shared)
 
 
@@ -67,9 +69,8 @@ def _by_power_button(shared: Services, disks: Disks, folder: Path, preempted: Pr
         _await_first_file(shared, guest, "power")
         _load(shared, guest, "button")
         pressed = guest.press_power_button()
-        drained = guest.await_line(DRAINED, DRAIN_SECONDS + 5, since=pressed) - pressed
-        off = guest.await_off(OFF_SECONDS) - pressed
-        _expect_drained(f"the power button (the machine is off after {off:.1f} s)", drained, shared)
+        _await_drained(guest, pressed, shared, "the power button")
+        tell(f"the machine is off {guest.await_off(STOP_SECONDS) - pressed:.1f} s after that button")
     _score_here(shared)
 
 
@@ -88,11 +89,13 @@ def _load(shared: Services, guest: Guest, name: str) -> None:
     until(lambda: len(shared.followed.without_receipt) < FILES, SCORE_SECONDS, lambda: f"a file scored\n{guest.told}")
 
 
-def _expect_drained(what: str, seconds: float, shared: Services) -> None:
+def _await_drained(guest: Guest, since: float, shared: Services, what: str) -> None:
+    """Returns once the worker, told so then, has ended by itself with files left. Raises CheckFailed."""
+    ended = guest.await_line(ENDED, STOP_SECONDS, since)
+    expect(guest.heard(DRAINED, since) is not None, f"{what}: the worker did not drain\n{guest.told}")
     left = len(shared.followed.without_receipt)
     expect(left > 0, f"{what}: everything was scored by then, so there was no load")
-    expect(seconds <= DRAIN_SECONDS, f"{what}: drained only after {seconds:.1f} s")
-    tell(f"{what}: drained in {seconds:.1f} s, with {left} of {FILES} files left")
+    tell(f"{what}: drained in {ended - since:.1f} s, with {left} of {FILES} files left")
 
 
 def _score_here(shared: Services) -> None:
