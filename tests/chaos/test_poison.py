@@ -11,7 +11,8 @@ import pytest
 from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Status
-from tests.chaos.understudy import STEADY, Program, Running, send, surveys, undisturbed
+from tests.chaos.processes import send
+from tests.chaos.understudy import STEADY, Program, Running, big, surveys, undisturbed
 from transport.event import Generation
 
 
@@ -41,8 +42,7 @@ class Killer:
 def test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it(running: Running, model_cache: Path) -> None:
     # given a file that ends every process that reads it, among others
     others = surveys(20, 100)
-    poison = {"poison.csv": surveys(2, 100_000)["part 000.csv"]}
-    running.set_policy(STEADY)
+    poison = {"poison.csv": big()}
     publisher, worker = running.publisher(), running.worker()
     running.ready(worker)
     with Killer([worker], running.root / "poison.csv") as killer:
@@ -65,12 +65,12 @@ def test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it(running: Runnin
     assert len(publisher.records("published", file="poison.csv")) == 1
     assert running.count_receipts() == len(others) + 1
     listed = running.start("publisher dead-letters", "--json")
-    assert listed.process.wait(60) == 0
+    assert listed.status() == 0
     assert "poison.csv" in listed.log.read_text()
 
     # when its cause is mended and it is scored anew on purpose
     rescore = running.start("publisher rescore", "--dead-lettered")
-    assert rescore.process.wait(60) == 0, rescore.log.read_text()
+    assert rescore.status() == 0, rescore.log.read_text()
     running.wait_until_done(len(others) + 2)
 
     # then it has its output, and the earlier receipt stays beside the new one
@@ -87,54 +87,79 @@ def test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it(running: Runnin
 @pytest.mark.slow
 def test_a_file_whose_shadow_is_killed_is_served_and_acked(running: Running, model_cache: Path) -> None:
     # given a file whose shadow's process is killed whenever it reads it, after production's receipt stands
-    name, content = "big.csv", surveys(2, 100_000)["part 000.csv"]
-    running.set_policy(STEADY)
+    name, content = "big.csv", big()
     publisher, worker = running.publisher(), running.worker()
     running.ready(worker)
-    generation = running.drop(name, content)
-    receipt = running.root / Key(name, generation).receipt
-    production = wait_for(lambda: worker.scorer_with(running.root / name), "a scoring process that reads", every=0.001)
-    shadows = set(worker.scorers()) - {production}
-    for pid in shadows:
-        send(pid, signal.SIGSTOP)  # until somebody waits for it
-    wait_for(receipt.exists, "the receipt", every=0.001)
+    key, shadow = drop_with_its_shadow_stopped(running, worker, name, content)
     with Killer([worker], running.root / name) as killer:
-        for pid in shadows:
-            send(pid, signal.SIGCONT)
+        send(shadow, signal.SIGCONT)
         running.wait_until_done(1)
 
     # then the failed comparison is on record, production's output is as without a shadow, and nothing comes again
     assert (worker.end(), publisher.end()) == (0, 0)
-    assert len(killer.killed) == 1
-    assert killer.killed <= shadows
+    assert killer.killed == {shadow}
     assert {name: running.output(name)} == undisturbed(running.registry, model_cache, "1", {name: content})
-    assert "SIGKILL" in (running.root / Key(name, generation).comparison).read_text()
+    assert "SIGKILL" in (running.root / key.comparison).read_text()
     assert not worker.records("attempt failed")
     assert len(worker.records("file taken")) == 1
 
 
 @pytest.mark.slow
-def test_production_goes_on_while_a_shadow_stands_still(running: Running) -> None:
-    # given a shadow that stands still in the middle of a big file
-    publisher, worker = running.publisher(), running.worker("--shadow-seconds", "10")
+def test_a_shadow_that_stands_still_is_ended_after_its_time(running: Running) -> None:
+    # given a shadow that stands still, and may take no longer than a moment
+    publisher, worker = running.publisher(), running.worker("--shadow-seconds", "0.5")
     running.ready(worker)
-    generation = running.drop("big.csv", surveys(2, 100_000)["part 000.csv"])
-    key = Key("big.csv", generation)
-    wait_for((running.root / key.receipt).exists, "the receipt", every=0.001)
-    shadow = wait_for(lambda: worker.scorer_with(running.root / key.name), "a shadow that reads", every=0.001)
-    send(shadow, signal.SIGSTOP)
+    key, shadow = drop_with_its_shadow_stopped(running, worker, "big.csv", big())
+
+    # then it is ended, that is on record, and the message acked
+    running.wait_until_done(1)
+    assert not Path(f"/proc/{shadow}").exists()
+    assert "took longer" in (running.root / key.comparison).read_text()
+    assert (worker.end(), publisher.end()) == (0, 0)
+    assert len(worker.records("shadow failed")) == 1
+    assert len(worker.records("file taken")) == 1
+
+
+@pytest.mark.slow
+def test_production_goes_on_while_a_shadow_stands_still(running: Running) -> None:
+    # given a shadow that stands still, and has an hour
+    publisher, worker = running.publisher(), running.worker("--shadow-seconds", "3600")
+    running.ready(worker)
+    key, shadow = drop_with_its_shadow_stopped(running, worker, "big.csv", big())
 
     # when other files come
     others = surveys(6, 50)
     for name, content in others.items():
         running.drop(name, content)
 
-    # then they have their receipts long before it is ended
-    wait_for(lambda: running.count_receipts() == 1 + len(others), "the receipts of the others", every=0.001)
+    # then they have their receipts while it stands still, and its message is kept
+    wait_for(lambda: running.count_receipts() == 1 + len(others), "the receipts of the others")
+    assert not worker.records("shadow compared")
+    assert not worker.records("shadow failed")
     assert not (running.root / key.comparison).exists()
-    # and then it is on record, and its message acked
-    wait_for(lambda: running.backlog() == 0, "an empty queue", 120.0)
-    assert "took longer" in (running.root / key.comparison).read_text()
+    assert running.backlog() == 1 + len(others)  # each waits for its shadow
+    # and once it is ended that is on record, all others are compared, and all messages acked
+    send(shadow, signal.SIGKILL)
+    wait_for(lambda: running.backlog() == 0, "an empty queue")
+    assert "SIGKILL" in (running.root / key.comparison).read_text()
     assert (worker.end(), publisher.end()) == (0, 0)
     assert len(worker.records("shadow compared")) == len(others)
     assert len(worker.records("shadow failed")) == 1
+
+
+def drop_with_its_shadow_stopped(running: Running, worker: Program, name: str, content: bytes) -> tuple[Key, int]:
+    """Drops a file, and stops the shadow's process while production reads it; gives key and process once it is served.
+
+    The worker must have no other file.
+    """
+    worker.wait_for_log("version in force", alias="staging")
+    key = Key(name, running.drop(name, content))
+    reads = wait_for(lambda: worker.scorer_with(running.root / name), "a scoring process that reads", every=0.001)
+    others = set(worker.scorers()) - {reads}
+    for pid in others:
+        send(pid, signal.SIGSTOP)
+    assert not (running.root / key.receipt).exists(), "it was to be stopped while production reads"
+    assert others, "the shadow was to have a process of its own"
+    wait_for((running.root / key.receipt).exists, "the receipt")
+    [shadow] = others
+    return key, shadow

@@ -10,7 +10,8 @@ import pytest
 from deploy.waiting import wait_for
 from ledger.names import Key, output_name
 from ledger.receipt import Status
-from tests.chaos.understudy import Running, send, surveys, undisturbed
+from tests.chaos.processes import send
+from tests.chaos.understudy import Running, big, surveys, undisturbed
 from transport.event import Generation
 
 ENDED = {Status.SCORED, Status.SUPERSEDED}
@@ -31,7 +32,7 @@ def test_a_file_replaced_while_it_is_queued(running: Running, model_cache: Path)
     worker = running.worker("--until-idle", "0")
 
     # then the outputs are the new contents', and both generations of each have a receipt
-    assert worker.process.wait(60) == 0
+    assert worker.status() == 0
     assert {name: running.output(name) for name in new} == undisturbed(running.registry, model_cache, "1", new)
     for name, (first, second) in generations.items():
         receipts = running.receipts(name)
@@ -51,7 +52,7 @@ def test_a_file_replaced_while_it_is_being_scored(running: Running, model_cache:
     # in many blocks: once a file is read to its end, it no longer matters that it is replaced
     publisher, worker = running.publisher(), running.worker("--block-bytes", "65536")
     running.ready(worker)
-    ((_, old), (_, new)) = surveys(2, 100_000).items()
+    old, new = big(), big(seed=8)
     first = running.drop(name, old)
     receipt = running.root / Key(name, first).receipt
     scorer = wait_for(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -11,8 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,50 +18,24 @@ from typing import Any
 from deploy.waiting import SECONDS, wait_for
 from ledger.names import CLAIMS, FAILURES, RECEIPTS, output_name, parse_key
 from ledger.receipt import Outcome
-from models.registry import Registry
-from tests.memory import MemoryBucket
-from transport.bucket import get, put
+from tests.chaos.files import MODEL as MODEL
+from tests.chaos.files import big as big
+from tests.chaos.files import csv_of as csv_of
+from tests.chaos.files import surveys as surveys
+from tests.chaos.files import undisturbed as undisturbed
+from tests.chaos.processes import children, entries, open_files, scoring_processes, send
+from transport.bucket import get
 from transport.event import Generation, ObjectEvent
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
 from transport.queue import Policy
-from worker.score import Attempt, score_file
-from worker.scoring_process import load
 
 ROOT = Path(__file__).parents[2]
-MODEL = "airline-satisfaction"
-QUICK = Policy(lease=4.0, max_delivery_attempts=5, min_backoff=0.05, max_backoff=0.5)
-"""A queue whose messages come back at once, so that tests of redelivery need not wait for half a minute."""
-STEADY = replace(QUICK, lease=60.0)
-"""The same where no lease may run out, though the machine stand still for a while."""
+STEADY = Policy(lease=60.0, max_delivery_attempts=5, min_backoff=0.05, max_backoff=0.5)
+"""What is given back comes again at once, and no lease runs out by itself, though the machine stand still for a while.
 
-
-@cache
-def surveys(files: int, rows: int, seed: int = 7) -> dict[str, bytes]:
-    """`files` surveys of `rows` rows each, by name; the same for the same numbers."""
-    from models.airline.sample import survey
-
-    table = survey(files * rows, seed)
-    return {f"part {i:03}.csv": csv_of(table[i * rows : (i + 1) * rows]) for i in range(files)}
-
-
-def csv_of(table: Any) -> bytes:
-    text = io.StringIO()
-    table.to_csv(text, index=False, lineterminator="\n")
-    return text.getvalue().encode()
-
-
-def undisturbed(registry: str, cache_folder: Path, version: str, files: dict[str, bytes]) -> dict[str, bytes]:
-    """What one version writes for each file when nothing happens to anybody: the worker's own code, in this process."""
-    scorer = load(Registry(registry, MODEL).fetch(version, cache_folder))
-    outputs = {}
-    for name, content in files.items():
-        bucket = MemoryBucket()
-        event = ObjectEvent(bucket.name, name, Generation(put(bucket, name, content).generation))
-        claim = score_file(bucket, Attempt(event, 1, "undisturbed"), scorer)
-        assert claim is not None
-        outputs[name] = get(bucket, claim.name)
-    return outputs
+Where one is to run out, a test says when: `Running.let_leases_run_out`.
+"""
 
 
 @dataclass
@@ -130,54 +102,15 @@ class Program:
         self.process.send_signal(number)
         return self.process.wait(seconds)
 
-
-def children(pid: int) -> list[int]:
-    """Process ids of the direct children of a process, whichever of its threads made them."""
-    found: list[int] = []
-    for thread in entries(f"/proc/{pid}/task"):
-        found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
-    return found
-
-
-def scoring_processes(pid: int) -> list[int]:
-    """Those that a process has started and that live; multiprocessing is not asked, it would reap the dead."""
-    return [child for child in children(pid) if b"spawn_main" in _read(f"/proc/{child}/cmdline")]
-
-
-def open_files(pid: int) -> set[str]:
-    """Paths of the files that a process has open."""
-    paths = set()
-    for number in entries(f"/proc/{pid}/fd"):
-        with suppress(OSError):
-            paths.add(os.readlink(f"/proc/{pid}/fd/{number}"))
-    return paths
-
-
-def entries(folder: str) -> list[str]:
-    """What lies in a folder; nothing where it is gone."""
-    try:
-        return os.listdir(folder)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return []
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
-
-
-def send(pid: int, number: int) -> None:
-    """A signal to a process that may be gone already."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
+    def status(self) -> int:
+        """The exit status, once it ends by itself."""
+        return self.process.wait(SECONDS)
 
 
 class Running:
     """Publishers and workers around one bucket, queue and registry. Use as a context manager: it ends all of them."""
 
-    def __init__(self, folder: Path, registry: str, cache_folder: Path, policy: Policy = QUICK) -> None:
+    def __init__(self, folder: Path, registry: str, cache_folder: Path, policy: Policy = STEADY) -> None:
         self.folder, self.registry = folder, registry
         self.bucket = FolderBucket(str(folder / "bucket"))
         self.root = Path(self.bucket.url)
@@ -185,6 +118,7 @@ class Running:
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         self.programs: list[Program] = []
+        self.path: list[Path] = []  # where programs look for modules before they look among the sources
         self._environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(folder),
@@ -220,7 +154,7 @@ class Running:
             process = subprocess.Popen(
                 [sys.executable, "-m", *program.split(), *options],
                 cwd=self.folder,
-                env={**self._environment, "PYTHONPATH": str(root)},
+                env={**self._environment, "PYTHONPATH": os.pathsep.join(map(str, [*self.path, root]))},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -239,7 +173,7 @@ class Running:
 
     def ready(self, *workers: Program) -> None:
         for worker in workers:
-            worker.wait_for_log("worker ready", 180.0)
+            worker.wait_for_log("worker ready")
 
     def drop(self, name: str, content: bytes) -> Generation:
         """A file, there at once and whole; gives its generation."""
@@ -282,6 +216,11 @@ class Running:
             found = queue.execute("SELECT due FROM message WHERE leased = 1 AND dead = 0").fetchone()
         return found[0] if found else None
 
+    def let_leases_run_out(self) -> None:
+        """From now on whatever is in somebody's hand is in it without a lease, as if its time were over."""
+        with closing(sqlite3.connect(self.queue.url, timeout=SECONDS)) as queue, queue:
+            queue.execute("UPDATE message SET due = 0 WHERE leased = 1 AND dead = 0")
+
     def wait_until_done(self, receipts: int, seconds: float = SECONDS) -> None:
         """Until there are so many receipts and nothing is left in the queue."""
         wait_for(lambda: self.count_receipts() >= receipts, f"{receipts} receipts", seconds)
@@ -298,8 +237,8 @@ class Running:
     def next_run(self) -> None:
         """One pass of a publisher and the start of a worker, as after any end: what cleans up after the dead."""
         publisher, worker = self.start("publisher", "--once", "--settle", "0"), self.worker("--until-idle", "0")
-        assert publisher.process.wait(180) == 0, publisher.log.read_text()
-        assert worker.process.wait(180) == 0, worker.log.read_text()
+        assert publisher.status() == 0, publisher.log.read_text()
+        assert worker.status() == 0, worker.log.read_text()
 
     def left_behind(self) -> list[str]:
         """Temporary files, metadata of no object, claims and notes: what nobody needs any more."""
