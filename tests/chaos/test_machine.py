@@ -1,13 +1,14 @@
 """The machine at its limits: full and read-only disks, a clock set back, a flood, a bomb. As docs/operations.md says.
 
-By hand, at full length: FLOOD_FILES=50000 (this file) and HUGE_MB=2000 (test_memory.py).
+How fast, and in how much memory, is measured in tests/measure: FLOOD_FILES in measure_machine.py, HUGE_MB in
+measure_memory.py.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -19,19 +20,20 @@ import pytest
 from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Status
-from models.airline.schema import TEXT_COLUMNS
 from models.registry import Registry
 from tests.chaos.disks import Disk, mounted
-from tests.chaos.test_memory import MB, peak
-from tests.chaos.understudy import MODEL, STEADY, Running, send, surveys, undisturbed
+from tests.chaos.extremes import bomb, drop_flood
+from tests.chaos.processes import bytes_read, send
+from tests.chaos.understudy import MODEL, Running, big, surveys, undisturbed
 from tests.emulators import missing
 from tests.registry import copy_registry
 
-FLOOD_FILES = int(os.environ.get("FLOOD_FILES", "1000"))
+FLOOD = 300  # files
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")  # Debian's package faketime
+MORE_THAN_MEMORY = 300_000  # rows, whose shadow is kept on the disk until it is whole
 HELD = "bucket does not take what is written"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -52,17 +54,16 @@ def test_on_a_full_disk_nothing_is_lost_and_no_attempt_is_counted(
 ) -> None:
     # Given a worker whose bucket has no room but for a few small files
     running, files = running_on_disk, surveys(6, 400)
-    running.set_policy(STEADY)
     publisher, worker = running.publisher(), running.worker("--shadow-fraction", "0")
     running.ready(worker)
     for name, content in files.items():
         (running.root / f".{name}.tmp").write_bytes(content)
     disk.fill(but=16_384)
 
-    # When files come, and it has tried for longer than five deliveries take
+    # When files come, and it has tried those in its hands in vain, again and again
     for name in files:
         os.replace(running.root / f".{name}.tmp", running.root / name)
-    wait_for(lambda: len(worker.records(HELD)) >= 8, "a worker that holds its files", every=0.2)
+    wait_for(lambda: len(worker.records(HELD)) >= 6, "a worker that holds its files")
     assert "no space is left on its disk; free some" in worker.records(HELD)[0]["error"]
     held = running.queue.backlog()
     assert (held.dead, running.count_receipts()) == (0, 0)
@@ -71,7 +72,7 @@ def test_on_a_full_disk_nothing_is_lost_and_no_attempt_is_counted(
 
     # And then there is room
     disk.clear()
-    running.wait_until_done(len(files), 90)
+    running.wait_until_done(len(files))
 
     # Then all is as if nothing had happened
     receipts = running.receipts()
@@ -85,7 +86,6 @@ def test_on_a_full_disk_nothing_is_lost_and_no_attempt_is_counted(
 def test_a_bucket_mounted_read_only_ends_who_starts_and_holds_who_runs(running_on_disk: Running, disk: Disk) -> None:
     # Given a worker that runs when its bucket becomes read-only
     running, name = running_on_disk, "part 000.csv"
-    running.set_policy(STEADY)
     worker = running.worker("--shadow-fraction", "0")
     running.ready(worker)
     running.drop(name, surveys(6, 400)[name])
@@ -94,16 +94,16 @@ def test_a_bucket_mounted_read_only_ends_who_starts_and_holds_who_runs(running_o
 
     # When it is told of a file, and others start
     running.queue.publish([message])
-    wait_for(lambda: len(worker.records(HELD)) >= 4, "a worker that holds its file", every=0.2)
+    wait_for(lambda: len(worker.records(HELD)) >= 2, "a worker that holds its file")
     others = running.publisher(), running.worker()
 
     # Then those end at once, saying why, and it goes on as soon as it can
     for other in others:
-        assert other.process.wait(60) == 2
+        assert other.status() == 2
         assert "its file system is mounted read-only" in other.log.read_text()
     assert running.queue.backlog().dead == 0
     disk.remount("rw")
-    running.wait_until_done(1, 90)
+    running.wait_until_done(1)
     [receipt] = running.receipts()
     assert (receipt.status, receipt.attempt) == (Status.SCORED, 1)
     assert worker.end() == 0
@@ -125,10 +125,10 @@ def test_no_room_for_models_or_temporary_files_costs_a_swap_and_a_shadow_never_p
 
         # When that is full, and a file comes whose shadow needs more than memory, and another version is wanted
         disk.fill()
-        running.drop("big.csv", surveys(1, 20_000)["part 000.csv"] + b"".join(_rows(20_000) for _ in range(14)))
-        wait_for(lambda: running.receipts("big.csv"), "the receipt", 100)
+        running.drop("big.csv", big(MORE_THAN_MEMORY))
+        wait_for(lambda: running.receipts("big.csv"), "the receipt")
         Registry(registry, MODEL).client.set_registered_model_alias(MODEL, "production", "2")
-        running.wait_until_done(1, 100)
+        running.wait_until_done(1)
 
         # Then production scored it with the version that it had, the shadow says what was wrong
         [receipt] = running.receipts()
@@ -145,10 +145,6 @@ def test_no_room_for_models_or_temporary_files_costs_a_swap_and_a_shadow_never_p
         assert [program.end() for program in (worker, publisher)] == [0, 0]
 
 
-def _rows(count: int) -> bytes:
-    return surveys(1, count)["part 000.csv"].partition(b"\n")[2]
-
-
 def test_a_clock_set_back_by_an_hour_delays_nothing(running: Running, model_cache: Path) -> None:
     # Given programs whose clock can be set, and a worker in the middle of a file
     if not FAKETIME.exists():
@@ -162,7 +158,7 @@ def test_a_clock_set_back_by_an_hour_delays_nothing(running: Running, model_cach
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "NO_FAKE_STAT": "1",  # the disk may be another machine's, whose clock is right
     }
-    files = {"big.csv": surveys(2, 100_000)["part 000.csv"], **surveys(3, 50)}
+    files = {"big.csv": big(), **surveys(3, 50)}
     publisher = running.start("publisher", "--interval", "200ms", "--settle", "1s")
     worker = running.worker("--shadow-fraction", "0")
     running.ready(worker)
@@ -173,14 +169,12 @@ def test_a_clock_set_back_by_an_hour_delays_nothing(running: Running, model_cach
     clock.write_text("-1h")
     for pid in worker.family():
         send(pid, signal.SIGKILL)
-    began = time.monotonic()
     for name in surveys(3, 50):
         running.drop(name, files[name])
     other = running.worker("--shadow-fraction", "0")
-    running.wait_until_done(len(files), 60)
+    running.wait_until_done(len(files))
 
     # Then the lease of the dead, which lay an hour ahead, held nothing up, and no new file waited
-    print(f"all done {time.monotonic() - began:.1f} s after the clock was set back")
     receipts = {receipt.source.name: receipt for receipt in running.receipts()}
     assert {receipt.status for receipt in receipts.values()} == {Status.SCORED}
     assert receipts["big.csv"].attempt == 2
@@ -192,7 +186,7 @@ def test_a_clock_set_back_by_an_hour_delays_nothing(running: Running, model_cach
     # And nothing is done twice when it is right again
     clock.write_text("+0")
     status = running.start("publisher", "status", "--json")
-    assert status.process.wait(60) == 0, status.log.read_text()
+    assert status.status() == 0, status.log.read_text()
     assert json.loads(status.log.read_text())["unanswered"] == 0
     assert [program.end() for program in (other, publisher)] == [0, 0]
     running.next_run()
@@ -200,62 +194,48 @@ def test_a_clock_set_back_by_an_hour_delays_nothing(running: Running, model_cach
     assert running.left_behind() == []
 
 
-@pytest.mark.timeout(3600)
 def test_a_flood_of_small_files_is_scored_and_forgotten(running: Running) -> None:
     # Given very many files, all there at once
-    header, *rows = surveys(1, 500)["part 000.csv"].splitlines(keepends=True)
-    for number in range(FLOOD_FILES):
-        (running.root / f"{number:06}.csv").write_bytes(header + rows[number % 500])
+    names = drop_flood(running, FLOOD)
 
     # When a publisher and a worker start
-    began = time.monotonic()
     publisher = running.publisher("--interval", "10s")
     worker = running.worker("--shadow-fraction", "0", "--processes", "2", "--log-level", "warning")
-    running.wait_until_done(FLOOD_FILES, 3500)
-    seconds = time.monotonic() - began
+    running.wait_until_done(FLOOD)
 
-    # Then each has its receipt, and both programs are as small as ever
-    memory = {"publisher": peak(publisher.pid) // MB, "worker": peak(worker.pid) // MB}
-    print(f"{FLOOD_FILES:,} files in {seconds:.0f} s, {FLOOD_FILES / seconds:.0f} a second; peaks in MB: {memory}")
-    assert running.count_receipts() == FLOOD_FILES
-    assert len(os.listdir(running.root / "output")) >= FLOOD_FILES
-    assert memory["publisher"] < 200
-    assert memory["worker"] < 450
+    # Then each has its receipt and its output, of its first attempt, and nothing is left of the way there
     assert [program.end() for program in (worker, publisher)] == [0, 0]
+    receipts = running.receipts()
+    assert [receipt.source.name for receipt in receipts] == sorted(names)
+    assert {(receipt.status, receipt.attempt, receipt.rows) for receipt in receipts} == {(Status.SCORED, 1, 1)}
+    assert {name for name in names if running.output(name) is None} == set()
     assert running.left_behind() == []
 
 
-def test_a_gzip_bomb_is_rejected_in_bounded_time_and_memory(running: Running) -> None:
-    # Given a worker that has scored a small file, and ten gigabytes in ten megabytes
+def test_a_gzip_bomb_is_rejected_after_bounded_work(running: Running) -> None:
+    # Given a worker, and more than a gigabyte in one megabyte
     publisher, worker = running.publisher(), running.worker("--shadow-fraction", "0")
     running.ready(worker)
-    small = surveys(1, 20_000)["part 000.csv"]
-    running.drop("small.csv", small)
+    running.drop("small.csv", surveys(3, 50)["part 000.csv"])
     running.wait_until_done(1)
-    before = sum(peak(pid) for pid in worker.family())
-    header, first = small.splitlines()[:2]
-    cells = first.split(b",")
-    for column in TEXT_COLUMNS:  # what packs best, and is within every other limit
-        cells[header.split(b",").index(column.encode())] = b"a" * 100_000
-    row = b",".join(cells) + b"\n"
-    bomb = gzip.compress(header + b"\n") + gzip.compress(row * 160) * 160
-    assert len(row) * 160 * 160 > 10_000_000_000
-    assert len(bomb) < 14 * MB
+    packed, size = bomb(20)
+    assert size > 1_000_000_000
+    assert len(packed) < 2_000_000
+    before = sum(map(bytes_read, worker.scorers()))
 
     # When that comes
-    began = time.monotonic()
-    running.drop("bomb.csv.gz", bomb)
+    running.drop("bomb.csv.gz", packed)
     running.wait_until_done(2)
-    seconds = time.monotonic() - began
 
-    # Then it is rejected, soon, and the worker is as small as it was
+    # Then it is rejected for what it unpacks to, by its beginning alone: the rest was neither unpacked nor read
     [receipt] = running.receipts("bomb.csv.gz")
-    after = sum(peak(pid) for pid in worker.family())
-    print(f"{len(bomb) / MB:.1f} MB: {seconds:.1f} s, {before / MB:.0f} → {after / MB:.0f} MB, {receipt.errors}")
     assert (receipt.status, receipt.attempt) == (Status.REJECTED, 1)
     assert "MAX_GZIP_RATIO" in receipt.errors[0].message
-    assert seconds < 30
-    assert after < 1.4 * before
+    [told] = re.findall(r"first ([\d,]+) bytes unpack to more than ([\d,]+) MB", receipt.errors[0].message)
+    taken, unpacked = (int(number.replace(",", "")) for number in told)
+    assert taken < len(packed) / 2
+    assert unpacked < 100
+    assert sum(map(bytes_read, worker.scorers())) - before < len(packed)
     assert running.output("bomb.csv.gz") is None
     assert Key("bomb.csv.gz", receipt.key.generation) == receipt.key
     assert [program.end() for program in (worker, publisher)] == [0, 0]
