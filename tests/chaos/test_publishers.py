@@ -8,7 +8,7 @@ import pytest
 
 from deploy.waiting import wait_for
 from ledger.receipt import Status
-from tests.chaos.understudy import QUICK, Running, surveys, undisturbed
+from tests.chaos.understudy import STEADY, Running, surveys, undisturbed
 from transport.local_queue import LocalQueue
 
 GONE_OVER = "the queue's file was removed or replaced; going on with the one that is there now"
@@ -55,54 +55,57 @@ def test_what_a_lost_queue_held_is_published_again(running: Running, model_cache
     files = surveys(6, 100)
     for name, content in files.items():
         running.drop(name, content)
-    assert running.start("publisher", "--once", "--settle", "0").process.wait(60) == 0
+    assert running.start("publisher", "--once", "--settle", "0").status() == 0
     assert running.backlog() == len(files)
     running.queue.close()
     remove_queue(running)
 
     # when publisher and worker start
     publisher = running.start("publisher", "--once", "--settle", "0")
-    assert publisher.process.wait(60) == 0
+    assert publisher.status() == 0
     worker = running.worker("--until-idle", "0")
 
     # then every file is scored
-    assert worker.process.wait(60) == 0
+    assert worker.status() == 0
     assert len(publisher.records("published")) == len(files)
     check_all_scored(running, model_cache, files)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pattern", ["queue.db", "queue.db*"], ids=["the file alone", "with its log"])
-def test_a_queue_deleted_under_idle_programs_is_made_anew(running: Running, model_cache: Path, pattern: str) -> None:
+def test_a_queue_deleted_under_idle_programs_is_made_anew(running: Running, model_cache: Path) -> None:
     # given a publisher and a worker that have nothing to do
-    files = surveys(6, 100)
+    files = surveys(11, 100)
     names = list(files)
-    publisher, worker = running.publisher(), running.worker()
-    running.ready(worker)
+    publisher, workers = running.publisher(), [running.worker()]
+    running.ready(*workers)
     running.drop(names[0], files[names[0]])
     running.wait_until_done(1)
-    worker.wait_for_log("shadow compared")
 
-    # when somebody deletes the queue, and a second worker is started
-    running.queue.close()
-    remove_queue(running, pattern)
-    worker.wait_for_log(GONE_OVER)
-    publisher.wait_for_log(GONE_OVER)
-    running.queue = LocalQueue(running.queue.url, policy=QUICK)
-    late = running.worker()
-    running.ready(late)
-    for name in names[1:]:
-        running.drop(name, files[name])
-    running.wait_until_done(len(files))
+    # when somebody deletes the queue (the file alone, or with its log), and one more worker is started
+    for pattern, done in (("queue.db", 6), ("queue.db*", 11)):
+        before = [(program, len(program.records(GONE_OVER))) for program in (publisher, *workers)]
+        running.queue.close()
+        remove_queue(running, pattern)
+        for program, times in before:
+            wait_for(lambda: len(program.records(GONE_OVER)) > times, f"{program.log} going over")  # noqa: B023
+        running.queue = LocalQueue(running.queue.url, policy=STEADY)
+        workers.append(running.worker())
+        running.ready(workers[-1])
+        for name in names[done - 5 : done]:
+            running.drop(name, files[name])
+        running.wait_until_done(done)
 
-    # then all use the same new file: the publisher's messages come to either worker
-    check_all_scored(running, model_cache, files)
+        # then all use the same new file: the publisher's messages come to every worker
+        check_all_scored(running, model_cache, {name: files[name] for name in names[:done]})
+        already = [len(worker.records("file taken")) for worker in workers]
 
-    def late_takes_some() -> bool:
-        running.queue.publish([running.event(name).to_message() for name in names for _ in range(20)])
-        wait_for(lambda: running.backlog() == 0, "an empty queue")
-        return bool(late.records("file taken"))
+        messages = [running.event(name).to_message() for name in names[:done] for _ in range(20)]
 
-    wait_for(late_takes_some, "the second worker taking files")
-    assert (worker.end(), late.end(), publisher.end()) == (0, 0, 0)
+        def each_takes_some() -> bool:
+            running.queue.publish(messages)  # noqa: B023
+            wait_for(lambda: running.backlog() == 0, "an empty queue")
+            return all(len(w.records("file taken")) > n for w, n in zip(workers, already, strict=True))  # noqa: B023
+
+        wait_for(each_takes_some, "every worker taking files")
+    assert [program.end() for program in (*workers, publisher)] == [0, 0, 0, 0]
     assert running.left_behind() == []
