@@ -7,10 +7,11 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from deploy.waiting import wait_for
 
 EVERY = 0.1
 
@@ -81,7 +82,7 @@ class Browser:
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         return answer["result"].get("value")
 
-    def click(self, element: str, seconds: float = 60.0) -> None:
+    def click(self, element: str) -> None:
         """Clicks, as a mouse does, on the element that a JavaScript expression gives, once it is there and holds still.
 
         It must be the topmost where it lies.
@@ -90,13 +91,17 @@ class Browser:
             const b = e.getBoundingClientRect(); const x = b.x + b.width / 2, y = b.y + b.height / 2;
             const top = document.elementFromPoint(x, y);
             return b.width && top && (e.contains(top) || top.contains(e)) ? [x, y] : null; }})()"""
-        until, before = time.monotonic() + seconds, None
-        while (place := self.ask(look)) is None or place != before:
-            assert time.monotonic() < until, f"not to be clicked on: {element}"
-            before = place
-            time.sleep(EVERY)
+        place: list[float] | None = None
+
+        def holds_still() -> bool:
+            nonlocal place
+            before, place = place, self.ask(look)
+            return place is not None and place == before
+
+        wait_for(holds_still, f"something to click on: {element}", every=EVERY)
+        assert place is not None
+        x, y = place
         for kind in ("mousePressed", "mouseReleased"):
-            x, y = place
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def type(self, text: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 
 from ledger.names import OUTPUT
@@ -82,13 +80,3 @@ class Load:
                 self._running.queue.publish(self._running.event(name).to_message() for name in names)
             self.dropped += len(names)
             self._stop.wait(PAUSE_SECONDS)
-
-
-@contextmanager
-def told(what: str) -> Iterator[dict[str, float]]:
-    """Prints the figures that are put in, whatever becomes of the test."""
-    figures: dict[str, float] = {}
-    try:
-        yield figures
-    finally:
-        print(f"\n{what}: " + ", ".join(f"{name} {value:.3g}" for name, value in figures.items()))

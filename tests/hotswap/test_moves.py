@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,20 +13,18 @@ from models.registry import PRODUCTION
 from tests.chaos.understudy import Program, Running, undisturbed
 from tests.emulators import missing
 from tests.hotswap.browser import Browser
-from tests.hotswap.load import Load, survey, told
+from tests.hotswap.load import Load, survey
 from tests.hotswap.registries import ServedRegistry, version_files
 from tests.unit.registered import MODEL
 
-WITHIN_SECONDS = 15.0
 ROWS = 1_000
 
-Move = Callable[[ServedRegistry, str], float]
-"""Points production at a version; gives when the registry was told, in seconds since 1970."""
+Move = Callable[[ServedRegistry, str], None]
+"""Points production at a version."""
 
 
-def by_the_client(served: ServedRegistry, version: str) -> float:
+def by_the_client(served: ServedRegistry, version: str) -> None:
     served.move(PRODUCTION, version)
-    return time.time()
 
 
 @pytest.fixture
@@ -38,7 +35,7 @@ def by_a_click(tmp_path: Path) -> Iterator[Move]:
     folder.mkdir()
     with Browser(folder) as browser:
 
-        def move(served: ServedRegistry, version: str) -> float:
+        def move(served: ServedRegistry, version: str) -> None:
             browser.open(f"{served.uri}/#/models/{MODEL}/versions/{version}")
             browser.click("document.querySelector('[title=\"Add aliases\"]')")
             browser.click("document.querySelector('[role=dialog] input')")
@@ -47,9 +44,7 @@ def by_a_click(tmp_path: Path) -> Iterator[Move]:
             browser.click(
                 "[...document.querySelectorAll('[role=dialog] button')].find(e => e.innerText == 'Save aliases')"
             )
-            told_at = time.time()
             wait_for(lambda: served.aliases().get(PRODUCTION) == version, "the alias moved by the click")
-            return told_at
 
         yield move
 
@@ -60,28 +55,28 @@ def by_a_click(tmp_path: Path) -> Iterator[Move]:
 def test_two_workers_follow_a_moved_alias_and_its_rollback_without_losing_a_file(
     following: Callable[[str], Running], served: ServedRegistry, request: pytest.FixtureRequest, mover: str
 ) -> None:
-    # given two workers at work that look at the registry as often as by default
+    # given two workers at work
     move: Move = request.getfixturevalue("by_a_click") if mover == "by a click" else by_the_client
     first, second = (served.register(version_files(weight)) for weight in (1.0, 2.0))
     served.move(PRODUCTION, first)
     running = following(served.uri)
     publisher = running.publisher()
-    workers = [running.start("worker", "--processes", "1") for _ in range(2)]
+    workers = [running.worker() for _ in range(2)]
     running.ready(*workers)
-    with told(f"alias moved {mover}") as figures, Load(running, rows=ROWS, ahead=10) as load:
+    with Load(running, rows=ROWS, ahead=10) as load:
         wait_for(lambda: running.count_receipts() >= 20, "files under way")
 
         # when the alias moves, and moves back
-        figures["seconds to the new version"] = there = follow(move(served, second), workers, second)
+        move(served, second)
+        wait_until_all_follow(workers, second)
         wait_for(lambda: running.count_receipts() >= 150, "files of the new version")
-        figures["seconds back"] = back = follow(move(served, first), workers, first)
+        move(served, first)
+        wait_until_all_follow(workers, first)
         wait_for(lambda: load.dropped >= 300, "300 files")
-        figures["longest gap"] = load.longest_gap(*load.span())
         count = load.stop()
     running.wait_until_done(count)
 
-    # then both follow in time, nothing fails, and each file is the whole work of one version
-    assert max(there, back) < WITHIN_SECONDS
+    # then nothing fails, and each file is the whole work of one version
     assert [worker.end() for worker in workers] == [0, 0]
     assert publisher.end() == 0
     receipts = running.receipts()
@@ -97,11 +92,10 @@ def test_two_workers_follow_a_moved_alias_and_its_rollback_without_losing_a_file
     assert {receipt.model.version for receipt in receipts if receipt.model} == {first, second}
 
 
-def follow(moved: float, workers: list[Program], version: str) -> float:
-    """Seconds until the last of the workers has the version in force."""
+def wait_until_all_follow(workers: list[Program], version: str) -> None:
+    """Until the last of the workers has the version in force."""
 
     def all_follow() -> bool:
         return all(worker.records("version in force")[-1]["version"] == version for worker in workers)
 
-    wait_for(all_follow, f"version {version} in force", 120.0)
-    return time.time() - moved
+    wait_for(all_follow, f"version {version} in force")

@@ -7,7 +7,7 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from deploy.waiting import wait_for
+from deploy.waiting import SECONDS, wait_for
 from ledger.names import Key
 from ledger.receipt import Status
 from tests.memory import MemoryBucket, MemoryQueue
@@ -59,7 +59,7 @@ def test_a_worker_that_ends_holds_nobody():
 
     brake.release()
 
-    thread.join(30)
+    thread.join(SECONDS)
     assert held == [False]
     assert brake.hold(NoSpace("full"), 0) is False
 
@@ -96,7 +96,7 @@ class TestAFullBucket:
             wait_for(lambda: len([log for log in logs if log["event"].startswith("bucket does not take")]) > 30)
             backlog = queue.backlog()
             room.set()
-            thread.join(60)
+            thread.join(SECONDS)
 
         # Then only what it had room for was taken, nothing was given up, and no attempt was counted
         assert (backlog.waiting, backlog.leased, backlog.dead) == (4, 2, 0)
@@ -119,7 +119,7 @@ class TestAFullBucket:
 
         worker.stopping.set()
 
-        thread.join(30)
+        thread.join(SECONDS)
         assert not thread.is_alive()
         assert queue.backlog().waiting == 1
         queue.close()
@@ -155,7 +155,7 @@ class TestABadRelease:
             wait_for(lambda: len([log for log in logs if log["event"].startswith("attempt after attempt")]) >= 3)
             tried = len(pool.tasks)
             pool.mended = True
-            thread.join(60)
+            thread.join(SECONDS)
 
         # Then few of them were tried, and all are scored in the end
         assert UNLUCKY <= tried <= UNLUCKY + 4 + 4
@@ -181,6 +181,6 @@ class TestABadRelease:
             thread.start()
             wait_for(lambda: logs)
             worker.stopping.set()
-            thread.join(30)
+            thread.join(SECONDS)
 
         assert not thread.is_alive()

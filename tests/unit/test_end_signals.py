@@ -9,9 +9,10 @@ import threading
 
 import pytest
 
+from deploy.waiting import SECONDS
 from edge.end_signals import SIGNALS, on_end_signals
 
-PATIENCE = 30.0
+PATIENCE = SECONDS
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import structlog.testing
 
+from deploy.waiting import SECONDS
 from transport import folder_write
 from transport.bucket import ABSENT, AccessRefused, BucketError, NoSpace, ObjectNotFound, PreconditionFailed, get, put
 from transport.folder import FolderBucket
@@ -61,7 +62,7 @@ def test_a_writer_killed_at_any_call_leaves_a_whole_object_or_none(
     tmp_path: Path, scenario: str, allowed: list[object]
 ) -> None:
     command = [sys.executable, "-m", "tests.unit.dying_writer", str(tmp_path), scenario]
-    survived_at = int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout) + 1
+    survived_at = int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS).stdout) + 1
     assert survived_at > 8
 
     outcomes = []
@@ -449,7 +450,7 @@ def test_threads_of_one_process_exclude_each_other_too(bucket: FolderBucket) -> 
 
     def race(me: int) -> None:
         for number in range(30):
-            gate.wait(10)
+            gate.wait(SECONDS)
             try:
                 put(bucket, f"{number}", b"", if_generation=ABSENT)
             except PreconditionFailed:

@@ -10,7 +10,7 @@ import warnings
 import pytest
 from structlog.testing import capture_logs
 
-from deploy.waiting import wait_for
+from deploy.waiting import SECONDS, wait_for
 from models.registry import PRODUCTION, STAGING, Registry, RegistryUnreachable
 from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
 from tests.unit.registered import MODEL, good_files, graph, mlmodel, new_registry, pins, register
@@ -22,7 +22,7 @@ from worker.process import Abandoned
 from worker.swap import InForce
 from worker.trial import Trial, TriedPool
 
-PATIENCE = 60.0
+PATIENCE = SECONDS
 
 
 @pytest.fixture
@@ -458,6 +458,7 @@ class TestAtTheStart:
         """Whether a worker still waits, by its thread; production serves and staging does not come."""
         import worker.follow
 
+        monkeypatch.setattr(worker.follow, "START_PATIENCE", 3600.0)
         world.follower.start()
         waiting = threading.Thread(target=world.follower.wait_for_production, args=(threading.Event(),), daemon=True)
         waiting.start()

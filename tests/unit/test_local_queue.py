@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.waiting import SECONDS
 from transport.event import Message
 from transport.lease_table import backoff
 from transport.local_queue import POLL, LocalQueue
@@ -275,7 +276,7 @@ def test_closing_ends_a_pull_that_waits(file: str) -> None:
     thread = threading.Thread(target=lambda: pulled.append(queue.pull(1, wait=60)))
     thread.start()
     queue.close()
-    thread.join(timeout=10)
+    thread.join(timeout=SECONDS)
     assert pulled == [[]]
 
 
@@ -370,9 +371,9 @@ def test_many_processes_share_a_file_that_none_of_them_has_made(tmp_path: Path) 
     for process in running:
         process.start()
     # When all is done
-    taken = [results.get(timeout=60) for _ in range(2)]
+    taken = [results.get(timeout=SECONDS) for _ in range(2)]
     for process in running:
-        process.join(timeout=60)
+        process.join(timeout=SECONDS)
     rest = LocalQueue(file)  # what the consumers missed, had they ended before the last producer began
     taken.append([delivery.message.attributes["number"] for delivery in rest.pull(2000, 0)])
     rest.close()
@@ -401,7 +402,7 @@ def test_threads_ack_while_another_pulls(file: str) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=SECONDS)
     assert errors == []
     assert len(set(acked)) == len(acked) == 600
     assert queue.backlog().waiting == queue.backlog().leased == 0
@@ -419,7 +420,7 @@ def test_a_killed_process_loses_nothing_that_it_published(file: str) -> None:
         "queue.pull(10, 0)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    killed = subprocess.run([sys.executable, "-c", code, file], check=False, timeout=60)
+    killed = subprocess.run([sys.executable, "-c", code, file], check=False, timeout=SECONDS)
     assert killed.returncode == -signal.SIGKILL
     # When another opens the file, then all is there, and the leases stand
     queue = LocalQueue(file)
@@ -460,7 +461,7 @@ def test_who_opens_a_queue_waits_for_those_who_still_have_its_removed_file(file:
             opening.join(0.2)
             assert not opened
             print(file=other.stdin, flush=True)
-            opening.join(60)
+            opening.join(SECONDS)
             [third] = opened
 
             # and all use the new file, and have said so once they do

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 from structlog.testing import capture_logs
 
-from deploy.waiting import wait_for
+from deploy.waiting import SECONDS, wait_for
 from ledger.names import Key, output_name
 from ledger.receipt import Status
 from tests.memory import MemoryBucket, MemoryQueue
@@ -20,7 +20,7 @@ from worker.in_hand import InHand
 from worker.process import ScorerDied
 from worker.swap import InForce
 
-PATIENCE = 60.0
+PATIENCE = SECONDS
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from deploy.waiting import wait_for
+from deploy.waiting import SECONDS, wait_for
 from ledger.commit import claim_outcome, read_receipt, settle
 from ledger.names import CLAIMS, FAILURES, RECEIPTS, Key
 from ledger.receipt import Outcome, Source, Status
@@ -474,7 +474,7 @@ def test_the_program_publishes_until_a_signal_and_ends_with_0(tmp_path: Path, nu
     finally:
         # then a signal ends it at once
         process.send_signal(number)
-        _, rest = process.communicate(timeout=20)
+        _, rest = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, rest
     assert "publisher stopped" in rest
 
@@ -486,7 +486,7 @@ def test_once_publishes_what_settles_and_ends_with_0(tmp_path: Path) -> None:
 
     # when one pass is made
     process = start(tmp_path, "--once", "--settle", "200ms")
-    _, log = process.communicate(timeout=30)
+    _, log = process.communicate(timeout=SECONDS)
 
     # then it is in the queue
     assert process.returncode == 0, log
@@ -501,7 +501,7 @@ def test_a_bucket_that_may_not_be_used_ends_it_with_2_and_says_why(tmp_path: Pat
 
     # when it starts
     process = start(tmp_path, "--once")
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=SECONDS)
 
     # then it ends with 2, and names the place
     assert process.returncode == 2

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
+from deploy.waiting import SECONDS
 from edge import metrics, probe
 from edge.listen import CannotSignal, Listening, host_and_port
 from edge.remembered import Remembered
@@ -47,7 +48,7 @@ def signals():
 
 def ask(url, method="GET"):
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=SECONDS) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.headers["Content-Type"], error.read().decode()
@@ -110,7 +111,7 @@ def test_clients_that_say_nothing_take_a_bounded_number_of_places(signals):
     silent = [socket.create_connection((host, int(port))) for _ in range(CONNECTIONS)]
     try:
         # then a further one is closed at once, unanswered
-        with socket.create_connection((host, int(port)), timeout=10) as further:
+        with socket.create_connection((host, int(port)), timeout=SECONDS) as further:
             further.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
             with suppress(ConnectionResetError):
                 assert further.recv(100) == b""
@@ -190,13 +191,13 @@ def test_while_one_thread_looks_the_others_get_what_was_seen_last():
 
     def look_up():
         looking.set()
-        go_on.wait(10)
+        go_on.wait(SECONDS)
         return 1
 
     value = Remembered(look_up, 0, 5.0)
     thread = threading.Thread(target=value.get)
     thread.start()
-    assert looking.wait(10)
+    assert looking.wait(SECONDS)
     assert value.get() == 0
     go_on.set()
     thread.join()

@@ -24,7 +24,7 @@ from transport.local_queue import LocalQueue
 from transport.queue import Policy
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @pytest.fixture
@@ -116,7 +116,6 @@ def test_its_whole_life(place):
     assert contents(bucket, CLAIMS) == {}
     assert get(bucket, "output/pred_quick.csv").splitlines()[1] == b"1,,neutral,0,"
     assert (queue.backlog().waiting, queue.backlog().leased, queue.backlog().dead) == (0, 0, 0)
-    assert json.loads(get(bucket, Key("quick.csv", quick.generation).comparison))["schema"] == "understudy.comparison"
     taken = [line.split(" ", 2)[2] for line in names_taken(folder).splitlines()]
     assert sorted(taken) == ["long.csv", "long.csv", "quick.csv", "quick.csv"]
 

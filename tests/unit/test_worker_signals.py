@@ -16,11 +16,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.waiting import wait_for
 from edge import metrics
+from ledger.names import Key
 from models.registry import PRODUCTION, STAGING
 from tests.emulators import missing
 from tests.unit.test_worker_program import PATIENCE, distances, finish, promote, run, start
 from tests.unit.test_worker_program import place as place
 from tests.worker_fixtures import dropped
+from transport.bucket import get
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
 
@@ -36,7 +38,7 @@ def address(program):
 
 def ask(url):
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -71,9 +73,10 @@ def test_a_worker_says_how_it_is_and_what_it_did(place):
             wait_for(lambda: "no production version is in force" in ask(f"{url}/readyz")[1], seconds=PATIENCE)
             assert ask(f"{url}/healthz")[0] == 200
 
-            # When it gets one, and files
+            # When it gets one, and files once staging is in force too
             promote(place, PRODUCTION, 1.0)
             wait_for(lambda: ask(f"{url}/readyz")[0] == 200, seconds=PATIENCE)
+            wait_for(lambda: ("understudy_model_version_info", "staging", "1") in figures(url), seconds=PATIENCE)
             good = dropped(bucket, "good.csv", distances(300) + b"far\n")
             bad = dropped(bucket, "bad.csv", b"speed\n1\n")
             queue.publish([good.to_message(), bad.to_message(), good.to_message()])
@@ -84,12 +87,14 @@ def test_a_worker_says_how_it_is_and_what_it_did(place):
                     and figures(url)["understudy_step_seconds_count", "shadow"] >= 1
                     and figures(url)["understudy_files_total", "rejected"] == 1
                 ),
-                PATIENCE,
+                seconds=PATIENCE,
             )
 
             # Then its figures are those of what it did
             seen = figures(url)
             assert seen["understudy_files_total", "scored"] == 1
+            comparison = json.loads(get(bucket, Key("good.csv", good.generation).comparison))
+            assert comparison["schema"] == "understudy.comparison"
             assert seen["understudy_rows_total",] == 301
             assert seen["understudy_rows_rejected_total",] == 1
             assert seen["understudy_step_seconds_count", "score"] == 1
