@@ -17,7 +17,7 @@ import pytest
 from ledger.names import CLAIMS, FAILURES, OUTPUT, RECEIPTS, Key
 from ledger.receipt import Status
 from tests.cloud.way import PRODUCTION, WAY, Step, step_of
-from tests.contract.fault_proxy import Fault, FaultProxy, Request
+from tests.contract.fault_proxy import Fault, FaultProxy, Request, fail_once
 from tests.emulators import StorageServer
 from tests.memory import MemoryBucket, MemoryQueue
 from tests.worker_fixtures import Here, Worker, contents, dropped, fetched, survey, without_times
@@ -42,7 +42,6 @@ KINDS = [
     pytest.param(kind, marks=() if kind in ("503", "an answer that is lost", "cut at byte 30") else pytest.mark.slow)
     for kind in FAULTS
 ]
-PATIENT, HASTY = (10.0, 30.0), (10.0, 0.3)  # seconds to connect, and without a byte
 ROWS = 60
 
 
@@ -76,22 +75,6 @@ class Way:
             self.worker.handle()
             deliveries += 1
         return deliveries
-
-    def fail_once(self, number: int, fault: Fault) -> None:
-        """The call of that number fails when it is first made. That call alone does not wait long for its answer.
-
-        All others have their time: a slow answer that is asked for again would make another number of calls.
-        """
-
-        def plan(request: Request) -> Fault | None:
-            self._be_hasty_before(number, request.number + 1)
-            return fault if request.number == number else None
-
-        self._be_hasty_before(number, 0)
-        self.proxy.plan = plan
-
-    def _be_hasty_before(self, number: int, coming: int) -> None:
-        self.bucket._api.timeout = HASTY if coming == number else PATIENT
 
     def steps(self) -> list[Step]:
         return [step_of(request) for request in self.proxy.requests]
@@ -179,7 +162,7 @@ def test_the_way_of_a_file_that_nothing_disturbs(way: Way, undisturbed: Result) 
 @pytest.mark.parametrize("number", range(len(WAY)), ids=lambda n: f"{n + 1} {WAY[n]}")
 def test_a_call_that_fails_once_makes_no_difference(way: Way, undisturbed: Result, number: int, kind: str) -> None:
     # Given: the call fails when it is first made
-    way.fail_once(number, FAULTS[kind])
+    fail_once(way.proxy, way.bucket, number, FAULTS[kind])
 
     # When
     deliveries = way.run()

@@ -15,6 +15,8 @@ from tests.cloud.large_bucket import (
     unanswered,
 )
 
+pytestmark = pytest.mark.slow
+
 OBJECTS = 6_000
 ENDS = 4  # calls beyond those of a bare listing: the last page of each folder is not full
 SLACK = 700_000  # bytes that two passes may differ in; to keep what OBJECTS more have takes several times that

@@ -14,8 +14,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
+
+from transport.gcs import GcsBucket
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Request:
     start: bytes = b""
 
 
+HASTY = (10.0, 0.3)  # seconds to connect, and without a byte
 Plan = Callable[[Request], Fault | None]
 
 
@@ -89,6 +94,25 @@ class FaultProxy:
         return request, self.plan(request)
 
 
+def fail_once(proxy: FaultProxy, bucket: GcsBucket, number: int, fault: Fault) -> None:
+    """Counts anew; the request of that number (from 0) fails when it is first made, and no other.
+
+    That request alone does not wait long for its answer. All others have their time: a slow answer that is asked for
+    again would make another number of requests.
+    """
+    session, numbers = bucket._api.session, count()
+    request = type(session).request
+
+    def one_is_hasty(*arguments: Any, **named: Any) -> Any:
+        if next(numbers) == number:
+            named["timeout"] = HASTY
+        return request(session, *arguments, **named)
+
+    session.request = one_is_hasty  # type: ignore[method-assign]
+    proxy.forget()
+    proxy.plan = lambda request: fault if request.number == number else None
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     proxy: FaultProxy
@@ -127,10 +151,10 @@ class _Handler(BaseHTTPRequestHandler):
             elif fault.kind == "damage":
                 damaged = answer[: fault.at] + bytes([answer[fault.at] ^ 1]) + answer[fault.at + 1 :]
                 self._answer(status, headers, damaged, len(answer))
+            elif fault.kind == "stall":
+                self._stall(status, headers, answer, fault.at)
             else:
                 self._answer(status, headers, answer[: fault.at], len(answer))
-                if fault.kind == "stall":
-                    proxy.released.wait(60)
                 self.close_connection = True
 
     do_POST = do_PUT = do_DELETE = do_PATCH = do_GET
@@ -160,6 +184,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
             self.wfile.flush()
+
+    def _stall(self, status: int, headers: dict[str, str], answer: bytes, at: int) -> None:
+        """Something is always missing: the last byte of a short answer, all of one that has no body."""
+        if answer:
+            self._answer(status, headers, answer[: min(at, len(answer) - 1)], len(answer))
+        self.server.proxy.released.wait()
+        self._reset()
 
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
