@@ -94,7 +94,8 @@ def test_ended_under_load_a_worker_loses_nothing(
     assert [(r.source.name, r.status) for r in running.receipts()] == [(name, Status.SCORED) for name in sorted(files)]
     assert all(receipt in running.receipts() for receipt in done)
     assert {name: running.output(name) for name in files} == undisturbed(running.registry, model_cache, "1", files)
-    running.next_run()
+    running.next_pass()
+    assert running.backlog() == 0
     assert running.left_behind() == []
 
 

@@ -163,5 +163,6 @@ def test_a_worker_killed_in_mid_file_costs_one_redelivery(running: Running, mode
     [receipt] = running.receipts()
     assert (receipt.status, receipt.attempt) == (Status.SCORED, 2)
     assert {"big.csv": running.output("big.csv")} == undisturbed(running.registry, model_cache, "1", files)
-    running.next_run()
+    running.next_pass()
+    assert running.backlog() == 0
     assert running.left_behind() == []

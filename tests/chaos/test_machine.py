@@ -189,7 +189,8 @@ def test_a_clock_set_back_by_an_hour_delays_nothing(running: Running, model_cach
     assert status.status() == 0, status.log.read_text()
     assert json.loads(status.log.read_text())["unanswered"] == 0
     assert [program.end() for program in (other, publisher)] == [0, 0]
-    running.next_run()
+    running.next_pass()
+    assert running.backlog() == 0
     assert running.count_receipts() == len(files)
     assert running.left_behind() == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
@@ -14,6 +15,8 @@ from ledger.receipt import Status
 from tests.chaos.processes import send
 from tests.chaos.understudy import STEADY, Program, Running, big, surveys, undisturbed
 from transport.event import Generation
+
+ATTEMPTS = 3
 
 
 class Killer:
@@ -43,6 +46,7 @@ def test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it(running: Runnin
     # given a file that ends every process that reads it, among others
     others = surveys(20, 100)
     poison = {"poison.csv": big()}
+    running.set_policy(replace(STEADY, max_delivery_attempts=ATTEMPTS))
     publisher, worker = running.publisher(), running.worker()
     running.ready(worker)
     with Killer([worker], running.root / "poison.csv") as killer:
@@ -54,14 +58,15 @@ def test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it(running: Runnin
     # then each attempt cost one process; it has a receipt that says so; all others are scored as ever
     key = Key("poison.csv", generation)
     [dead] = running.receipts("poison.csv")
-    assert (dead.key, dead.status, dead.attempt) == (key, Status.DEAD_LETTERED, STEADY.max_delivery_attempts)
+    assert (dead.key, dead.status, dead.attempt) == (key, Status.DEAD_LETTERED, ATTEMPTS)
     assert "SIGKILL" in dead.errors[0].message
-    assert len(killer.killed) == STEADY.max_delivery_attempts
+    assert len(killer.killed) == ATTEMPTS
     assert running.output("poison.csv") is None
     assert {name: running.output(name) for name in others} == undisturbed(running.registry, model_cache, "1", others)
     assert worker.process.poll() is None
     # and nobody publishes it again by himself
-    running.next_run()
+    running.next_pass()
+    assert running.backlog() == 0
     assert len(publisher.records("published", file="poison.csv")) == 1
     assert running.count_receipts() == len(others) + 1
     listed = running.start("publisher dead-letters", "--json")

@@ -102,5 +102,6 @@ def test_a_file_replaced_again_and_again_by_contents_of_all_sizes(running: Runni
     assert receipts[-1].key.generation == generation == Generation((running.root / "again.csv").stat().st_ctime_ns)
     [expected] = undisturbed(running.registry, model_cache, "1", {"again.csv": contents[-1]}).values()
     assert (running.root / output_name("again.csv")).read_bytes() == expected
-    running.next_run()
+    running.next_pass()
+    assert running.backlog() == 0
     assert running.left_behind() == []

@@ -234,10 +234,15 @@ class Running:
         assert not entries(str(self.root / CLAIMS)), "it was to be stopped before it had done"
         return scorer
 
-    def next_run(self) -> None:
-        """One pass of a publisher and the start of a worker, as after any end: what cleans up after the dead."""
-        publisher, worker = self.start("publisher", "--once", "--settle", "0"), self.worker("--until-idle", "0")
+    def next_pass(self) -> None:
+        """One pass of another publisher, which knows nothing of the first: what is published again, and tidied up."""
+        publisher = self.start("publisher", "--once", "--settle", "0")
         assert publisher.status() == 0, publisher.log.read_text()
+
+    def next_run(self) -> None:
+        """Such a pass and the start of a worker, as after any end: what cleans up after the dead."""
+        self.next_pass()
+        worker = self.worker("--until-idle", "0")
         assert worker.status() == 0, worker.log.read_text()
 
     def left_behind(self) -> list[str]:

@@ -20,6 +20,8 @@ from tests.unit.registered import MODEL
 from transport.folder import FolderBucket
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+VERDICT_TAG = "understudy.verdict"
+EXPERIMENT = f"{MODEL}: staging against production"
 QUIET = (
     "--headless",
     "--no-sandbox",
@@ -33,17 +35,30 @@ QUIET = (
 )
 
 
-@pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedRegistry]:
-    """An MLflow server with versions 1 (production) and 2 (staging)."""
-    # A slow answer is one all the same: who polls would ask again, these tests do not.
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
-    with ServedRegistry(tmp_path) as served:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedRegistry]:
+    """An MLflow server with versions 1 (production) and 2 (staging), for all tests one after the other."""
+    with pytest.MonkeyPatch.context() as environment, ServedRegistry(tmp_path_factory.mktemp("served")) as server:
+        # A slow answer is one all the same: who polls would ask again, these tests do not.
+        environment.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
         for weight in (1.0, 2.0):
-            served.register(version_files(weight))
-        served.move("production", "1")
-        served.move("staging", "2")
-        yield served
+            server.register(version_files(weight))
+        server.move("production", "1")
+        server.move("staging", "2")
+        yield server
+
+
+@pytest.fixture
+def served(server: ServedRegistry) -> Iterator[ServedRegistry]:
+    """The same as it was when it knew no verdict."""
+    client, registered = server.client, server.client.get_model_version(MODEL, "2")
+    yield server
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    for run in client.search_runs([experiment.experiment_id]):
+        client.delete_run(run.info.run_id)
+    client.update_model_version(MODEL, "2", registered.description)
+    for tag in client.get_model_version(MODEL, "2").tags.keys() - registered.tags.keys():
+        client.delete_model_version_tag(MODEL, "2", tag)
 
 
 @pytest.fixture
@@ -75,6 +90,7 @@ def rendered(page: str, folder: Path) -> str:
 def test_the_version_page_shows_the_verdict_and_leads_to_the_report(
     served: ServedRegistry, bucket: FolderBucket, tmp_path: Path
 ) -> None:
+    assert VERDICT_TAG not in served.client.get_model_version(MODEL, "2").tags
     for number in range(6):
         add_file(bucket, number, better=0.6)
     assert watcher(bucket, served).look()
@@ -91,6 +107,7 @@ def test_the_version_page_shows_the_verdict_and_leads_to_the_report(
 
 
 def test_an_outage_is_survived_and_what_was_missed_is_written(served: ServedRegistry, bucket: FolderBucket) -> None:
+    assert VERDICT_TAG not in served.client.get_model_version(MODEL, "2").tags
     add_file(bucket, 0)
     watching = watcher(bucket, served)
     assert watching.look()
@@ -102,9 +119,9 @@ def test_an_outage_is_survived_and_what_was_missed_is_written(served: ServedRegi
     served.come_back()
     # when it is back, one look brings it up to date, in the same run
     assert watching.look()
-    experiment = served.client.get_experiment_by_name(f"{MODEL}: staging against production")
+    experiment = served.client.get_experiment_by_name(EXPERIMENT)
     (run,) = served.client.search_runs([experiment.experiment_id])
     assert run.data.tags[STAGING_TAG].startswith("2 ")
     steps = {point.step for point in served.client.get_metric_history(run.info.run_id, "rows")}
     assert sorted(steps) == [1, 2, 3, 4, 5, 6]
-    assert served.client.get_model_version(MODEL, "2").tags["understudy.verdict"] == "staging is better"
+    assert served.client.get_model_version(MODEL, "2").tags[VERDICT_TAG] == "staging is better"
