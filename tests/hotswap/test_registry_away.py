@@ -134,9 +134,10 @@ def test_a_download_that_never_ends_holds_up_neither_files_nor_the_end(
     first, second = (served.register(version_files(weight)) for weight in (1.0, 2.0))
     served.move(PRODUCTION, first)
     with FaultProxy(served.uri) as proxy:
-        # given a worker that is more patient than this test, and a registry that never sends the file it begins to
+        # given a worker that is more patient than this test, with the registry and at its own end; and a registry that
+        # never sends the file it begins to
         running = following(proxy.url)
-        running._environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "3600"
+        running._environment |= {"MLFLOW_HTTP_REQUEST_TIMEOUT": "3600", "DRAIN_SECONDS": "3600"}
         publisher, worker = running.publisher(), running.worker()
         running.ready(worker)
         seen = len(proxy.requests)
@@ -155,6 +156,7 @@ def test_a_download_that_never_ends_holds_up_neither_files_nor_the_end(
         running.ready(started)
         assert [worker.end(), started.end(), publisher.end()] == [0, 0, 0]
         assert not proxy.released.is_set()
+        assert not worker.records("ended by force") + started.records("ended by force")
         assert worker.records("registry still asked")
         assert started.records("registry still asked")
 

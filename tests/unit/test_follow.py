@@ -786,6 +786,6 @@ def test_a_planted_version_is_refused_and_never_run_and_what_serves_goes_on(
     assert reason in told["error"]
     assert world.versions == (first, second)
     assert not planted.exists()
-    modules = pools[alias].run(Call(imported), timeout=PATIENCE)
+    modules = pools[alias].run(Call(imported), PATIENCE)
     assert "evil" not in modules
     assert "mlflow" not in modules

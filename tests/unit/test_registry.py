@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -169,10 +170,12 @@ class TestUnreachable:
                     Registry(f"http://{address}", "m", patience=1).resolve("production")
             # and it was asked once
             silent.setblocking(False)
-            asked, _ = silent.accept()
-            asked.close()
-            with pytest.raises(BlockingIOError):
-                silent.accept()
+            asked = 0
+            with suppress(BlockingIOError):
+                while True:
+                    silent.accept()[0].close()
+                    asked += 1
+            assert asked == 1
         assert capfd.readouterr().err == ""
 
 

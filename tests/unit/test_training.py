@@ -135,6 +135,7 @@ def test_the_first_forest_is_production_and_a_later_one_waits(tiny_registry: str
     assert Registry(tracking.uri, MODEL).aliases() == {"production": "1", "staging": "2"}
 
 
+@pytest.mark.slow  # it imports TensorFlow
 def test_the_network_equals_keras_and_its_run_has_metrics_per_epoch(tiny_registry: str, tmp_path: Path) -> None:
     from models.airline import network
     from models.airline.training import train_and_register
