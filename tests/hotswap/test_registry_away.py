@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +127,13 @@ def times(worker: Program, event: str) -> int:
     return len(worker.records(event))
 
 
+class ForAsLongAsItTakes(threading.Event):
+    """Whoever waits for it with a time-out waits all the same."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_download_that_never_ends_holds_up_neither_files_nor_the_end(
@@ -134,6 +142,7 @@ def test_a_download_that_never_ends_holds_up_neither_files_nor_the_end(
     first, second = (served.register(version_files(weight)) for weight in (1.0, 2.0))
     served.move(PRODUCTION, first)
     with FaultProxy(served.uri) as proxy:
+        proxy.released = ForAsLongAsItTakes()
         # given a worker that is more patient than this test, with the registry and at its own end; and a registry that
         # never sends the file it begins to
         running = following(proxy.url)
