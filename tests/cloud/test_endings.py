@@ -23,8 +23,9 @@ from worker.ending import GIVE_BACK_SECONDS
 pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(600)]
 
 ENDINGS = 3
-# The emulator knows no flow control: it hands all that waits to the first worker, whose end costs each an attempt.
-MANY_ATTEMPTS = ("--max-delivery-attempts", "100")
+# The emulator knows no flow control: it hands all that waits to the first worker, whose end costs each an attempt; and
+# with each attempt a longer back-off, which is not what this is about.
+MANY_ATTEMPTS = ("--max-delivery-attempts", "100", "--min-backoff", "0s", "--max-backoff", "1s")
 LONG = "600"  # seconds to drain: nothing is ended by force, however slow the machine
 
 
