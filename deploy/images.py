@@ -16,7 +16,7 @@ from deploy.engine import Engine
 from deploy.processes import ROOT
 
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-BUILD_SECONDS = 1200.0
+BUILD_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
