@@ -77,6 +77,8 @@ class Guest:
             self._process.kill()
         self._process.wait()
         self._thread.join()
+        if self._process.stdout:
+            self._process.stdout.close()
 
     def _listen(self) -> None:
         with self._console.open("a", encoding="utf-8") as console:

@@ -57,7 +57,7 @@ def _by_notice(shared: Services, disks: Disks, folder: Path, preempted: Preempte
         _load(shared, guest, "spot")
         preempted.say(True)
         told = guest.await_line(TOLD, STOP_SECONDS, since=ready)
-        _await_drained(guest, told, shared, "the notice that the VM is about to be taken away")
+        await_drained(guest, told, shared, "the notice that the VM is about to be taken away")
         guest.press_power_button()
         guest.await_off(STOP_SECONDS)
     _score_here(shared)
@@ -69,7 +69,7 @@ def _by_power_button(shared: Services, disks: Disks, folder: Path, preempted: Pr
         _await_first_file(shared, guest, "power")
         _load(shared, guest, "button")
         pressed = guest.press_power_button()
-        _await_drained(guest, pressed, shared, "the power button")
+        await_drained(guest, pressed, shared, "the power button")
         tell(f"the machine is off {guest.await_off(STOP_SECONDS) - pressed:.1f} s after that button")
     _score_here(shared)
 
@@ -89,7 +89,7 @@ def _load(shared: Services, guest: Guest, name: str) -> None:
     until(lambda: len(shared.followed.without_receipt) < FILES, SCORE_SECONDS, lambda: f"a file scored\n{guest.told}")
 
 
-def _await_drained(guest: Guest, since: float, shared: Services, what: str) -> None:
+def await_drained(guest: Guest, since: float, shared: Services, what: str) -> None:
     """Returns once the worker, told so then, has ended by itself with files left. Raises CheckFailed."""
     ended = guest.await_line(ENDED, STOP_SECONDS, since)
     expect(guest.heard(DRAINED, since) is not None, f"{what}: the worker did not drain\n{guest.told}")

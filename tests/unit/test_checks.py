@@ -11,12 +11,14 @@ from urllib.error import HTTPError
 
 import pytest
 
-from deploy import base_image, compose, guest_disk
+from deploy import base_image, compose, compose_check, emulators, guest_disk
 from deploy.checked import CheckFailed, checked, expect, until
 from deploy.debian import CannotRunHere, missing
+from deploy.emulators import free_port
 from deploy.followed import Followed
 from deploy.images import pip_secrets
 from deploy.metadata_server import PATH, Preempted, metadata_server
+from deploy.stand_ins import need_emulators
 from ledger.names import Key
 from ledger.receipt import Outcome, Source, Status
 from transport.event import Generation
@@ -54,6 +56,25 @@ def test_what_never_comes_is_waited_for_until_its_deadline() -> None:
 
 def test_a_package_is_missing_where_one_of_its_programs_is() -> None:
     assert missing({"sh": "dash", "no-such-program": "b", "nor-this-one": "b", "cat": "coreutils"}) == ["b"]
+
+
+def test_java_is_installed_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(CannotRunHere, match="apt-get install openjdk-17-jre-headless"):
+        need_emulators()
+
+
+def test_google_s_emulator_is_asked_for_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.stand_ins.need", lambda *_: None)
+    monkeypatch.setattr(emulators, "_find_jar", lambda: None)
+
+    with pytest.raises(CannotRunHere, match="gcloud components install pubsub-emulator"):
+        compose_check.check(Path("no-such-folder"))
+
+
+def test_a_prometheus_that_does_not_answer_yet_is_waited_for() -> None:
+    assert compose_check.scraped(free_port()) == 0
 
 
 class TestFollowed:
