@@ -65,12 +65,15 @@ def test_java_is_installed_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         need_emulators()
 
 
-def test_google_s_emulator_is_asked_for_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_google_s_emulator_is_asked_for_before_anything_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("deploy.stand_ins.need", lambda *_: None)
     monkeypatch.setattr(emulators, "_find_jar", lambda: None)
+    monkeypatch.setattr(compose_check, "engine", lambda _folder: pytest.fail("an engine was asked for"))
 
     with pytest.raises(CannotRunHere, match="gcloud components install pubsub-emulator"):
-        compose_check.check(Path("no-such-folder"))
+        compose_check.check(tmp_path)
 
 
 def test_a_prometheus_that_does_not_answer_yet_is_waited_for() -> None:
