@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 import tracemalloc
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import count
 
 import pytest
 
 from tests.contract.buckets import EMULATOR_IGNORES_PRECONDITIONS, Place
+from tests.emulators import StorageServer
 from transport.bucket import (
     ABSENT,
     AccessRefused,
@@ -270,6 +273,18 @@ def test_delete_leaves_the_neighbours(bucket: Bucket) -> None:
     assert names(bucket) == ["a/b/1", "a/c"]
 
 
+@pytest.fixture(scope="module")
+def eight_processes(storage_server: StorageServer) -> Iterator[ProcessPoolExecutor]:
+    """Processes in which the clients are imported once for all tests here."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(8, spawn, _find_storage, (storage_server.url,)) as pool:
+        yield pool
+
+
+def _find_storage(url: str) -> None:
+    os.environ["STORAGE_EMULATOR_HOST"] = url
+
+
 def _claim(url: str, name: str, me: int, at: float) -> bool:
     bucket = open_bucket(url)
     while time.time() < at:
@@ -283,18 +298,17 @@ def _claim(url: str, name: str, me: int, at: float) -> bool:
     return True
 
 
-def test_of_racing_processes_exactly_one_creates(bucket: Bucket) -> None:
-    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(_claim, [bucket.url] * 4, ["warm-up"] * 4, range(4), [0] * 4))
-        for number in range(8):
-            name, at = f"claim-{number}", time.time() + 0.03
-            won = list(pool.map(_claim, [bucket.url] * 4, [name] * 4, range(4), [at] * 4))
+def test_of_racing_processes_exactly_one_creates(bucket: Bucket, eight_processes: ProcessPoolExecutor) -> None:
+    list(eight_processes.map(_claim, [bucket.url] * 4, ["warm-up"] * 4, range(4), [0] * 4))
+    for number in range(8):
+        name, at = f"claim-{number}", time.time() + 0.03
+        won = list(eight_processes.map(_claim, [bucket.url] * 4, [name] * 4, range(4), [at] * 4))
 
-            assert won.count(True) == 1
-            standing = bucket.stat(name)
-            assert standing is not None
-            assert standing.metadata == {"owner": str(won.index(True))}
-            assert get(bucket, name) == str(won.index(True)).encode()
+        assert won.count(True) == 1
+        standing = bucket.stat(name)
+        assert standing is not None
+        assert standing.metadata == {"owner": str(won.index(True))}
+        assert get(bucket, name) == str(won.index(True)).encode()
 
 
 def _count_up(url: str, times: int) -> None:
@@ -312,11 +326,10 @@ def _count_up(url: str, times: int) -> None:
     bucket.close()
 
 
-def test_eight_processes_counting_lose_no_step(bucket: Bucket) -> None:
+def test_eight_processes_counting_lose_no_step(bucket: Bucket, eight_processes: ProcessPoolExecutor) -> None:
     put(bucket, "counter", b"0")
 
-    with ProcessPoolExecutor(8, multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(_count_up, [bucket.url] * 8, [12] * 8))
+    list(eight_processes.map(_count_up, [bucket.url] * 8, [12] * 8))
 
     assert get(bucket, "counter") == b"96"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -132,19 +133,22 @@ def test_each_call_survives_a_fault_of_each_of_its_requests(
 
 
 def test_a_long_listing_costs_a_request_per_thousand(
-    bucket: Bucket, proxy: FaultProxy, storage_server: StorageServer, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_server.url)
-    direct = GcsBucket(bucket.url)
-    for number in range(1001):
-        put(direct, f"output/receipts/{number:04d}", b"")
-    direct.close()
+    # Given more objects than go on a page, which is of a thousand
+    for number in range(11):
+        put(bucket, f"output/receipts/{number:04d}", b"")
     proxy.forget()
-
-    assert len(list(bucket.objects("output/receipts/"))) == 1001
+    assert len(list(bucket.objects("output/receipts/"))) == 11
+    [asked] = proxy.requests
+    assert parse_qs(urlsplit(asked.path).query)["maxResults"] == ["1000"]
+    # When pages are smaller, then each costs a request
+    monkeypatch.setattr("transport.gcs._PAGE", 10)
+    proxy.forget()
+    assert len(list(bucket.objects("output/receipts/"))) == 11
     assert len(proxy.requests) == 2
     proxy.plan = lambda request: Fault("status") if request.number == 3 else None
-    assert len(list(bucket.objects())) == 1001  # its second page failed at first
+    assert len(list(bucket.objects())) == 11  # its second page failed at first
 
 
 def test_a_lost_answer_is_not_mistaken_for_anothers_write(bucket: Bucket, proxy: FaultProxy) -> None:
