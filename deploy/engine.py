@@ -95,6 +95,8 @@ def own_engine(place: Path) -> Iterator[Engine]:
     finally:
         with uninterrupted():
             _end(ours, daemon)
+            # dockerd mounts its data on themselves, and forgets that where / is itself a folder of another system.
+            subprocess.run(["umount", str(place / "data")], capture_output=True, check=False)
 
 
 def _standing() -> Engine | None:

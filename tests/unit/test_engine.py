@@ -78,6 +78,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Root's, a Debian, and without Docker."""
     made = Machine(tmp_path / "machine")
     made.has("apt-get", APT_GET)
+    made.has("umount", "exit 1")
     made.has_debians_docker("debian")  # where apt-get finds it
     monkeypatch.setenv("PATH", made.path)
     monkeypatch.delenv("DOCKER_HOST", raising=False)
@@ -104,6 +105,13 @@ def test_a_client_without_an_engine_hides_nothing_that_is_missing(machine: Machi
     assert asked[0].startswith("docker info")
     in_order = ["apt-get update -qq", f"{INSTALL} docker.io iptables", "dockerd"]
     assert [each for each in asked if not each.startswith("docker ")] == in_order
+
+
+def test_the_data_of_an_engine_are_unmounted_when_it_has_ended(machine: Machine, tmp_path: Path) -> None:
+    with engine(tmp_path / "check"):
+        assert machine.asked("umount") == []
+
+    assert machine.asked("umount") == [f"umount {tmp_path / 'check' / 'engine' / 'data'}"]
 
 
 def test_without_any_docker_it_is_installed_too(machine: Machine, tmp_path: Path) -> None:
