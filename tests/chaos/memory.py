@@ -28,7 +28,7 @@ def drop_big(running: Running, name: str, size: int) -> int:
 def peaks_after(running: Running, name: str, size: int, seconds: float) -> list[int]:
     """Peaks of parent, scoring process and shadow's process of a new worker that does this one file."""
     worker = running.worker()  # with its own limits: those let a big file pass
-    running.ready(worker)
+    running.ready_with_shadow(worker)
     rows = drop_big(running, name, size)
     running.queue.publish([running.event(name).to_message()])
     wait_for(lambda: running.receipts(name), "the receipt", seconds, every=0.2)

@@ -94,7 +94,7 @@ def test_a_file_whose_shadow_is_killed_is_served_and_acked(running: Running, mod
     # given a file whose shadow's process is killed whenever it reads it, after production's receipt stands
     name, content = "big.csv", big()
     publisher, worker = running.publisher(), running.worker()
-    running.ready(worker)
+    running.ready_with_shadow(worker)
     key, shadow = drop_with_its_shadow_stopped(running, worker, name, content)
     with Killer([worker], running.root / name) as killer:
         send(shadow, signal.SIGCONT)
@@ -113,7 +113,7 @@ def test_a_file_whose_shadow_is_killed_is_served_and_acked(running: Running, mod
 def test_a_shadow_that_stands_still_is_ended_after_its_time(running: Running) -> None:
     # given a shadow that stands still, and may take no longer than a moment
     publisher, worker = running.publisher(), running.worker("--shadow-seconds", "0.5")
-    running.ready(worker)
+    running.ready_with_shadow(worker)
     key, shadow = drop_with_its_shadow_stopped(running, worker, "big.csv", big())
 
     # then it is ended, that is on record, and the message acked
@@ -129,7 +129,7 @@ def test_a_shadow_that_stands_still_is_ended_after_its_time(running: Running) ->
 def test_production_goes_on_while_a_shadow_stands_still(running: Running) -> None:
     # given a shadow that stands still, and has an hour
     publisher, worker = running.publisher(), running.worker("--shadow-seconds", "3600")
-    running.ready(worker)
+    running.ready_with_shadow(worker)
     key, shadow = drop_with_its_shadow_stopped(running, worker, "big.csv", big())
 
     # when other files come
@@ -157,7 +157,6 @@ def drop_with_its_shadow_stopped(running: Running, worker: Program, name: str, c
 
     The worker must have no other file.
     """
-    worker.wait_for_log("version in force", alias="staging")
     key = Key(name, running.drop(name, content))
     reads = wait_for(lambda: worker.scorer_with(running.root / name), "a scoring process that reads", every=0.001)
     others = set(worker.scorers()) - {reads}

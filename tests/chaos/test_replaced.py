@@ -51,7 +51,7 @@ def test_a_file_replaced_while_it_is_being_scored(running: Running, model_cache:
     name, path = "big.csv", running.root / "big.csv"
     # in many blocks: once a file is read to its end, it no longer matters that it is replaced
     publisher, worker = running.publisher(), running.worker("--block-bytes", "65536")
-    running.ready(worker)
+    running.ready_with_shadow(worker)
     old, new = big(), big(seed=8)
     first = running.drop(name, old)
     receipt = running.root / Key(name, first).receipt

@@ -175,6 +175,11 @@ class Running:
         for worker in workers:
             worker.wait_for_log("worker ready")
 
+    def ready_with_shadow(self, worker: Program) -> None:
+        """Ready, and with its staging version: a worker does not wait for one that is slow to come."""
+        self.ready(worker)
+        worker.wait_for_log("version in force", alias="staging")
+
     def drop(self, name: str, content: bytes) -> Generation:
         """A file, there at once and whole; gives its generation."""
         unfinished = self.root / f".{name}.tmp"
@@ -234,6 +239,17 @@ class Running:
         assert not entries(str(self.root / CLAIMS)), "it was to be stopped before it had done"
         return scorer
 
+    def do_the_rest(self) -> Program:
+        """Another worker, which does what is left; ended once it has, and has its versions, so that it ends nothing.
+
+        A process that is killed while it loads a version leaves an empty temporary folder behind.
+        """
+        worker = self.worker()
+        self.ready_with_shadow(worker)
+        wait_for(lambda: self.backlog() == 0, "an empty queue")
+        assert worker.end() == 0, worker.log.read_text()
+        return worker
+
     def next_pass(self) -> None:
         """One pass of another publisher, which knows nothing of the first: what is published again, and tidied up."""
         publisher = self.start("publisher", "--once", "--settle", "0")
@@ -242,8 +258,7 @@ class Running:
     def next_run(self) -> None:
         """Such a pass and the start of a worker, as after any end: what cleans up after the dead."""
         self.next_pass()
-        worker = self.worker("--until-idle", "0")
-        assert worker.status() == 0, worker.log.read_text()
+        self.do_the_rest()
 
     def left_behind(self) -> list[str]:
         """Temporary files, metadata of no object, claims and notes: what nobody needs any more."""
