@@ -87,8 +87,8 @@ def _run(docker: Engine, compose: Compose, chosen: list[str]) -> None:
         tell(f"the others have scored these after {followed.await_all(SCORE_SECONDS):.1f} s")
         followed.expect_nothing_lost()
         expect(len(followed.workers()) > 1, f"only {followed.workers()} scored anything")
-    scraped, _ = until(lambda: scraped(compose.ports["PROMETHEUS_PORT"]), READY_SECONDS, lambda: "two workers scraped")
-    tell(f"{FILES} files, {FILES} receipts, a prediction for each of their rows; Prometheus scrapes {scraped} programs")
+    seen, _ = until(lambda: scraped(compose.ports["PROMETHEUS_PORT"]), READY_SECONDS, lambda: "two workers scraped")
+    tell(f"{FILES} files, {FILES} receipts, a prediction for each of their rows; Prometheus scrapes {seen} programs")
 
 
 def _lose_the_queue(docker: Engine, compose: Compose) -> None:
