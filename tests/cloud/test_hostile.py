@@ -103,7 +103,7 @@ USABLE = (
 
 def test_what_names_nothing_to_score_ends_on_record_and_everything_else_is_scored(house: House) -> None:
     # Given: a worker, and files that the bucket itself tells of
-    house.provision("--lease", "10s")
+    house.provision("--lease", "600s")  # no message comes again but those that are sent again
     [worker] = house.workers(1)
     names = dict(zip(USABLE, surveys(len(USABLE), 20).items(), strict=True))
     generations = house.upload(dict(names.values()))

@@ -71,7 +71,7 @@ def watched(house: House) -> Iterator[dict[str, Watched]]:
     with ExitStack() as stack:
         yield {
             program: Watched(
-                stack.enter_context(FaultProxy(house.storage.url)), stack.enter_context(PubSubProxy(house.pubsub.host))
+                stack.enter_context(FaultProxy(house.storage.url)), stack.enter_context(PubSubProxy(house.pubsub_host))
             )
             for program in ("worker", "publisher")
         }
