@@ -58,6 +58,8 @@ def test_after_provision_every_file_has_its_receipt_and_no_program_was_restarted
     # A person sees this, and provisions.
     seen = wait_for(lambda: [r for r in publisher.records() if "does not exist" in r.get("error", "")], "a warning")
     assert "python -m publisher provision" in seen[0]["error"]
+    for worker in workers:  # each has lost its stream
+        assert "python -m publisher provision" in worker.wait_for_log("pull stream ended")["error"]
     before = house.count_receipts()
     house.provision()
     house.upload(dict(coming))

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import structlog
 from google.cloud.pubsub_v1 import SubscriberClient
+from google.pubsub_v1.types import StreamingPullResponse
 
 from deploy.emulators import PubSubEmulator
 from tests.cloud.pubsub_proxy import PubSubProxy
@@ -16,6 +17,7 @@ from tests.contract.clock import Clock
 from tests.contract.queues import EVENT, LONGEST_LEASE, PUBSUB, Queues, ensure_topology
 from transport.event import Message
 from transport.pubsub import PubSubQueue
+from transport.pubsub_connection import _after_the_ends, _OrderlyCall
 from transport.pubsub_names import Names
 from transport.pubsub_stream import SILENCE_SECONDS
 from transport.queue import Delivery, QueueError
@@ -78,6 +80,46 @@ def test_a_server_that_restarts_and_forgets_costs_no_restart_here(mortal_emulato
     assert after.message.data == b"after"
     after.ack()
     queue.close()
+
+
+class Call:
+    """A streaming pull of which each answer brings one message, and then the end."""
+
+    def __init__(self, *names: bytes) -> None:
+        self.left = [pulled(name) for name in names]
+
+    def __next__(self) -> StreamingPullResponse:
+        if not self.left:
+            raise StopIteration
+        return self.left.pop(0)
+
+    def cancel(self) -> None:
+        """After a while, if it is not over."""
+
+
+def pulled(*names: bytes) -> StreamingPullResponse:
+    return StreamingPullResponse(received_messages=[{"message": {"data": name}} for name in names])
+
+
+def test_a_stream_that_is_told_to_end_is_read_to_its_end() -> None:
+    # Given a stream that is told to end while messages are on their way
+    call = _OrderlyCall(Call(b"1", b"2", b"3", b"4"))
+    assert next(call) == pulled(b"1")
+    call.cancel()
+    # Then whoever reads on gets them all, though it takes one more answer only
+    assert next(call) == pulled(b"2", b"3", b"4")
+    with pytest.raises(StopIteration):
+        next(call)
+
+
+def test_a_client_that_is_closed_reads_what_ends_and_cuts_what_does_not() -> None:
+    # Given two streams of which nobody reads, and one of them is told to end
+    ending, open_still, left = _OrderlyCall(Call(b"1", b"2")), _OrderlyCall(Call(b"1", b"2")), []
+    ending.cancel()
+    # When the client is closed
+    _after_the_ends([ending, open_still], lambda: left.extend((len(ending.left), len(open_still.left))))()
+    # Then that one has ended before
+    assert left == [0, 2]
 
 
 def test_answers_reach_the_server_though_the_stream_of_their_message_has_ended(
