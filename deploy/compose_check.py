@@ -87,8 +87,10 @@ def _run(docker: Engine, compose: Compose, chosen: list[str]) -> None:
         tell(f"the others have scored these after {followed.await_all(SCORE_SECONDS):.1f} s")
         followed.expect_nothing_lost()
         expect(len(followed.workers()) > 1, f"only {followed.workers()} scored anything")
-    seen, _ = until(lambda: scraped(compose.ports["PROMETHEUS_PORT"]), READY_SECONDS, lambda: "two workers scraped")
-    tell(f"{FILES} files, {FILES} receipts, a prediction for each of their rows; Prometheus scrapes {seen} programs")
+    scraped, _ = until(
+        lambda: programs_scraped(compose.ports["PROMETHEUS_PORT"]), READY_SECONDS, lambda: "two workers scraped"
+    )
+    tell(f"{FILES} files, {FILES} receipts, a prediction for each of their rows; Prometheus scrapes {scraped} programs")
 
 
 def _lose_the_queue(docker: Engine, compose: Compose) -> None:
@@ -102,7 +104,7 @@ def _lose_the_queue(docker: Engine, compose: Compose) -> None:
     tell("the emulator restarted without its messages, topics provisioned, the publisher restarted")
 
 
-def scraped(port: int) -> int:
+def programs_scraped(port: int) -> int:
     """How many programs of ours Prometheus sees, once two workers are among them."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets?state=active", timeout=5) as answer:

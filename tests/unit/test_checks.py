@@ -77,7 +77,7 @@ def test_google_s_emulator_is_asked_for_before_anything_is_built(
 
 
 def test_a_prometheus_that_does_not_answer_yet_is_waited_for() -> None:
-    assert compose_check.scraped(free_port()) == 0
+    assert compose_check.programs_scraped(free_port()) == 0
 
 
 class TestFollowed:
