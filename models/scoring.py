@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,8 @@ import onnxruntime
 from models.spec import LABEL_OUTPUT, PROBABILITIES_OUTPUT, Column, Example, ModelSpec, UnfitModel
 
 BLOCK_ROWS = 256
+# A graph may name files for its weights. Below a file there is none, and onnxruntime lets no name climb out of here.
+NO_FOLDER = os.path.join(os.devnull, "nothing")
 EXAMPLE_TOLERANCE = 1e-5  # float32 sums in another order, as on another processor, stay far below it
 
 _DTYPES = {
@@ -40,13 +42,11 @@ class Scorer:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        with tempfile.TemporaryDirectory() as nothing:
-            # A graph may name files for its weights; from here there are none to be found, nor a way to climb out.
-            options.add_session_config_entry("session.model_external_initializers_file_folder_path", nothing)
-            try:
-                self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-            except Exception as error:  # noqa: BLE001 - onnxruntime raises many kinds, all of which mean: unfit
-                raise UnfitModel(f"{spec}: onnxruntime refuses its graph: {_first_line(error)}") from None
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", NO_FOLDER)
+        try:
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001 - onnxruntime raises many kinds, all of which mean: unfit
+            raise UnfitModel(f"{spec}: onnxruntime refuses its graph: {_first_line(error)}") from None
         self._inputs = {node.name: _dtype(spec, node.name, node.type) for node in self._session.get_inputs()}
         self._refuse_mismatch()
 

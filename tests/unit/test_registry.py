@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -321,7 +322,9 @@ class TestRefusals:
         version = register(uri, artefact, good_files(), tags=tags)
         assert f"has no tag understudy.sha256.{name}" in refusal(uri, version, cache)
 
-    @pytest.mark.parametrize("climbing", ["../secret", "/etc/hostname", "MLmodel"])
+    @pytest.mark.parametrize(
+        "climbing", ["../secret", "../../../../../../../../etc/hostname", "/etc/hostname", "MLmodel"]
+    )
     def test_external_data_finds_no_file_to_read(self, uri: str, artefact: Path, cache: Path, climbing: str) -> None:
         weights = b"\x00" * 8
         files = {**good_files(), GRAPH_FILE: graph(external=climbing), "model.onnx.data": weights}
@@ -330,6 +333,13 @@ class TestRefusals:
         with pytest.raises(UnfitModel, match="onnxruntime refuses its graph"):
             Scorer(fetched.graph.read_bytes(), fetched.spec)
         assert not list(cache.rglob("*.data"))
+
+    def test_loading_leaves_no_folder_behind_however_it_ends(
+        self, uri: str, artefact: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fetched = Registry(uri, MODEL).fetch(register(uri, artefact, good_files()), cache)
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))  # a process killed meanwhile tidies nothing
+        assert Scorer(fetched.graph.read_bytes(), fetched.spec).spec == fetched.spec
 
     def test_paths_in_mlmodel_are_not_followed(self, uri: str, artefact: Path, cache: Path) -> None:
         flavors = {"onnx": {"data": "/etc/passwd", "code": "../../.."}}
