@@ -34,6 +34,11 @@ def taken(workers: list[Program]) -> Counter[str]:
     return Counter(record["file"] for worker in workers for record in worker.records("file taken"))
 
 
+def finished(worker: Program) -> set[str]:
+    """The files that this worker saw to their receipt."""
+    return {record["file"] for told in ("receipt written", "receipt stood already") for record in worker.records(told)}
+
+
 class Gate:
     """A plan of the proxy: from the `after`-th step of one kind on every call waits until the gate is opened."""
 
@@ -72,8 +77,7 @@ def test_ended_again_and_again_each_message_comes_at_most_once_more(house: House
             assert worker.process.wait(300) == 0, worker.log.read_text()[-2000:]
             assert not worker.records("ended by force")
             assert not worker.records("attempt failed")
-            done = worker.records("receipt written") + worker.records("receipt stood already")
-            assert {record["file"] for record in done} == {*taken([worker])}
+            assert finished(worker) == {*taken([worker])}
             ended.append(worker)
         proxy.plan = lambda _request: None
         assert 0 < house.count_receipts() < len(files), "the workers were to be ended while there was work"
