@@ -15,7 +15,7 @@ from ledger.receipt import Status
 from tests.chaos.understudy import send, surveys, undisturbed
 from tests.cloud.house import House
 
-pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 FIRST, PUBLISHED, AWAY, BACK, LAST = 10, 20, 10, 10, 10  # files, one lot after the other
