@@ -379,8 +379,11 @@ class TestRefusals:
 
 
 @pytest.mark.slow
-def test_a_server_gives_the_same_as_the_database(tmp_path: Path, artefact: Path, cache: Path) -> None:
-    # Given an MLflow server that keeps the artefacts itself
+def test_a_server_gives_the_same_as_the_database(
+    tmp_path: Path, artefact: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an MLflow server that keeps the artefacts itself, and may be slow
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     uri = new_registry(tmp_path)
     files = good_files()
     with socket.socket() as free:
