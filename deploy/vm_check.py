@@ -22,7 +22,9 @@ from deploy.stand_ins import need_emulators
 from deploy.vm_services import Services, services
 
 BOOT_SECONDS, SCORE_SECONDS, STOP_SECONDS = 1800.0, 900.0, 600.0  # of patience: a machine may be busy
-FILES, ROWS = 24, 10_000  # of each load: more than the machine can score before it is told to end
+# Of each load: more than the machine can score before it is told to end, and little of it in its hands at a time, for a
+# busy machine that emulates another: that one has to be done with these in 25 of its seconds.
+FILES, ROWS = 80, 1_000
 READY, TOLD = r"worker ready", r"this VM is about to be taken away"
 ENDED = r"understudy\.service: (Deactivated successfully|Failed with result)"
 DRAINED = r"understudy\.service: Deactivated successfully"  # with 0: its engine did not have to kill it, after 25 s
