@@ -11,6 +11,7 @@ import hashlib
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -137,6 +138,7 @@ def serve(tasks: Connection, loads: Connection, bucket_url: str, log_level: str,
     _die_with_parent()
     _be_nice(niceness)
     start_log("worker", log_level)
+    tempfile.gettempdir()  # settled now: asked first when TMPDIR is full, it would name another folder, unsaid
     workshop = Workshop(open_bucket(bucket_url))
     Thread(target=_bring_versions, args=(workshop, loads), daemon=True, name="load").start()
     while True:

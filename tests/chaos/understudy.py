@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -24,6 +22,7 @@ from tests.chaos.files import csv_of as csv_of
 from tests.chaos.files import surveys as surveys
 from tests.chaos.files import undisturbed as undisturbed
 from tests.chaos.processes import children, entries, open_files, scoring_processes, send
+from tests.starter import Process, start
 from transport.bucket import get
 from transport.event import Generation, ObjectEvent
 from transport.folder import FolderBucket
@@ -42,7 +41,7 @@ Where one is to run out, a test says when: `Running.let_leases_run_out`.
 class Program:
     """One running program, in a process group of its own, with its log in a file."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     _records: list[dict[str, Any]] = field(default_factory=list)
     _read: int = 0  # bytes of the log that are among the records
@@ -118,7 +117,7 @@ class Running:
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         self.programs: list[Program] = []
-        self.path: list[Path] = []  # where programs look for modules before they look among the sources
+        self.path: list[Path] = []  # what stands before the sources in PYTHONPATH
         self._environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(folder),
@@ -150,16 +149,13 @@ class Running:
     def start(self, program: str, *options: str, root: Path = ROOT) -> Program:
         """`python -m program options`, its log in a file."""
         log = self.folder / f"{len(self.programs):02}-{program.replace(' ', '-')}.log"
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *program.split(), *options],
-                cwd=self.folder,
-                env={**self._environment, "PYTHONPATH": os.pathsep.join(map(str, [*self.path, root]))},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
+        process = start(
+            [*program.split(), *options],
+            folder=self.folder,
+            environment={**self._environment, "PYTHONPATH": os.pathsep.join(map(str, [*self.path, root]))},
+            log=log,
+            by_exec=bool(self.path),
+        )
         self.programs.append(Program(process, log))
         return self.programs[-1]
 

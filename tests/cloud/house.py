@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,6 +19,7 @@ from ledger.receipt import Outcome
 from publisher.given_up import UnusableRecord, unusable_records
 from tests.chaos.understudy import ROOT, Program, send
 from tests.emulators import StorageServer
+from tests.starter import start
 from transport.bucket import get, put
 from transport.event import Generation, Message
 from transport.gcs import GcsBucket
@@ -74,16 +73,7 @@ class House:
     def start(self, program: str, *options: str) -> Program:
         """`python -m program options`, its log in a file."""
         log = self.folder / f"{len(self.programs):02}-{program.replace(' ', '-')}.log"
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *program.split(), *options],
-                cwd=self.folder,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
+        process = start([*program.split(), *options], folder=self.folder, environment=self.environment, log=log)
         self.programs.append(Program(process, log))
         return self.programs[-1]
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import starter
 from tests.chaos.conftest import running as running
 from tests.measure.figures import Figure, Figures, table
 
+starter.always_by_exec = True  # a measurement is of programs as they come
 NOTED = pytest.StashKey[list[Figure]]()
 
 
