@@ -10,8 +10,13 @@ from tests import starter
 from tests.chaos.conftest import running as running
 from tests.measure.figures import Figure, Figures, table
 
-starter.always_by_exec = True  # a measurement is of programs as they come
 NOTED = pytest.StashKey[list[Figure]]()
+
+
+@pytest.fixture(autouse=True)
+def programs_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured has imported its libraries itself."""
+    monkeypatch.setattr(starter, "always_by_exec", True)
 
 
 @pytest.fixture
