@@ -1,5 +1,6 @@
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
+unexport PYTHONDONTWRITEBYTECODE # with it every program compiles all its libraries at each start
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -61,16 +62,16 @@ vm-check: install ## boots a virtual machine as Terraform would, and takes it aw
 	$(PY) -m deploy.vm_check
 
 TESTS = tests# which of them: make test TESTS=tests/chaos
-SINCE =# of `make safeguards`: only those whose files were committed to since then; empty: all
+SINCE =# of `make safeguards`: only those whose file was committed to since then; empty: all
 
 test: install ## the tests, in under four minutes
 	$(PY) -m pytest -m "not slow and not safeguard" -n 2 --dist loadfile $(TESTS)
 
 test-slow: install ## the tests that take long: kills, emulators, a browser
-	$(PY) -m pytest -m "slow and not safeguard" -n 2 $(TESTS)
+	$(PY) -m pytest -m "slow and not safeguard" -n 3 --dist worksteal $(TESTS)
 
 safeguards: install ## takes each safeguard of an invariant out, and sees the tests fail
-	SAFEGUARDS_SINCE="$(SINCE)" $(PY) -m pytest -m safeguard -n 4 tests/chaos/test_safeguards.py
+	SAFEGUARDS_SINCE="$(SINCE)" $(PY) -m pytest -m safeguard -n 4 --dist worksteal tests/chaos/test_safeguards.py
 
 test-all: test test-slow safeguards ## all of these
 

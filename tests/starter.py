@@ -2,7 +2,7 @@
 
 What `start` gives is a process of its own that runs `python -m PROGRAM` from its first line, in the given folder and
 environment; it shares nothing with another but imported libraries. Nothing of this house is imported beforehand. What
-comes through `exec` alone (LD_PRELOAD, a sitecustomize) is started by `subprocess.Popen`.
+comes through `exec` alone (LD_PRELOAD) is started by `subprocess.Popen`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import runpy
 import select
 import signal
+import site
 import socket
 import subprocess
 import sys
@@ -173,6 +174,7 @@ def become(request: Mapping[str, Any]) -> Sequence[str]:
     os.environ.update(request["environment"])
     before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = [request["folder"], *before, *(path for path in sys.path if Path(path) != ROOT)]
+    site.execsitecustomize()
     tempfile.tempdir = None  # TMPDIR is another now
     time.tzset()
     command: Sequence[str] = request["command"]

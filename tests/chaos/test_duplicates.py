@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
 from deploy.waiting import wait_for
 from ledger.names import output_name
 from ledger.receipt import Status
 from tests.chaos.understudy import Running, surveys, undisturbed
 
 
+@pytest.mark.slow
 def test_an_event_published_five_times_has_one_receipt_and_one_output(running: Running, model_cache: Path) -> None:
     # given two workers that wait for messages, and files whose events come five times each, in any order
     files = surveys(12, 300)

@@ -122,7 +122,7 @@ def test_ended_again_and_again_under_load_each_message_comes_at_most_once_more(
     workers: list[Program] = []
     keep_a_backlog()
     for moment, drain in ENDINGS:
-        worker = running.worker("--drain-seconds", str(drain))
+        worker = running.worker("--drain-seconds", str(drain), by_exec=moment == "importing")
         come_to(moment, worker)
         keep_a_backlog()
 

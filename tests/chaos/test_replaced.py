@@ -17,6 +17,7 @@ from transport.event import Generation
 ENDED = {Status.SCORED, Status.SUPERSEDED}
 
 
+@pytest.mark.slow
 def test_a_file_replaced_while_it_is_queued(running: Running, model_cache: Path) -> None:
     # given files that are published while no worker runs, and replaced and published again
     old, new = surveys(6, 50), dict(zip(surveys(6, 50), surveys(6, 60).values(), strict=True))

@@ -17,6 +17,7 @@ from tests.chaos.processes import send
 from tests.chaos.understudy import STEADY, Running, big, undisturbed
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_loses_its_lease_and_its_late_write(running: Running, model_cache: Path) -> None:
     # given a worker that is stopped, parent and scoring processes, in the middle of a file
     name, content = "big.csv", big()

@@ -71,6 +71,7 @@ def test_a_swap_while_files_run_leaves_each_file_to_one_version(
     assert last == {"1" if swaps % 2 == 0 else "2"}
 
 
+@pytest.mark.slow
 def test_a_swap_under_one_file_takes_effect_with_the_next(running: Running, model_cache: Path) -> None:
     # given a big file that is being scored with version 1
     files = {"big.csv": big(40_000), "next.csv": surveys(6, 50)["part 000.csv"]}
@@ -110,6 +111,7 @@ def register_one_that_scores_its_example_otherwise(running: Running, folder: Pat
     return str(made.version)
 
 
+@pytest.mark.slow
 def test_a_version_that_fails_its_own_example_never_serves(running: Running, model_cache: Path) -> None:
     # given a worker, and a version that does not score its example as recorded
     files = surveys(6, 50)

@@ -146,15 +146,15 @@ class Running:
         """For every program on this queue, from now on."""
         LocalQueue(self.queue.url, policy=policy).close()
 
-    def start(self, program: str, *options: str, root: Path = ROOT) -> Program:
-        """`python -m program options`, its log in a file."""
+    def start(self, program: str, *options: str, root: Path = ROOT, by_exec: bool = False) -> Program:
+        """`python -m program options`, its log in a file; `by_exec`: it is to import its libraries itself."""
         log = self.folder / f"{len(self.programs):02}-{program.replace(' ', '-')}.log"
         process = start(
             [*program.split(), *options],
             folder=self.folder,
             environment={**self._environment, "PYTHONPATH": os.pathsep.join(map(str, [*self.path, root]))},
             log=log,
-            by_exec=bool(self.path),
+            by_exec=by_exec,
         )
         self.programs.append(Program(process, log))
         return self.programs[-1]
@@ -163,9 +163,10 @@ class Running:
         """A publisher that looks often, for which a file is complete at once (they are dropped by a rename)."""
         return self.start("publisher", "--interval", "200ms", "--settle", "0", *options)
 
-    def worker(self, *options: str) -> Program:
+    def worker(self, *options: str, by_exec: bool = False) -> Program:
         """A worker of one scoring process that looks at the aliases often."""
-        return self.start("worker", "--processes", "1", "--registry-poll-seconds", "0.2", *options)
+        options = ("--processes", "1", "--registry-poll-seconds", "0.2", *options)
+        return self.start("worker", *options, by_exec=by_exec)
 
     def ready(self, *workers: Program) -> None:
         for worker in workers:

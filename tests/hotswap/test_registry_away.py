@@ -170,6 +170,7 @@ def test_a_download_that_never_ends_holds_up_neither_files_nor_the_end(
         assert started.records("registry still asked")
 
 
+@pytest.mark.slow
 def test_with_an_empty_cache_a_worker_says_what_it_waits_for_and_goes_on_when_it_comes(
     following: Callable[[str], Running], database: DatabaseRegistry
 ) -> None:
@@ -203,6 +204,7 @@ def waits(worker: Program) -> list[dict[str, str]]:
     return worker.records("waiting for a production version")
 
 
+@pytest.mark.slow
 def test_staging_absent_or_production_s_own_gives_no_shadow_and_no_error(
     following: Callable[[str], Running], database: DatabaseRegistry, tmp_path: Path
 ) -> None:

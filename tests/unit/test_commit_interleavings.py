@@ -67,11 +67,13 @@ def test_every_interleaving_with_one_crash_keeps_the_invariants(outcomes):
     assert worlds > 1_000
 
 
+@pytest.mark.slow
 def test_random_ways_with_three_crashes_keep_the_invariants():
     for seed, outcomes in enumerate(OUTCOMES):
         Explorer(ledger.commit, outcomes, crashes=3).walk(ways=250, seed=20260101 + seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("safeguard", SAFEGUARDS)
 def test_without_any_one_safeguard_an_invariant_breaks(safeguard):
     commit = commit_without(safeguard)

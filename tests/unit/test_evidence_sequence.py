@@ -51,6 +51,7 @@ def test_two_equally_good_models_are_hardly_ever_told_apart_however_often_one_lo
     assert (production >= 0).mean() <= 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("difference", "median"), [(0.02, 1_200), (0.01, 5_500), (-0.02, 1_200), (-0.01, 5_500)])
 def test_a_better_model_is_found_soon_and_hardly_ever_the_worse(difference, median):
     right, wrong = decisions(*answers(np.random.default_rng(5), difference, 2_000, 10))
@@ -62,6 +63,7 @@ def test_a_better_model_is_found_soon_and_hardly_ever_the_worse(difference, medi
     assert (wrong >= 0).mean() <= 0.025
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("difference", [0.0, 0.01])
 def test_the_confidence_sequence_covers_the_true_difference_at_all_of_20000_looks(difference):
     # given 2,000 runs of 20,000 rows; between two discordant rows the capital is convex in the number of rows, so its
