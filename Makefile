@@ -65,7 +65,7 @@ TESTS = tests# which of them: make test TESTS=tests/chaos
 SINCE =# of `make safeguards`: only those whose file was committed to since then; empty: all
 
 test: install ## the tests, in under four minutes
-	$(PY) -m pytest -m "not slow and not safeguard" -n 2 --dist loadfile $(TESTS)
+	$(PY) -m pytest -m "not slow and not safeguard" -n 3 --dist loadfile $(TESTS)
 
 test-slow: install ## the tests that take long: kills, emulators, a browser
 	$(PY) -m pytest -m "slow and not safeguard" -n 3 --dist worksteal $(TESTS)
