@@ -15,10 +15,10 @@ from tests.starter import Process, start
 
 TELLS = """
 import json, os, signal, sys, tempfile
-import sitecustomize
-import mlflow
+environment = dict(os.environ)  # before a library adds to it
+import mlflow, sitecustomize
 told = {
-    "name": __name__, "arguments": sys.argv, "folder": os.getcwd(), "environment": dict(os.environ),
+    "name": __name__, "arguments": sys.argv, "folder": os.getcwd(), "environment": environment,
     "path": sys.path, "temporary": tempfile.gettempdir(), "input": sys.stdin.read(),
     "leads its session": os.getsid(0) == os.getpid(),
     "customized": sitecustomize.__file__, "ours": sorted(name for name in sys.modules if name.startswith("worker")),
