@@ -76,6 +76,7 @@ def distances(rows):
     return b"distance\n" + b"".join(b"%d\n" % (n % 100 - 50) for n in range(rows))
 
 
+@pytest.mark.slow
 def test_its_whole_life(place):
     # Given both versions, and a worker whose scoring processes stand still
     folder, environment = place
