@@ -62,16 +62,16 @@ vm-check: install ## boots a virtual machine as Terraform would, and takes it aw
 	$(PY) -m deploy.vm_check
 
 TESTS = tests# which of them: make test TESTS=tests/chaos
-SINCE =# of `make safeguards`: only those whose file was committed to since then; empty: all
+SINCE =# "2 days ago": of the safeguards those whose file was committed to since then, and no nightly tests; empty: all
 
 test: install ## the tests, in under four minutes
 	$(PY) -m pytest -m "not slow and not safeguard" -n 3 --dist loadfile $(TESTS)
 
 test-slow: install ## the tests that take long: kills, emulators, a browser
-	$(PY) -m pytest -m "slow and not safeguard" -n 3 --dist worksteal $(TESTS)
+	$(PY) -m pytest -m "slow and not safeguard$(if $(SINCE), and not nightly)" -n 4 --dist worksteal $(TESTS)
 
 safeguards: install ## takes each safeguard of an invariant out, and sees the tests fail
-	SAFEGUARDS_SINCE="$(SINCE)" $(PY) -m pytest -m safeguard -n 4 --dist worksteal tests/chaos/test_safeguards.py
+	SAFEGUARDS_SINCE="$(SINCE)" $(PY) -m pytest -m "safeguard$(if $(SINCE), and not nightly)" -n 4 --dist worksteal tests/chaos/test_safeguards.py
 
 test-all: test test-slow safeguards ## all of these
 

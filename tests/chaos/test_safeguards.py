@@ -301,6 +301,7 @@ def test_a_safeguard_is_chosen_when_its_file_was_committed_to(tmp_path: Path) ->
 
 
 @pytest.mark.safeguard
+@pytest.mark.nightly  # those who run but a few have just run these tests themselves
 def test_these_tests_pass_in_a_copy_with_every_safeguard_in_place(copy: Path) -> None:
     tests = dict.fromkeys(test for safeguard in CHOSEN for test in safeguard.tests)
     if not tests:

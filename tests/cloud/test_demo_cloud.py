@@ -36,7 +36,7 @@ def test_without_java_it_says_how_to_get_it(tmp_path: Path) -> None:
 
 @pytest.mark.emulator
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_every_file_comes_by_notification_and_has_its_receipt(tmp_path: Path) -> None:
     assert isinstance(installed_pubsub_emulator(), PubSubEmulator)
 

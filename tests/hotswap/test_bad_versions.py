@@ -58,7 +58,7 @@ def test_no_bad_version_serves_and_files_go_on_while_one_loads(
     running = following(database.uri)
     worker = running.worker("--shadow-fraction", "0")
     running.ready(worker)
-    with Load(running, rows=2_000, ahead=20, published=True) as load:
+    with Load(running, rows=400, ahead=4, published=True) as load:
         wait_for(lambda: running.count_receipts() >= 10, "a load that is under way")
 
         # when the alias names each version that must not serve, again and again

@@ -49,14 +49,14 @@ def test_a_registry_killed_at_work_and_at_the_start_stops_nobody(
     running = following(registry.uri)
     publisher, worker = running.publisher(), running.worker()
     running.ready(worker)
-    with Load(running, rows=2_000, ahead=100) as load:
+    with Load(running, rows=400, ahead=5) as load:
         wait_for(lambda: running.count_receipts() >= 20, "a load that is under way")
 
         # when the registry is killed
         registry.go_away()
         worker.wait_for_log("registry unreachable")
         seen = running.count_receipts()
-        wait_for(lambda: running.count_receipts() >= seen + 100, "many files without a registry")
+        wait_for(lambda: running.count_receipts() >= seen + 40, "many files without a registry")
 
         # and another worker starts while it is away
         other = running.worker()
@@ -93,7 +93,7 @@ def test_a_registry_that_answers_badly_delays_nobody(
         running = following(proxy.url)
         publisher, worker = running.publisher(), running.worker("--shadow-fraction", "0")
         running.ready(worker)
-        with Load(running, rows=2_000, ahead=100) as load:
+        with Load(running, rows=400, ahead=5) as load:
             wait_for(lambda: running.count_receipts() >= 20, "a load that is under way")
             for turn, fault in enumerate(FAULTS.values()):
                 serves, wanted = versions[turn % 2], versions[1 - turn % 2]

@@ -17,6 +17,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "scaling.md").read_text(encoding="utf-8")
 COMMAND = "    .venv/bin/python -m benchmarks.fleet "
 LARGE = 2e6  # files in all; beyond it a simulation takes some seconds
+HUGE = 1e7  # beyond it half a minute
 
 
 def tables() -> dict[str, list[str]]:
@@ -34,7 +35,8 @@ def marked(options: str) -> object:
     lists = {name: numbers.split(",") for name, numbers in re.findall(r"--([a-z-]+) ([\d.,e]+)", options)}
     lines = len(lists.get("assignment", "1")) * len(lists.get("min-vms", "1"))
     files = lines * sum(map(float, lists["files-per-day"]))
-    return pytest.param(options, marks=pytest.mark.slow) if files > LARGE else options
+    marks = [pytest.mark.slow] * (files > LARGE) + [pytest.mark.nightly] * (files > HUGE)
+    return pytest.param(options, marks=marks)
 
 
 @pytest.fixture(autouse=True)

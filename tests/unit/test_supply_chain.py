@@ -65,6 +65,7 @@ def test_the_exit_status_says_whether_there_are_findings(tmp_path, capsys, packa
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(300)
 def test_the_bill_of_materials_holds_every_pinned_package_with_its_hashes():
     if shutil.which("make") is None:
