@@ -1,6 +1,7 @@
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # with it every program compiles all its libraries at each start
+unexport SINCE TESTS # of make alone; programs have a SINCE of their own
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24

@@ -111,7 +111,7 @@ class Starter:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.starter", str(theirs.fileno())],
                 cwd=ROOT,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"},
+                env={**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
