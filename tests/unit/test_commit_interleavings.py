@@ -60,7 +60,11 @@ def commit_without(safeguard: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("outcomes", OUTCOMES, ids=lambda table: "".join(status[0] for status in table.values()))
+@pytest.mark.parametrize(
+    "outcomes",
+    [pytest.param(table, marks=[pytest.mark.slow] * bool(number % 4)) for number, table in enumerate(OUTCOMES)],
+    ids=lambda table: "".join(status[0] for status in table.values()),
+)
 def test_every_interleaving_with_one_crash_keeps_the_invariants(outcomes):
     worlds = Explorer(ledger.commit, outcomes, crashes=1).search(most=2_000_000)
 

@@ -746,7 +746,7 @@ def not_onnx_at_all(world, _mark):
     return world.register({SPEC_FILE: mlmodel(), GRAPH_FILE: b"\x08\x09" + b"\xff" * 1000})
 
 
-@pytest.mark.parametrize("alias", [PRODUCTION, STAGING])
+@pytest.mark.parametrize("alias", [PRODUCTION, pytest.param(STAGING, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("plant", "reason"),
     [

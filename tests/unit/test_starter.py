@@ -15,10 +15,9 @@ from tests.starter import Process, start
 
 TELLS = """
 import json, os, signal, sys, tempfile
-environment = dict(os.environ)  # before a library adds to it
-import mlflow, sitecustomize
+import sitecustomize
 told = {
-    "name": __name__, "arguments": sys.argv, "folder": os.getcwd(), "environment": environment,
+    "name": __name__, "arguments": sys.argv, "folder": os.getcwd(), "environment": dict(os.environ),
     "path": sys.path, "temporary": tempfile.gettempdir(), "input": sys.stdin.read(),
     "leads its session": os.getsid(0) == os.getpid(),
     "customized": sitecustomize.__file__, "ours": sorted(name for name in sys.modules if name.startswith("worker")),
