@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +29,12 @@ def log_of_its_own() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.hookimpl(trylast=True)  # once those that are not to run are out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests come first, so that none is begun when all others are done."""
-    items.sort(key=lambda item: (mark := item.get_closest_marker("timeout")) is None or mark.args[0] < LONG)
+    """Each of pytest-xdist's processes begins with some of the longest tests, so that none of them is the last."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    longest = [item for item in items if (mark := item.get_closest_marker("timeout")) and mark.args[0] >= LONG]
+    others = [item for item in items if item not in longest]
+    share = -(-len(others) // processes)
+    parts = (longest[n::processes] + others[n * share : (n + 1) * share] for n in range(processes))
+    items[:] = [item for part in parts for item in part]
