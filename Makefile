@@ -1,7 +1,7 @@
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # with it every program compiles all its libraries at each start
-unexport SINCE TESTS # of make alone; programs have a SINCE of their own
+unexport ALL SINCE TESTS # of make alone; programs have a SINCE of their own
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -63,18 +63,15 @@ vm-check: install ## boots a virtual machine as Terraform would, and takes it aw
 	$(PY) -m deploy.vm_check
 
 TESTS = tests# which of them: make test TESTS=tests/chaos
-SINCE =# "2 days ago": of the safeguards those whose file was committed to since then, and no nightly tests; empty: all
+ALL =# yes: every test
+SINCE =# with ALL, "2 days ago": of the safeguards those whose file was committed to since then, and no nightly tests
+MARKED = $(if $(ALL),$(if $(SINCE),not nightly),not slow and not safeguard)
 
-test: install ## the tests, in under four minutes
-	$(PY) -m pytest -m "not slow and not safeguard" -n 3 --dist loadfile $(TESTS)
+test: install ## the quick tests, in under four minutes
+	SAFEGUARDS_SINCE="$(SINCE)" $(PY) -m pytest -m "$(MARKED)" -n $(if $(ALL),4,3) --dist worksteal $(TESTS)
 
-test-slow: install ## the tests that take long: kills, emulators, a browser
-	$(PY) -m pytest -m "slow and not safeguard$(if $(SINCE), and not nightly)" -n 4 --dist worksteal $(TESTS)
-
-safeguards: install ## takes each safeguard of an invariant out, and sees the tests fail
-	SAFEGUARDS_SINCE="$(SINCE)" $(PY) -m pytest -m "safeguard$(if $(SINCE), and not nightly)" -n 4 --dist worksteal tests/chaos/test_safeguards.py
-
-test-all: test test-slow safeguards ## all of these
+test-all: ## every test; each safeguard of an invariant is taken out, and its tests are seen to fail
+	$(MAKE) test ALL=yes
 
 measure: install ## how fast, how long, how much memory: a table of figures beside their bounds (wants a quiet machine)
 	$(PY) -m pytest -q -o 'python_files=measure_*.py' tests/measure
@@ -95,4 +92,4 @@ sbom: .venv-audit/.installed ## what a worker, and what everything here is made 
 audit: .venv-audit/.installed ## are vulnerabilities known of what the lock files pin? (asks the package index)
 	$(PY) -m deploy.audit
 
-.PHONY: help install lock demo demo-cloud up down status bench measure image-check compose-check vm-check checkov terraform-check test test-slow safeguards test-all docs check sbom audit
+.PHONY: help install lock demo demo-cloud up down status bench measure image-check compose-check vm-check checkov terraform-check test test-all docs check sbom audit

@@ -27,7 +27,7 @@ class Reader:
             source = ROOT / name
             # The times of the files are kept, so that `make install` finds nothing to do
             if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(".terraform"))
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(".terraform", "*.pyc.*"))
             else:
                 shutil.copy2(source, folder / name)
         (folder / ".venv").symlink_to(sys.prefix)
