@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import stat
 import tempfile
@@ -39,8 +40,13 @@ class Shelf:
     place: Path
 
     def find(self, version: str, pinned: Mapping[str, str]) -> Path | None:
-        """The folder of `version` if both its files have the digests in `pinned` (file name → SHA-256)."""
+        """The folder of `version` if both its files have the digests in `pinned` (file name → SHA-256).
+
+        It counts as used now: a worker that tidies the cache leaves it to who has just found it.
+        """
         folder = self._folder(version, pinned)
+        with suppress(OSError):  # it is not there, or may only be read
+            os.utime(folder)
         try:
             right = all(sha256_of(folder / name) == pinned[name] for name in FILES)
         except (OSError, KeyError):

@@ -16,7 +16,7 @@ from tests.emulators import storage_server as storage_server
 from tests.registry import model_cache as model_cache
 from tests.registry import tiny_registry as tiny_registry
 
-LONG = 900  # seconds of a test's time-out
+LONG = 400  # seconds of a test's time-out
 
 settings.register_profile("understudy", deadline=None)  # none of them is about time
 settings.load_profile("understudy")

@@ -96,5 +96,7 @@ def _quiet_keras() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     import keras
+    import tensorflow
 
+    tensorflow.config.experimental.enable_op_determinism()  # else threads add up in any order
     return keras

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from models.registry import PRODUCTION, STAGING, FetchedVersion
 from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel, read_spec
+from models.version_files import Shelf
 from tests.unit.registered import MODEL, graph, mlmodel
 from worker.good_versions import GoodVersions
 
@@ -122,6 +123,27 @@ def test_tidying_leaves_alone_what_another_worker_keeps_or_has_just_brought(good
     os.utime(new.graph.parent)
 
     assert good.tidy([]) == [old.graph.parent.name]
+
+
+def test_tidying_leaves_alone_what_another_worker_has_found_and_not_yet_loaded(good, tmp_path):
+    # Given a version in the cache that nobody has used for long, which a worker now wants
+    files = {SPEC_FILE: mlmodel(), GRAPH_FILE: graph()}
+    pinned = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    shelf = Shelf(tmp_path / MODEL)
+    with shelf.new_part() as part:
+        for name, content in files.items():
+            (part / name).write_bytes(content)
+        folder = shelf.keep(part, "1", pinned, "a test")
+    long_ago = time.time() - 86_400
+    os.utime(folder, (long_ago, long_ago))
+    found = shelf.find("1", pinned)
+
+    # When another tidies
+    assert good.tidy([]) == []
+
+    # Then it is there to be loaded
+    assert found == folder
+    assert (folder / GRAPH_FILE).read_bytes() == files[GRAPH_FILE]
 
 
 def test_tidying_an_empty_cache_is_nothing(tmp_path):
