@@ -11,7 +11,6 @@ import atexit
 import json
 import os
 import runpy
-import select
 import signal
 import site
 import socket
@@ -23,6 +22,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,7 +95,7 @@ class Started:
 
     def _ended_within(self, seconds: float | None) -> int | None:
         with self._asking:
-            if self.returncode is None and select.select([self._handle], [], [], seconds)[0]:
+            if self.returncode is None and wait([self._handle], seconds):
                 self.returncode = self._starter.ask({"ended": self.pid})
                 os.close(self._handle)
             return self.returncode
