@@ -13,6 +13,7 @@ from transport.event import Generation
 
 MAX_LISTED_ERRORS = 20
 MAX_ERROR_TEXT = 300
+MAX_UNKNOWN_COLUMNS = 20
 MAX_OUTCOME_BYTES = 7_000  # of Cloud Storage's 8 KiB for an object's metadata
 
 
@@ -34,7 +35,7 @@ class RowError:
 
 @dataclass(frozen=True)
 class Source:
-    """The input: `size` in bytes, checksums where they are known."""
+    """The input: `size` in bytes, checksums where they are known; `sha256` of a file that was read to its end."""
 
     bucket: str
     name: str
@@ -43,6 +44,7 @@ class Source:
     size: int | None = None
     md5: str | None = None
     crc32c: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,22 @@ class ModelUsed:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a file ended. `timings`: seconds per step; `sha256`: of the output, empty where there is none."""
+    """How a file ended.
+
+    `rejected`: reason → rows (RowFault of models.table.faults), which add up to `rejected_rows`; `unknown`: column →
+    rows with a text that the model was never shown, None where it is not known what it was shown; `fault`: why a
+    rejected file has no answers (FileFault); `timings`: seconds per step; `sha256`: of the output, empty where there is
+    none.
+    """
 
     status: Status
     source: Source
     model: ModelUsed | None = None
     rows: int = 0
     rejected_rows: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    unknown: Mapping[str, int] | None = None
+    fault: str = ""
     output: str | None = None
     sha256: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
@@ -77,10 +88,15 @@ class Outcome:
         return Key(self.source.name, Generation(self.source.generation, self.source.rescore))
 
     def to_json(self) -> str:
-        """JSON text of at most MAX_OUTCOME_BYTES: the list of errors is cut to fit, never the counts."""
+        """JSON text of at most MAX_OUTCOME_BYTES: the list of errors is cut to fit, never the counts of rows.
+
+        Of more than MAX_UNKNOWN_COLUMNS columns with unknown texts those with the most are told.
+        """
         errors = tuple(replace(e, message=e.message[:MAX_ERROR_TEXT]) for e in self.errors[:MAX_LISTED_ERRORS])
+        most = sorted((self.unknown or {}).items(), key=lambda of: -of[1])[:MAX_UNKNOWN_COLUMNS]
+        shown = replace(self, unknown=None if self.unknown is None else dict(most))
         while True:
-            text = json.dumps(asdict(replace(self, errors=errors)), indent=1)
+            text = json.dumps(asdict(replace(shown, errors=errors)), indent=1)
             if len(text) <= MAX_OUTCOME_BYTES or not errors:
                 return text
             errors = errors[:-1]

@@ -108,7 +108,7 @@ class Evidence:
         self._window = window or Window()
         self._label_files = tuple(label_files)
         self.label_objects = label_objects(bucket)
-        self._labels: dict[str | None, LateLabels] = {}
+        self._labels: dict[tuple[str | None, tuple[str, ...]], LateLabels] = {}
         self._failures: dict[tuple[str, str], Counter[str]] = {}
 
     def add(self, keys: Iterable[Key]) -> set[PairId]:
@@ -142,7 +142,7 @@ class Evidence:
         pair = (record.pair.production, record.pair.staging)
         known = self.pairs.get(pair)
         if known is None:
-            labels = self._late_labels(record.pair.label_column)
+            labels = self._late_labels(record.pair.label_column, record.pair.classes)
             failures = self._failures.setdefault(_names(*pair), Counter())
             known = PairEvidence(Gathered(record.pair), labels and labels.afresh(), failures)
             self.pairs[pair] = known
@@ -159,16 +159,16 @@ class Evidence:
             known.failures[str(error)] += 1
         return pair
 
-    def _late_labels(self, column: str | None) -> LateLabels | None:
+    def _late_labels(self, column: str | None, classes: tuple[str, ...]) -> LateLabels | None:
         if not self.label_objects and not self._label_files:
             return None
-        if column not in self._labels:
-            late = LateLabels()
+        if (column, classes) not in self._labels:
+            late = LateLabels(classes)
             for path in self._label_files:
                 read_label_file(path, column, late)
             self.bad_labels += read_labels(self._bucket, self.label_objects, column, late)
-            self._labels[column] = late
-        return self._labels[column]
+            self._labels[column, classes] = late
+        return self._labels[column, classes]
 
 
 def newest(pairs: dict[PairId, datetime | None]) -> PairId | None:

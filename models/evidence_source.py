@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,13 +14,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from ledger.commit import SOURCE_GENERATION
 from ledger.names import COMPARISONS, LABELS, Key, parse_key
-from models.csv_rows import csv_rows
 from models.evidence.labels import LateLabels
 from models.evidence.pair import Version
 from models.evidence.record import Comparison
 from models.relabelled import NotRelabelled, Streams, relabelled
+from models.table.cells import copied, text_cells, unfit_cells
+from models.table.faults import Unreadable
+from models.table.read import Table
 from transport.bucket import Bucket, ObjectNotFound, get
 from transport.event import Generation
 
@@ -163,28 +164,32 @@ def add_labels(stream: BinaryIO, name: str, column: str | None, into: LateLabels
     The label stands in `column`, or in `label`; the id in `id`; of two columns the one that is not the other is meant.
     """
     try:
-        rows = csv_rows(stream)
-        header = [cell.strip() for cell in next(rows, [])]
-        at_id, at_label = _places(header, column, name)
-        wanted = max(at_id, at_label)
-        pairs = ((row[at_id], row[at_label]) for row in rows if len(row) > wanted)
-        while some := list(islice(pairs, 10_000)):
-            into.add([row_id for row_id, _ in some], [label for _, label in some])
-    except (csv.Error, UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        table = Table(stream, None, all_columns=True)
+        row_id, label = _columns(table.columns, column, name)
+        for batch in table.batches():
+            ids, labels = batch.cells[row_id], text_cells(batch.cells[label], into.classes)
+            sound = np.array([position not in batch.faults for position in batch.positions.tolist()], dtype=bool)
+            sound &= ~unfit_cells(ids).to_numpy(zero_copy_only=False)
+            sound[list(labels.bad)] = False
+            into.left_out += batch.rows - int(np.count_nonzero(sound))
+            into.add(copied(ids)[sound], labels.texts[sound])
+    except Unreadable as error:
         raise BadLabels(f"{name} is no CSV that can be read: {error}") from None
 
 
-def _places(header: Sequence[str], column: str | None, name: str) -> tuple[int, int]:
-    at_label = next((header.index(each) for each in (column, "label") if each in header), None)
-    at_id = header.index("id") if "id" in header else None
+def _columns(header: Sequence[str], column: str | None, name: str) -> tuple[str, str]:
+    """The names of the columns of ids and of labels. Raises BadLabels."""
+    folded = {each.casefold(): each for each in reversed(header)}
+    label = next((folded[each.casefold()] for each in (column, "label") if each and each.casefold() in folded), None)
+    row_id = folded.get("id")
     if len(header) == 2:
-        if at_label is None and at_id is not None:
-            at_label = 1 - at_id
-        if at_id is None and at_label is not None:
-            at_id = 1 - at_label
-    if at_id is None or at_label is None or at_id == at_label:
+        if label is None and row_id is not None:
+            label = next(each for each in header if each != row_id)
+        if row_id is None and label is not None:
+            row_id = next(each for each in header if each != label)
+    if row_id is None or label is None or row_id == label:
         raise BadLabels(
             f"{name} has the columns {', '.join(header[:20]) or '(none)'}; of labels that come later it takes `id` and "
             f"{f'`{column}`' if column else '`label`'}"
         )
-    return at_id, at_label
+    return row_id, label

@@ -11,8 +11,9 @@ from google.protobuf.message import DecodeError
 
 from models.baseline import training_profile
 from models.register import Candidate, register
-from models.rows import read_table, typed_columns
+from models.rows import read_rows
 from models.serving_form import UnfitGraph, input_columns, serving_form
+from models.shown import shown_texts
 from models.tracking import Tracking
 
 PROFILE_ROWS = 500  # fewer rows say little of how a column is spread
@@ -33,7 +34,7 @@ def register_file(
 ) -> str:
     """Registers the self-contained graph at `path`, see `serving_form` for its inputs and outputs; gives the version.
 
-    `example`: a CSV of raw rows. The first ones are what a worker checks the version with before it serves, and from
+    `example`: a CSV of raw rows, with each text that the model knows. The first ones are what a worker checks the version with before it serves, and from
     PROFILE_ROWS rows on they are also what drift is measured against. Without it the example is one row of gaps and
     zeros. Raises UnfitGraph, RegistrationRefused, BadRows.
     """
@@ -46,7 +47,7 @@ def register_file(
     if example is None:
         rows = pd.DataFrame({name: ["" if kind == "string" else 0.0] for name, kind in types.items()})
     else:
-        rows = typed_columns(read_table(example), types, example)
+        rows = read_rows(example, types)
     candidate = Candidate(
         kind=path.stem,
         graph=form,
@@ -55,6 +56,7 @@ def register_file(
         id_column=id_column,
         label_column=label_column,
         profile=training_profile(rows, types) if len(rows) >= PROFILE_ROWS else {},
+        texts=None if example is None else shown_texts(rows, types),
     )
     candidate.score(rows)
     parameters = {"file": path.name, "classes": ", ".join(classes)}

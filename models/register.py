@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -46,7 +46,8 @@ class RegistrationRefused(Exception):
 class Candidate:
     """What is to be registered: a graph in serving form, and what the graph cannot say.
 
-    `positive`: the class whose probability workers write where there are two.
+    `positive`: the class whose probability workers write where there are two; `texts`: what models.shown gives, None
+    where nothing is known of the training data.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class Candidate:
     id_column: str | None = None
     label_column: str | None = None
     profile: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, Sequence[str] | None] | None = None
 
     @cached_property
     def types(self) -> Mapping[str, str]:
@@ -189,6 +191,7 @@ def _metadata(candidate: Candidate, example: pd.DataFrame) -> dict[str, Any]:
             "probabilities": [[float(p) for p in row] for row in scores.probabilities],
         },
         "profile": dict(candidate.profile),
+        "texts": None if candidate.texts is None else dict(candidate.texts),
     }
 
 

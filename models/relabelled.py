@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,10 +15,14 @@ from models.evidence.exact import as_float
 from models.evidence.labels import LateLabels
 from models.evidence.pair import Pair, Predictions
 from models.evidence.record import Comparison
-from models.rows import GAPS
+from models.spec import Column
+from models.table.cells import text_cells
+from models.table.columns import converted
+from models.table.faults import Unreadable
+from models.table.read import Batch, Table
 
-BATCH_ROWS = 10_000
 _OTHERWISE = "its outputs are not those that were compared"
+_OTHER_ROWS = "the file and its outputs differ in their rows"
 
 Rows = Sequence[Sequence[str]]
 
@@ -45,25 +48,26 @@ def relabelled(old: Comparison, streams: Streams, late: LateLabels) -> Compariso
     """
     pair = old.pair
     try:
-        header, rows = _table(streams.rows)
         production = _Output(streams.production, pair.classes, pair.positive, np.float64)
         staging_classes = [""] * len(pair.classes)
         for label, place in zip(pair.classes, pair.staging_order, strict=True):
             staging_classes[place] = label
         # A worker compares the float32 that the model gave; its text gives that back only as float32.
         staging = _Output(streams.staging, staging_classes, pair.positive, np.float32)
-        cells = _Cells(header, pair, [name for name, levels in old.slices.items() if levels.levels])
+        given = _Given(streams.rows, old)
         new = Comparison(pair, old.file)
-        for batch in _batches(zip_longest(rows, production.rows, staging.rows)):
-            if any(None in each for each in batch):
-                raise NotRelabelled("the file and its outputs differ in their rows")
-            given, first, second = (list(part) for part in zip(*batch, strict=True))
+        for batch in given.batches():
+            first, second = (list(islice(output.rows, batch.rows)) for output in (production, staging))
+            if len(first) != batch.rows or len(second) != batch.rows:
+                raise NotRelabelled(_OTHER_ROWS)
             truth = late.truth(production.ids(first))
-            own = cells.labels(given)
+            own = given.labels(batch)
             stands = own != ""
             truth[stands] = own[stands]
-            new.add(production.predictions(first), staging.predictions(second), truth, cells.columns(given))
-    except (csv.Error, ValueError, IndexError, EOFError, OSError) as error:
+            new.add(production.predictions(first), staging.predictions(second), truth, given.columns(batch))
+        if next(production.rows, None) is not None or next(staging.rows, None) is not None:
+            raise NotRelabelled(_OTHER_ROWS)
+    except (csv.Error, ValueError, IndexError, EOFError, OSError, Unreadable) as error:
         raise NotRelabelled(f"the file or its outputs cannot be read again: {error}") from None
     _refuse_other_outputs(old, new)
     for name in ("seconds.production", "seconds.staging"):
@@ -125,33 +129,41 @@ class _Output:
         return place if 2 * np.count_nonzero(fits) >= np.count_nonzero(sure) else 1 - place
 
 
-class _Cells:
+class _Given:
     """The file's own labels, and its cells as the models took them."""
 
-    def __init__(self, header: Sequence[str], pair: Pair, columns: Sequence[str]) -> None:
-        wanted = {*columns, *([pair.label_column] if pair.label_column else [])}
-        places = {raw if raw in wanted else raw.strip(): place for place, raw in enumerate(header)}
-        self._label = places.get(pair.label_column) if pair.label_column else None
-        self._columns: Mapping[str, tuple[int, bool]] = {
-            name: (places[name], pair.columns[name]) for name in columns if name in places
-        }
-        self._width = len(header)
+    def __init__(self, stream: BinaryIO, old: Comparison) -> None:
+        self._pair = old.pair
+        known = {name: bins.categories for name, bins in old.pair.training.items()}
+        self._columns = [
+            Column(name, old.pair.columns[name], is_flag=not old.pair.columns[name], known=known.get(name))
+            for name, levels in old.slices.items()
+            if levels.levels
+        ]
+        label = [old.pair.label_column] if old.pair.label_column else []
+        encoding = old.file.encoding if old.file else "utf-8"
+        self._table = Table(stream, list(old.pair.columns), label, encoding=encoding, all_columns=True)
 
-    def labels(self, rows: Rows) -> np.ndarray[Any, Any]:
+    def batches(self) -> Iterator[Batch]:
+        return self._table.batches()
+
+    def labels(self, batch: Batch) -> np.ndarray[Any, Any]:
         """[N] text, "" where a row has none."""
-        if self._label is None:
-            return _texts("" for _ in rows)
-        return _texts(row[self._label] if len(row) == self._width else "" for row in rows)
+        name = self._pair.label_column
+        labels = np.full(batch.rows, "", dtype=object)
+        if name in batch.cells:
+            labels[batch.positions] = text_cells(batch.cells[name], self._pair.classes).texts
+        return labels
 
-    def columns(self, rows: Rows) -> dict[str, np.ndarray[Any, Any]]:
+    def columns(self, batch: Batch) -> dict[str, np.ndarray[Any, Any]]:
         """Column → [N] cells; those of rows that could not be scored are gaps where they mean nothing."""
-        found = {}
-        for name, (place, is_text) in self._columns.items():
-            cells = [row[place] if len(row) == self._width else "" for row in rows]
-            if is_text:
-                found[name] = _texts("" if cell in GAPS else cell for cell in cells)
-            else:
-                found[name] = np.fromiter(map(_number, cells), dtype=np.float64, count=len(cells))
+        found: dict[str, np.ndarray[Any, Any]] = {}
+        for column in self._columns:
+            if column.name in batch.cells:
+                whole = np.full(batch.rows, "", dtype=object) if column.is_text else np.full(batch.rows, np.nan)
+                cells = batch.cells[column.name]
+                whole[batch.positions] = converted(cells, column, decimal_comma=self._table.decimal_comma).values
+                found[column.name] = whole
         return found
 
 
@@ -160,21 +172,9 @@ def _table(stream: BinaryIO) -> tuple[list[str], Iterator[list[str]]]:
     return next(rows, []), rows
 
 
-def _batches(rows: Iterator[Any]) -> Iterator[list[Any]]:
-    while batch := list(islice(rows, BATCH_ROWS)):
-        yield batch
-
-
 def _texts(cells: Iterator[str | None]) -> np.ndarray[Any, Any]:
     found = list(cells)
     array = np.empty(len(found), dtype=object)
     array[:] = found
     return array
 
-
-def _number(cell: str) -> float:
-    text = cell.strip()
-    if text not in GAPS and text.isascii() and "_" not in text:
-        with suppress(ValueError):
-            return float(text)
-    return float("nan")

@@ -1,57 +1,63 @@
-"""Rows out of a CSV file for training or checking, read so that a mistake is named by file, row and column."""
+"""Rows out of a CSV file for training or checking, read as a worker reads them; a mistake is named by row and column."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-GAPS = ("", "NA", "NaN", "null", "na", "nan", "NULL", "N/A", "n/a")  # what a worker takes for one
+from models.spec import Column
+from models.table.cells import text_cells
+from models.table.columns import converted
+from models.table.faults import Fault, Unreadable
+from models.table.read import ReadAgain, Table
 
 
 class BadRows(Exception):
     """The file cannot be used; the text says where it is wrong."""
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Every cell of the CSV at `path` (.gz too) as the text that it is. Raises BadRows."""
+def read_rows(path: Path, types: Mapping[str, str], also: Sequence[str] = ()) -> pd.DataFrame:
+    """The columns of `types` (column → its type in a signature) of the CSV at `path`, in that order, others left out.
+
+    Text as str with "" for a gap; numbers as float64 with NaN for one. `also`: columns to add as text where the file
+    has them. Raises BadRows.
+    """
     if not path.is_file():
         raise BadRows(f"{path} does not exist")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors, and so is a wrong encoding
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise BadRows(f"{path} is no CSV that can be read: {first}") from None
-    if table.empty:
+        try:
+            return _read(path, types, also, all_columns=False)
+        except ReadAgain:
+            return _read(path, types, also, all_columns=True)
+    except (Unreadable, OSError) as error:
+        raise BadRows(f"{path}: {error}") from None
+
+
+def _read(path: Path, types: Mapping[str, str], also: Sequence[str], *, all_columns: bool) -> pd.DataFrame:
+    columns = [Column(name, kind == "string", is_whole=kind == "long") for name, kind in types.items()]
+    parts: dict[str, list[np.ndarray[Any, Any]]] = {}
+    with path.open("rb") as stream:
+        table = Table(stream, list(types), also, all_columns=all_columns)
+        for batch in table.batches():
+            for position in sorted(batch.faults)[:1]:
+                raise _bad(path, batch.first_row + position, batch.faults[position])
+            for column in columns:
+                found = converted(batch.cells[column.name], column, decimal_comma=table.decimal_comma)
+                for index in sorted(found.bad)[:1]:
+                    raise _bad(path, batch.first_row + index, found.bad[index]._replace(column=column.name))
+                parts.setdefault(column.name, []).append(found.values)
+            for name in also:
+                if name in table.columns:
+                    parts.setdefault(name, []).append(text_cells(batch.cells[name]).texts)
+    if not parts:
         raise BadRows(f"{path} has a header and no rows")
-    return table
+    return pd.DataFrame({name: np.concatenate(part) for name, part in parts.items()})
 
 
-def typed_columns(table: pd.DataFrame, types: Mapping[str, str], path: Path) -> pd.DataFrame:
-    """The columns of `types` (column → `string`, or a number's type) in its order, others left out.
-
-    Text as str with "" for a gap; numbers as float64 with NaN for one. Raises BadRows.
-    """
-    missing = [name for name in types if name not in table.columns]
-    if missing:
-        raise BadRows(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(table.columns[:40])}")
-    columns: dict[str, Any] = {}
-    for name, kind in types.items():
-        cells = table[name]
-        gap = cells.str.strip().isin(GAPS).to_numpy(bool)
-        if kind == "string":
-            columns[name] = np.where(gap, "", cells.to_numpy(object))
-            continue
-        numbers = pd.to_numeric(cells.mask(gap), errors="coerce").to_numpy(np.float64)
-        wrong = np.flatnonzero((~gap | (kind == "long")) & ~np.isfinite(numbers))
-        if wrong.size:
-            row = int(wrong[0])
-            raise BadRows(
-                f"{path}, row {row + 1}, column {name!r}: {str(cells.iloc[row])[:80]!r} is no number "
-                f"({wrong.size} such cells in this column)"
-            )
-        columns[name] = numbers
-    return pd.DataFrame(columns)
+def _bad(path: Path, row: int, fault: Fault) -> BadRows:
+    where = f", column {fault.column!r}" if fault.column else ""
+    return BadRows(f"{path}, row {row}{where} {fault.message}")

@@ -22,8 +22,8 @@ MEMORY_TAG = "understudy.memory_bytes"  # what a scoring process grows by, as me
 LABEL_OUTPUT = "label"
 PROBABILITIES_OUTPUT = "probabilities"
 
-_WHOLE_NUMBERS = {"integer", "long", "boolean"}
-_NUMBERS = {"double", "float"} | _WHOLE_NUMBERS
+_WHOLE_NUMBERS = {"integer", "long"}
+_NUMBERS = {"double", "float", "boolean"} | _WHOLE_NUMBERS
 
 
 class UnfitModel(Exception):
@@ -40,11 +40,19 @@ class Size:
 
 @dataclass(frozen=True)
 class Column:
-    """An input of the model by its own name: text, or a number where a gap is NaN, or a whole number without gaps."""
+    """An input of the model by its own name: text, or a number where a gap is NaN.
+
+    `is_whole`: a whole number without gaps; `is_flag`: a number for which true and false may stand, and with
+    `is_boolean` nothing but they, 1 and 0; `known`: the texts that the model was shown, None where that is not known or
+    any text may come.
+    """
 
     name: str
     is_text: bool
     is_whole: bool = False
+    is_flag: bool = False
+    is_boolean: bool = False
+    known: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,9 @@ class ModelSpec:
     """One version: its columns in order, its classes in the order of its probabilities.
 
     `positive`: the class whose probability is written where there are two; `profile`: per column the training data's
-    histogram (numbers: `edges` and `counts`; text: `categories` and `counts`), for drift; `made`: when it was logged to
-    MLflow, in seconds since 1970, where that is known.
+    histogram (numbers: `edges` and `counts`; text: `categories` and `counts`), for drift; `knows_texts`: False where
+    nobody recorded which texts the model was shown; `made`: when it was logged to MLflow, in seconds since 1970, where
+    that is known.
     """
 
     name: str
@@ -78,6 +87,7 @@ class ModelSpec:
     label_column: str | None = None
     example: Example | None = None
     profile: Mapping[str, Any] = field(default_factory=dict)
+    knows_texts: bool = False
     made: float | None = None
 
     def __str__(self) -> str:
@@ -112,13 +122,14 @@ def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
         name=name,
         version=version,
         run_id=run_id,
-        columns=tuple(_column(entry, who) for entry in inputs),
+        columns=tuple(_column(entry, extra, who) for entry in inputs),
         classes=tuple(str(label) for label in extra["classes"]),
         positive=extra.get("positive_class"),
         id_column=extra.get("id_column"),
         label_column=extra.get("label_column"),
         example=_example(extra.get("example")),
         profile=extra.get("profile") or {},
+        knows_texts=isinstance(extra.get("texts"), dict),
         made=_time(document.get("utc_time_created")),
     )
 
@@ -131,11 +142,20 @@ def _time(text: Any) -> float | None:
         return None
 
 
-def _column(entry: Any, who: str) -> Column:
+def _column(entry: Any, extra: Mapping[str, Any], who: str) -> Column:
     kind = entry.get("type") if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or "name" not in entry or (kind != "string" and kind not in _NUMBERS):
         raise UnfitModel(f"{who}: its signature is not one of named string and number columns: {str(entry)[:100]}")
-    return Column(str(entry["name"]), is_text=kind == "string", is_whole=kind in _WHOLE_NUMBERS)
+    name = str(entry["name"])
+    texts = (extra.get("texts") or {}).get(name)
+    return Column(
+        name,
+        is_text=kind == "string",
+        is_whole=kind in _WHOLE_NUMBERS,
+        is_flag=kind == "boolean" or name in (extra.get("flags") or ()),
+        is_boolean=kind == "boolean",
+        known=None if texts is None else tuple(map(str, texts)),
+    )
 
 
 def _example(recorded: Any) -> Example | None:

@@ -18,7 +18,7 @@ from pydantic import ByteSize, Field
 
 from edge.command import main
 from edge.listen import CannotSignal, Listening
-from worker.limits import USUAL_LIMITS, Limits
+from models.table.limits import USUAL_LIMITS, Limits
 from worker.manner import Manner
 
 

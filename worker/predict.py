@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
 
 from ledger.receipt import MAX_LISTED_ERRORS, RowError
 from models.scoring import Scorer, Scores
-from worker.limits import USUAL_LIMITS, Limits
-from worker.read import Batch, Table
-from worker.validate import Rows, texts, validate
+from models.spec import ModelSpec
+from models.table.cells import Texts, copied, text_cells, unfit, unfit_cells
+from models.table.faults import Fault, FileFault, RowFault, Unreadable
+from models.table.read import Batch, Table
+from worker.manner import USUAL_MANNER, Manner
+from worker.unknown import Unknown
+from worker.validate import Rows, validate
 
 
 @dataclass
@@ -36,7 +42,7 @@ class Stopwatch:
 class Predicted:
     """N consecutive rows of a file, the first of which is number `first_row`.
 
-    `labels` [N] str objects (None where the row failed), `probabilities` [N, K], `errors`: index → what was wrong,
+    `labels` [N] str objects (None where the row failed), `probabilities` [N, K], `faults`: index → what was wrong,
     `ids` and `truth` [N] text where the file has those columns, `columns`: the model's inputs of the `positions`
     [n] that could be split into cells.
     """
@@ -44,7 +50,7 @@ class Predicted:
     first_row: int
     labels: np.ndarray[Any, Any]
     probabilities: np.ndarray[Any, Any]
-    errors: dict[int, RowError]
+    faults: dict[int, Fault]
     ids: np.ndarray[Any, Any] | None
     truth: np.ndarray[Any, Any] | None
     positions: np.ndarray[Any, Any]
@@ -54,25 +60,32 @@ class Predicted:
     def error_texts(self) -> dict[int, str]:
         """What the output says of each failed row."""
         return {
-            index: f"{error.column}: {error.message}" if error.column else error.message
-            for index, error in self.errors.items()
+            index: f"{fault.column}: {fault.message}" if fault.column else fault.message
+            for index, fault in self.faults.items()
         }
 
 
 @dataclass
 class Tally:
-    """Rows seen, rows that could not be scored, and the first of those with their reasons."""
+    """Rows seen, those that could not be scored by reason, the first of them with theirs, and texts never shown."""
 
     rows: int = 0
-    rejected: int = 0
+    rejected: Counter[RowFault] = field(default_factory=Counter)
     errors: list[RowError] = field(default_factory=list)
+    unknown: dict[str, int] | None = None
 
     def count(self, predicted: Predicted) -> None:
         self.rows += len(predicted.labels)
-        self.rejected += len(predicted.errors)
-        room = MAX_LISTED_ERRORS - len(self.errors)
-        if room > 0:
-            self.errors.extend(predicted.errors[index] for index in sorted(predicted.errors)[:room])
+        self.rejected.update(fault.kind for fault in predicted.faults.values())
+        for index in sorted(predicted.faults)[: max(0, MAX_LISTED_ERRORS - len(self.errors))]:
+            fault = predicted.faults[index]
+            self.errors.append(RowError(fault.message, predicted.first_row + index, fault.column))
+
+    def refuse_without_answers(self) -> None:
+        """Raises Unreadable where not one of the rows could be scored."""
+        if self.rows and self.rejected.total() == self.rows:
+            first = "; ".join(dict.fromkeys(_named(error) for error in self.errors[:3]))
+            raise Unreadable(FileFault.NO_ROW, f"none of the {self.rows:,} rows could be scored: {first}")
 
 
 def predict(
@@ -80,54 +93,89 @@ def predict(
     scorer: Scorer,
     watch: Stopwatch,
     *,
+    tally: Tally | None = None,
     truth_column: str | None = None,
-    limits: Limits = USUAL_LIMITS,
+    manner: Manner = USUAL_MANNER,
+    all_columns: bool = False,
 ) -> Iterator[Predicted]:
-    """Scores a file batch by batch. Raises Unreadable where the file as a whole cannot be scored."""
-    spec = scorer.spec
+    """Scores a file batch by batch, and counts in `tally`.
+
+    Raises Unreadable where the file as a whole cannot be scored, at its end too, and ReadAgain as Table does.
+    """
+    spec, tally = scorer.spec, tally or Tally()
     optional = [name for name in (spec.id_column, truth_column) if name is not None]
     with watch.step("read"):
-        table = Table(stream, [column.name for column in spec.columns], optional, limits)
+        table = Table(
+            stream,
+            [column.name for column in spec.columns],
+            optional,
+            manner.limits,
+            encoding=manner.encoding,
+            all_columns=all_columns,
+        )
         batches = table.batches()
+    unknown = Unknown(spec.columns)
     while True:
         with watch.step("read"):
             batch = next(batches, None)
         if batch is None:
-            return
+            break
         with watch.step("validate"):
-            rows = validate(batch, spec.columns)
-            ids = _spread(batch, spec.id_column, table)
-            truth = _spread(batch, truth_column, table)
+            rows = validate(batch, spec.columns, decimal_comma=table.decimal_comma)
+            ids = _spread(batch, spec.id_column, table, copied)
+            truth = _spread(batch, truth_column, table, lambda cells: text_cells(cells, spec.classes).texts)
+            faults = _faults(batch, rows, spec)
         with watch.step("score"):
             scores, refused = scorer.score_each(rows.columns)
+        with watch.step("validate"):
+            _add_unanswered(faults, batch, scores, refused)
+            unknown.count(rows, np.isin(batch.positions, list(faults)))
         labels = np.full(batch.rows, None, dtype=object)
         probabilities = np.full((batch.rows, len(spec.classes)), np.nan, dtype=np.float32)
         labels[batch.positions] = scores.labels
         probabilities[batch.positions] = scores.probabilities
-        errors = _errors(batch, rows, scores, refused)
-        failed = list(errors)
+        failed = list(faults)
         labels[failed] = None
         probabilities[failed] = np.nan
-        yield Predicted(batch.first_row, labels, probabilities, errors, ids, truth, batch.positions, rows.columns)
+        predicted = Predicted(
+            batch.first_row, labels, probabilities, faults, ids, truth, batch.positions, rows.columns
+        )
+        tally.count(predicted)
+        yield predicted
+    tally.unknown = unknown.rows if spec.knows_texts else None
+    tally.refuse_without_answers()
+    unknown.refuse(manner.max_unknown)
 
 
-def _errors(batch: Batch, rows: Rows, scores: Scores, refused: dict[int, str]) -> dict[int, RowError]:
-    errors = {int(batch.positions[index]): error for index, error in rows.errors.items()}
+def _faults(batch: Batch, rows: Rows, spec: ModelSpec) -> dict[int, Fault]:
+    """Position → what is wrong with the row, as far as its cells say. That it is no row of this table comes first."""
+    faults = {int(batch.positions[index]): fault for index, fault in rows.faults.items()}
+    if spec.id_column is not None and spec.id_column in batch.cells:
+        cells = batch.cells[spec.id_column]
+        for index in np.flatnonzero(unfit_cells(cells).to_numpy(zero_copy_only=False)):
+            fault = unfit(cells[int(index)].as_py())
+            if fault is not None:
+                faults[int(batch.positions[index])] = fault._replace(column=spec.id_column)
+    return faults | batch.faults
+
+
+def _add_unanswered(faults: dict[int, Fault], batch: Batch, scores: Scores, refused: dict[int, str]) -> None:
     for at, said in refused.items():
-        position = int(batch.positions[at])
         reason = f"the model cannot score this row: {said}"
-        errors.setdefault(position, RowError(reason, batch.first_row + position))
+        faults.setdefault(int(batch.positions[at]), Fault(RowFault.MODEL, reason))
     for index in np.flatnonzero(~np.isfinite(scores.probabilities).all(axis=1)):
-        position = int(batch.positions[index])
         reason = "the model gives no probability: a gap that it does not take, or a number beyond its range"
-        errors.setdefault(position, RowError(reason, batch.first_row + position))
-    errors.update(
-        (position, RowError(reason, batch.first_row + position)) for position, reason in batch.malformed.items()
-    )
-    return errors
+        faults.setdefault(int(batch.positions[index]), Fault(RowFault.MODEL, reason))
 
 
-def _spread(batch: Batch, column: str | None, table: Table) -> np.ndarray[Any, Any] | None:
+def _named(error: RowError) -> str:
+    where = f", column {error.column!r}" if error.column else ""
+    return f"row {error.row}{where} {error.message}"
+
+
+def _spread(
+    batch: Batch, column: str | None, table: Table, texts: Callable[[pa.Array], Texts]
+) -> np.ndarray[Any, Any] | None:
     """A text column at its rows' places; "" for rows that have no cells. None where the file lacks it."""
     if column is None or column not in table.columns:
         return None

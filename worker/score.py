@@ -15,7 +15,10 @@ from models.spec import ModelSpec
 from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, PreconditionFailed
 from transport.event import ObjectEvent
 from worker import write
-from worker.limits import Limits, Unreadable
+from worker.hashed import Hashed
+from models.table.faults import Unreadable
+from models.table.limits import Limits
+from models.table.read import ReadAgain
 from worker.manner import USUAL_MANNER, Manner
 from worker.predict import Stopwatch, Tally, predict
 from worker.scoring_process import Workshop
@@ -57,58 +60,70 @@ def score_file(
     A fault of the file ends in a claim (`rejected`, or `superseded` where that generation is gone); a fault of the
     bucket raises, and nothing is claimed.
     """
-    watch, tally, digest = Stopwatch(), Tally(), hashlib.sha256()
     outcome = _begun(bucket, attempt)
-    key = attempt.key
-    metadata: dict[str, str] = {}
     try:
         _refuse_if_too_big(bucket, attempt.event, manner.limits)
-        with (
-            bucket.read(key.name, key.generation.content) as stream,
-            open_claim(bucket, key, metadata) as claim,
-        ):
-            lines = write.header(scorer.spec)
-            digest.update(lines)
-            claim.write(lines)
-            for predicted in predict(stream, scorer, watch, limits=manner.limits):
-                tally.count(predicted)
-                with watch.step("write"):
-                    lines = write.rows(
-                        scorer.spec,
-                        predicted.first_row,
-                        predicted.ids,
-                        predicted.labels,
-                        predicted.probabilities,
-                        predicted.error_texts,
-                        spreadsheet_safe=manner.spreadsheet_safe,
-                    )
-                    digest.update(lines)
-                    claim.write(lines)
-            metadata.update(
-                claim_metadata(
-                    replace(
-                        outcome,
-                        status=Status.SCORED,
-                        model=model_used(scorer.spec),
-                        rows=tally.rows,
-                        rejected_rows=tally.rejected,
-                        output=key.output,
-                        sha256=digest.hexdigest(),
-                        timings={step: round(seconds, 6) for step, seconds in watch.seconds.items()},
-                        finished=_now(),
-                        errors=tuple(tally.errors),
-                    )
-                )
-            )
-        return claim.info
+        try:
+            return _claimed(bucket, outcome, scorer, manner, all_columns=False)
+        except ReadAgain:
+            return _claimed(bucket, outcome, scorer, manner, all_columns=True)
     except PreconditionFailed:
         return None
     except Unreadable as fault:
         errors = (RowError(str(fault), column=fault.column),)
-        return claim_outcome(bucket, replace(outcome, model=model_used(scorer.spec), errors=errors, finished=_now()))
+        rejected = replace(outcome, model=model_used(scorer.spec), fault=fault.kind, errors=errors, finished=_now())
+        return claim_outcome(bucket, rejected)
     except ObjectNotFound:
         gone = RowError("this generation is gone: the file was replaced or deleted before it was scored")
         return claim_outcome(bucket, replace(outcome, status=Status.SUPERSEDED, errors=(gone,), finished=_now()))
+
+
+def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner, *, all_columns: bool) -> ObjectInfo:
+    """Scores the file into a claim. Raises Unreadable, ReadAgain, and what the bucket raises; then there is no claim."""
+    watch, tally, digest = Stopwatch(), Tally(), hashlib.sha256()
+    key = outcome.key
+    metadata: dict[str, str] = {}
+    with (
+        bucket.read(key.name, key.generation.content) as stored,
+        open_claim(bucket, key, metadata) as claim,
+    ):
+        stream = Hashed(stored)
+        lines = write.header(scorer.spec)
+        digest.update(lines)
+        claim.write(lines)
+        for predicted in predict(stream, scorer, watch, tally=tally, manner=manner, all_columns=all_columns):
+            with watch.step("write"):
+                lines = write.rows(
+                    scorer.spec,
+                    predicted.first_row,
+                    predicted.ids,
+                    predicted.labels,
+                    predicted.probabilities,
+                    predicted.error_texts,
+                    spreadsheet_safe=manner.spreadsheet_safe,
+                )
+                digest.update(lines)
+                claim.write(lines)
+        metadata.update(
+            claim_metadata(
+                replace(
+                    outcome,
+                    status=Status.SCORED,
+                    source=replace(outcome.source, sha256=stream.sha256()),
+                    model=model_used(scorer.spec),
+                    rows=tally.rows,
+                    rejected_rows=tally.rejected.total(),
+                    rejected=dict(tally.rejected),
+                    unknown=tally.unknown,
+                    output=key.output,
+                    sha256=digest.hexdigest(),
+                    timings={step: round(seconds, 6) for step, seconds in watch.seconds.items()},
+                    finished=_now(),
+                    errors=tuple(tally.errors),
+                )
+            )
+        )
+    return claim.info
 
 
 def stored_size(bucket: Bucket, event: ObjectEvent) -> int | None:

@@ -5,8 +5,6 @@ It starts after production's receipt stands, in processes of its own: whatever b
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import tempfile
 import zlib
@@ -25,10 +23,13 @@ from ledger.names import Key
 from ledger.receipt import Outcome
 from models.evidence.record import Comparison, FileHeader, Predictions
 from models.registry import FetchedVersion
+from models.scoring import Scorer
 from models.spec import ModelSpec
+from models.table.read import ReadAgain
 from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, put
 from transport.event import ObjectEvent
 from worker import write
+from worker.hashed import Hashed
 from worker.manner import USUAL_MANNER, Manner
 from worker.predict import Predicted, Stopwatch, predict
 from worker.scoring_process import Workshop
@@ -72,13 +73,15 @@ class Shadow:
     def run(self, workshop: Workshop) -> None:
         """Writes the shadow's output and the comparison record. Raises NothingToCompare, Incomparable, Unreadable."""
         bucket, key = workshop.bucket, self.receipt.key
-        file = FileHeader(key.name, str(key.generation), event_time(self.event))
-        comparison = Comparison.start(self.production, self.staging.spec, file)
         scorer = workshop.scorer(self.staging)
-        watch = Stopwatch()
         with tempfile.SpooledTemporaryFile(max_size=MEMORY_OF_SPOOL) as spool:
             try:
-                self._compare(bucket, key, comparison, scorer, watch, spool)
+                try:
+                    comparison = self._compare(bucket, key, scorer, spool, all_columns=False)
+                except ReadAgain:
+                    spool.seek(0)
+                    spool.truncate()
+                    comparison = self._compare(bucket, key, scorer, spool, all_columns=True)
             except ObjectNotFound as error:
                 raise NothingToCompare(f"the file or its output was replaced meanwhile: {error}") from None
 
@@ -98,11 +101,21 @@ class Shadow:
         self,
         bucket: Bucket,
         key: Key,
-        comparison: Comparison,
-        scorer: Any,
-        watch: Stopwatch,
+        scorer: Scorer,
         spool: Any,
-    ) -> None:
+        *,
+        all_columns: bool,
+    ) -> Comparison:
+        """The record of the file; staging's output goes into `spool`."""
+        watch = Stopwatch()
+        file = FileHeader(
+            key.name,
+            str(key.generation),
+            event_time(self.event),
+            self.receipt.source.sha256,
+            self.manner.encoding,
+        )
+        comparison = Comparison.start(self.production, self.staging.spec, file)
         production_seconds = self.receipt.timings.get("score", 0.0)
         truth_column = comparison.pair.label_column
         with (
@@ -112,7 +125,14 @@ class Shadow:
             served = _Served(output_stream, self.production, self.receipt.sha256)
             spool.write(write.header(scorer.spec))
             scored_before = 0.0
-            for predicted in predict(input_stream, scorer, watch, truth_column=truth_column, limits=self.manner.limits):
+            for predicted in predict(
+                input_stream,
+                scorer,
+                watch,
+                truth_column=truth_column,
+                manner=self.manner,
+                all_columns=all_columns,
+            ):
                 spool.write(
                     write.rows(
                         scorer.spec,
@@ -136,6 +156,7 @@ class Shadow:
                 )
                 scored_before = scored
             served.verify()
+        return comparison
 
 
 def record_comparison(bucket: Bucket, key: Key, record: dict[str, Any]) -> None:
@@ -169,7 +190,7 @@ class _Served:
     """
 
     def __init__(self, stream: BinaryIO, spec: ModelSpec, sha256: str) -> None:
-        self._stream, self._sha256 = _Hashed(stream), sha256
+        self._stream, self._sha256 = Hashed(stream), sha256
         self._positive = write.positive_index(spec)
         self._classes = len(spec.classes)
         types = {"prediction": pa.string()}
@@ -222,24 +243,6 @@ class _Served:
             return next(self._batches, None)
         except pa.ArrowInvalid:
             raise NothingToCompare(REPLACED) from None
-
-
-class _Hashed(io.RawIOBase):
-    """A stream, and the SHA-256 of what was read of it."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self._digest = stream, hashlib.sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self._digest.update(data)
-        return data
-
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
 
 
 def _all_rows(predicted: Predicted) -> dict[str, np.ndarray[Any, Any]]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from models.airline.sample import survey
 from models.airline.schema import CLASSES, FEATURE_COLUMNS, LABEL_COLUMN, TEXT_COLUMNS
-from models.rows import BadRows, read_table, typed_columns
+from models.rows import BadRows, read_rows
 
 TYPES = {name: "string" if name in TEXT_COLUMNS else "double" for name in FEATURE_COLUMNS}
 Labels = np.ndarray[Any, np.dtype[np.object_]]
@@ -45,11 +45,11 @@ class Dataset:
 
 def read_dataset(path: Path) -> Dataset:
     """The labelled CSV at `path` (.gz too): columns by name in any order, others ignored. Raises BadRows."""
-    table = read_table(path)
-    features = typed_columns(table, TYPES, path)
-    if LABEL_COLUMN not in table.columns:
+    rows = read_rows(path, TYPES, also=[LABEL_COLUMN])
+    if LABEL_COLUMN not in rows.columns:
         raise BadRows(f"{path} has no column {LABEL_COLUMN!r}: training and measuring need the answers")
-    return Dataset(path.name, features, _labels(table, path), hashlib.sha256(path.read_bytes()).hexdigest())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Dataset(path.name, rows[list(FEATURE_COLUMNS)], _labels(rows, path), digest)
 
 
 def synthetic_dataset(rows: int, seed: int, name: str = "synthetic sample") -> Dataset:

@@ -18,6 +18,7 @@ from models.baseline import training_profile
 from models.register import Candidate, check_against_estimator, register
 from models.scoring import Scores
 from models.serving_form import input_columns, serving_form
+from models.shown import shown_texts
 from models.spec import METADATA_KEY
 from models.tracking import Tracking
 from models.trained import Progress, no_progress
@@ -64,6 +65,7 @@ def train_and_register(
         id_column=ID_COLUMN,
         label_column=LABEL_COLUMN,
         profile=training_profile(training.features, input_columns(graph)),
+        texts=shown_texts(training.features, input_columns(graph)),
     )
     with tracking.run(kind, trained.parameters, {"kind": kind}) as run_id:
         tracking.log_data(training.name, training.sha256, training.features, "training")

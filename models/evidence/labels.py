@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.table.cells import trimmed
+
 MOST_NAMED = 20
 # An apostrophe that a worker puts before what a spreadsheet would run (SPREADSHEET_SAFE); labels come without it, or,
 # copied from an output, with it.
@@ -26,6 +28,7 @@ class Joined:
     rows_without_label: int
     labels_without_row: int
     contradicted: int
+    left_out: int
     named_rows: tuple[str, ...]
     named_labels: tuple[str, ...]
     named_contradicted: tuple[str, ...]
@@ -38,13 +41,20 @@ class Joined:
         ):
             if count:
                 parts.append(f"{count:,} {what} ({', '.join(named[:5])}{', …' if count > 5 else ''})")
+        if self.left_out:
+            parts.append(f"{self.left_out:,} rows of the label files cannot be read and are left out")
         return "; ".join(parts)
 
 
 @dataclass
 class LateLabels:
-    """Labels by id. An id predicted in several files labels its row in each; one with two labels labels none."""
+    """Labels by id. An id predicted in several files labels its row in each; one with two labels labels none.
 
+    `classes`: labels that are texts even where they look like gaps; `left_out`: rows of labels that cannot be read.
+    """
+
+    classes: tuple[str, ...] = ()
+    left_out: int = 0
     _of: dict[str, str] = field(default_factory=dict)
     _contradicted: dict[str, None] = field(default_factory=dict)
     _met: set[str] = field(default_factory=set)
@@ -55,13 +65,13 @@ class LateLabels:
     def add(self, ids: Iterable[str | None], labels: Iterable[str | None]) -> None:
         """Adds labels; rows of the label file without an id or a label are passed over. Ids are compared as text."""
         for given_id, given_label in zip(ids, labels, strict=True):
-            key, label = _key(given_id), (given_label or "").strip()
+            key, label = _key(given_id), trimmed(given_label or "")
             if key and label and self._of.setdefault(key, label) != label:
                 self._contradicted[key] = None
 
     def afresh(self) -> LateLabels:
         """The same labels, of which nothing was asked yet."""
-        return LateLabels(self._of, self._contradicted)
+        return LateLabels(self.classes, self.left_out, self._of, self._contradicted)
 
     def truth(self, ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """For N predicted rows (ids as an object array, None where a row has none) their labels; None for no label."""
@@ -89,6 +99,7 @@ class LateLabels:
             rows_without_label=self._rows - self._labelled,
             labels_without_row=len(alone),
             contradicted=len(self._contradicted),
+            left_out=self.left_out,
             named_rows=tuple(self._lonely),
             named_labels=tuple(alone[:MOST_NAMED]),
             named_contradicted=tuple(self._contradicted)[:MOST_NAMED],
@@ -96,4 +107,4 @@ class LateLabels:
 
 
 def _key(given: str | None) -> str:
-    return _MADE_HARMLESS.sub(r"\1", given or "").strip()
+    return trimmed(_MADE_HARMLESS.sub(r"\1", given or ""))

@@ -34,11 +34,16 @@ class Version:
 
 @dataclass(frozen=True)
 class FileHeader:
-    """Where a record's rows come from; `event_time` (aware) orders the files for the verdict."""
+    """Where a record's rows come from; `event_time` (aware) orders the files for the verdict.
+
+    `sha256`: of the input, None in records of before it was kept; `encoding`: in which the worker read it.
+    """
 
     name: str
     generation: str
     event_time: datetime
+    sha256: str | None = None
+    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Reading a CSV file as text, as it stands: what its cells are is decided later, column by column."""
+"""Reading a CSV file as text: what its cells are is decided later, column by column."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-GAPS = ("", "NA", "NaN", "nan", "null", "NULL", "None")
+from models.table.cells import text_cells
+from models.table.faults import Unreadable
+from models.table.read import Table
 
 
 class UnreadableTable(Exception):
@@ -14,25 +16,23 @@ class UnreadableTable(Exception):
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Every column of a CSV file (also `.gz`) as text, gaps as NaN. Raises UnreadableTable."""
+    """Every column of a CSV file (also `.gz`) as text, gaps as None; rows that are none of the table's are left out.
+
+    Raises UnreadableTable.
+    """
+    parts: list[pd.DataFrame] = []
     try:
-        table = pd.read_csv(
-            path,
-            dtype=str,
-            encoding="utf-8-sig",
-            keep_default_na=False,
-            na_values=list(GAPS),
-            skipinitialspace=True,
-            low_memory=False,
-        )
+        with path.open("rb") as stream:
+            table = Table(stream, None, all_columns=True)
+            for batch in table.batches():
+                cells = {name: text_cells(column).texts for name, column in batch.cells.items()}
+                sound = [position not in batch.faults for position in batch.positions.tolist()]
+                part = pd.DataFrame(cells, dtype=object)[sound]
+                parts.append(part.where(part != "", None))
     except FileNotFoundError:
         raise UnreadableTable(f"{path}: there is no such file") from None
-    except UnicodeDecodeError as error:
-        raise UnreadableTable(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from None
-    except pd.errors.EmptyDataError:
-        raise UnreadableTable(f"{path} is empty: a header line and rows are needed") from None
-    except (pd.errors.ParserError, OSError, EOFError, ValueError) as error:
-        raise UnreadableTable(f"{path} cannot be read as CSV: {str(error).strip()}") from None
-    if table.empty:
+    except (Unreadable, OSError) as error:
+        raise UnreadableTable(f"{path} cannot be read as CSV: {error}") from None
+    if not any(len(part) for part in parts):
         raise UnreadableTable(f"{path} has a header and no rows")
-    return table
+    return pd.concat(parts, ignore_index=True)

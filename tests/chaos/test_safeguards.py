@@ -129,7 +129,7 @@ SAFEGUARDS = (
     Safeguard(
         5,
         "rows in = rows out: a malformed row keeps its place",
-        "worker/read.py",
+        "models/table/read.py",
         "        here[number - done] = malformed.pop(number)\n        rows += 1\n",
         "        malformed.pop(number)\n",
         (
@@ -140,7 +140,7 @@ SAFEGUARDS = (
     Safeguard(
         6,
         "memory is bounded: no more of a file is read ahead than its header",
-        "worker/read.py",
+        "models/table/read.py",
         "MAX_HEADER_BYTES = 1 << 20",
         "MAX_HEADER_BYTES = 1 << 28",
         ("tests/chaos/test_memory.py::test_a_big_file_takes_no_more_memory_than_a_small_one[100 MB]",),
@@ -291,7 +291,7 @@ def test_a_safeguard_is_chosen_when_its_file_was_committed_to(tmp_path: Path) ->
     # given a commit of long ago to one file, and one of today to another
     git("init", "-q")
     commit("ledger/commit.py", when="2020-01-01T12:00:00Z")
-    commit("worker/read.py", when=datetime.now(UTC).isoformat())
+    commit("models/table/read.py", when=datetime.now(UTC).isoformat())
 
     # then only what the second touches is chosen; without a time, or without git, everything
     recent = chosen(SAFEGUARDS, committed_to(tmp_path, "2 days ago"))

@@ -16,9 +16,9 @@ from ledger.receipt import Outcome, Status
 from tests.memory import MemoryBucket
 from tests.worker_fixtures import HEADER, dropped, scorer, survey, table
 from worker.__main__ import Work
-from worker.limits import MB, UNPACKED_FREELY, Limits, Unreadable
+from models.table.limits import MB, UNPACKED_FREELY, Limits, Unreadable
 from worker.manner import Manner
-from worker.read import Table
+from models.table.read import Table
 from worker.score import Attempt, score_file
 
 ROW = b"7,red,1.5,30,no\n"

@@ -18,7 +18,7 @@ from models.scoring import BLOCK_ROWS, Scorer
 from tests.registry import MODEL
 from tests.worker_fixtures import SPEC, scorer, survey, table
 from worker import write
-from worker.limits import Limits, Unreadable
+from models.table.limits import Limits, Unreadable
 from worker.predict import Stopwatch, Tally, predict
 from worker.scoring_process import load
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.limits import Limits, Unreadable
-from worker.read import MOST_AT_FIRST, Table
+from models.table.limits import Limits, Unreadable
+from models.table.read import MOST_AT_FIRST, Table
 
 COLUMNS = ("a", "b")
 

@@ -16,7 +16,7 @@ from tests.memory import MemoryBucket
 from tests.worker_fixtures import HEADER, SPEC, THREE, contents, dropped, scorer, survey, table
 from transport.bucket import BucketError, get, put
 from transport.event import Generation, ObjectEvent
-from worker.limits import Limits
+from models.table.limits import Limits
 from worker.manner import Manner
 from worker.score import Attempt, Score, model_used, score_file
 from worker.scoring_process import Workshop

@@ -37,7 +37,7 @@ from transport.event import Generation, ObjectEvent
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
 from transport.queue import Policy
-from worker.limits import Limits
+from models.table.limits import Limits
 from worker.manner import Manner
 from worker.pool import Pool
 from worker.scoring_process import Workshop

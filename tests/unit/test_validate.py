@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.spec import Column
-from worker.read import Batch
+from models.table.read import Batch
 from worker.validate import GAPS, texts, validate
 
 TEXT, NUMBER, WHOLE = Column("c", is_text=True), Column("c", is_text=False), Column("c", is_text=False, is_whole=True)

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.table.faults import FileFault, Unreadable
+
 MB = 1_000_000
 SIZE_OF_ONE_ALLOWANCE = 64 * MB  # what the seconds for a file are meant for; a bigger one has more, in proportion
 GZIP_COUNTS = 10  # times its size, when time is allowed for it: what a table packs to
 UNPACKED_FREELY = 64 * MB  # so much may come out of any gzip file, however small it is
-
-
-class Unreadable(Exception):
-    """The file as a whole can't be scored, and its content is at fault; `column` where one is meant."""
-
-    def __init__(self, reason: str, column: str | None = None) -> None:
-        super().__init__(reason)
-        self.column = column
 
 
 @dataclass(frozen=True)
@@ -35,12 +29,13 @@ class Limits:
     def check_size(self, size: int) -> None:
         """Of the object as it is stored. Raises Unreadable."""
         if size > self.max_file_bytes:
-            raise Unreadable(f"the file has more bytes than the {self.max_file_bytes:,} that MAX_FILE_BYTES allows")
+            raise Unreadable(FileFault.LIMIT, f"the file has more bytes than the {self.max_file_bytes:,} that MAX_FILE_BYTES allows")
 
     def check_unpacked(self, unpacked: int, packed: int) -> None:
         """Of what has been read so far. Raises Unreadable."""
         if unpacked > UNPACKED_FREELY and unpacked > self.max_gzip_ratio * packed:
             raise Unreadable(
+                FileFault.LIMIT,
                 f"its first {packed:,} bytes unpack to more than {unpacked // MB:,} MB, which is more than the"
                 f" {self.max_gzip_ratio:g} to 1 that MAX_GZIP_RATIO allows"
             )
@@ -49,22 +44,25 @@ class Limits:
         """Raises Unreadable."""
         if len(header) > self.max_columns:
             raise Unreadable(
+                FileFault.LIMIT,
                 f"the header has {len(header):,} columns, more than the {self.max_columns:,} that MAX_COLUMNS allows"
             )
         if any(len(name.encode("utf-8", "replace")) > self.max_field_bytes for name in header):
             raise Unreadable(
+                FileFault.LIMIT,
                 f"a name in the header has more bytes than the {self.max_field_bytes:,} that MAX_FIELD_BYTES allows"
             )
 
     def check_rows(self, rows: int) -> None:
         """Of those read so far. Raises Unreadable."""
         if rows > self.max_rows:
-            raise Unreadable(f"the file has more rows than the {self.max_rows:,} that MAX_ROWS allows")
+            raise Unreadable(FileFault.LIMIT, f"the file has more rows than the {self.max_rows:,} that MAX_ROWS allows")
 
     def check_field(self, size: int, row: int, column: str) -> None:
         """Raises Unreadable."""
         if size > self.max_field_bytes:
             raise Unreadable(
+                FileFault.LIMIT,
                 f"the field in row {row:,} has {size:,} bytes, more than the {self.max_field_bytes:,} that"
                 " MAX_FIELD_BYTES allows; a quote that was meant as a letter swallows rows like this",
                 column,

@@ -8,10 +8,11 @@ import io
 import zlib
 from typing import BinaryIO
 
-from worker.limits import Limits
+from models.table.cells import UNREADABLE
+from models.table.limits import Limits
 
-UNREADABLE = "\x1a"  # ASCII's own sign for a character that cannot be represented
 GZIP_DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error)
+CTRL_Z = b"\x1a"  # the end of a text file, as DOS wrote it
 
 
 class Stored(io.RawIOBase):
@@ -66,6 +67,10 @@ class Peeked(io.RawIOBase):
                 raise
         return self._ahead
 
+    def skip(self, size: int) -> None:
+        """Passes over bytes that were looked at."""
+        self._ahead = self._ahead[size:]
+
     def readable(self) -> bool:
         return True
 
@@ -77,35 +82,69 @@ class Peeked(io.RawIOBase):
         return taken
 
 
-class Text(io.RawIOBase):
-    """A stream as valid UTF-8 of the same length, and `end` behind its last byte.
+class Utf8(io.RawIOBase):
+    """A stream in some encoding as valid UTF-8, with UNREADABLE for each byte that is no part of a character.
 
-    Arrow gives a malformed row to its handler as text, and the whole file up where that cannot be decoded.
+    Arrow gives a malformed row to its handler as text, and the whole file up where that cannot be decoded. A Ctrl-Z
+    behind all else is left out.
     """
 
-    def __init__(self, stream: io.RawIOBase, end: bytes) -> None:
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._stream = stream
-        self._end = end
-        self._cut = b""  # the beginning of a character of which the rest is still to be read
+        self._decoder = codecs.getincrementaldecoder(encoding)(_SUBSTITUTE)
+        self._may_be_plain = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+        self._held = b""
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """As many bytes as asked for, until the end: Arrow takes what one read gives for a block."""
-        taken = bytearray(self._cut)
-        while len(taken) < size and (more := self._stream.read(size - len(taken))):
-            taken += more
-        at_end = len(taken) < size
-        self._cut = b""
-        if not taken.isascii():
-            text, used = codecs.utf_8_decode(taken, _SUBSTITUTE, at_end)
-            self._cut = bytes(taken[used:])
-            taken = bytearray(text.encode())
-        if at_end and len(taken) + len(self._end) <= size:
-            taken += self._end
-            self._end = b""
-        return bytes(taken)
+        """About as many bytes as asked for; none at the end."""
+        while True:
+            raw = self._stream.read(size)
+            if not raw:
+                self._held = b""
+                return self._decoder.decode(b"", final=True).encode()
+            raw = self._held + raw
+            self._held = CTRL_Z if raw.endswith(CTRL_Z) else b""
+            raw = raw.removesuffix(CTRL_Z)
+            if self._may_be_plain and raw.isascii() and not self._decoder.getstate()[0]:
+                data = raw
+            else:
+                data = self._decoder.decode(raw).encode()
+            if data:
+                return data
+
+
+class Blocks(io.RawIOBase):
+    """A stream in reads of just the size asked for, since Arrow takes one for a block; `end` behind its last byte.
+
+    `quotes` is True once a quote has been read; `count`: bytes read, without `end`.
+    """
+
+    def __init__(self, stream: io.RawIOBase, end: bytes) -> None:
+        self._stream = stream
+        self._end = end
+        self._ready = bytearray()
+        self.quotes = False
+        self.count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while len(self._ready) < size:
+            more = self._stream.read(size - len(self._ready))
+            self.count += len(more)
+            if not more:
+                more, self._end = self._end, b""
+                if not more:
+                    break
+            self.quotes = self.quotes or b'"' in more
+            self._ready += more
+        taken = bytes(self._ready[:size])
+        del self._ready[:size]
+        return taken
 
 
 def _substitute(error: UnicodeError) -> tuple[str, int]:

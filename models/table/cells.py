@@ -1,0 +1,172 @@
+"""What a cell means: text, number, true or false, or a gap. Training, registration, serving and labels all ask here.
+
+Cells come as Arrow string arrays, as they stand in a file. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.table.faults import Fault, RowFault
+
+# What str.strip takes off, and what has no width: spaces, joiners, the byte-order mark.
+BLANKS = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\u180e\u200b\u200c\u200d\u2060\ufeff"
+)
+# Those of `pandas.read_csv` by default, and "na".
+GAPS = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "na", "nan", "null",
+)  # fmt: skip
+UNREADABLE = "\x1a"  # in a cell: a byte that is not UTF-8; ASCII's own sign for a character that cannot be represented
+NUL = "\0"
+MAX_WHOLE = 2**53 - 1  # beyond it a double has not every whole number
+
+_GAPS = pa.array(GAPS)
+_DECIMAL_COMMA = r"^[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?$"
+_WORDS = {"true": 1.0, "false": 0.0}
+
+Texts = np.ndarray[Any, Any]  # [n] str objects, "" for a gap
+Numbers = np.ndarray[Any, Any]  # [n] float64, NaN for a gap
+Bad = dict[int, Fault]  # index of a cell that means nothing → why
+
+
+@dataclass(frozen=True)
+class TextCells:
+    """A column's n cells as texts; `unknown`: [n] True where a text is none of the known ones (None: none were told)."""
+
+    texts: Texts
+    bad: Bad
+    unknown: np.ndarray[Any, Any] | None = None
+
+
+def trimmed(text: str) -> str:
+    """A cell, a header's name or a label without the blanks at its ends."""
+    return text.strip(BLANKS)
+
+
+def is_gap(text: str) -> bool:
+    """True for a cell that holds nothing, blanks or not."""
+    return trimmed(text) in GAPS
+
+
+def text_cells(cells: pa.Array, known: Collection[str] | None = None) -> TextCells:
+    """Cells as texts. `known`: the texts that the model was shown; one that looks like a gap is a text then."""
+    coded = cells.dictionary_encode()
+    words = pc.utf8_trim(coded.dictionary, BLANKS)
+    gaps = pc.is_in(words, _GAPS)
+    shown = None
+    if known is not None:
+        shown = pc.is_in(words, pa.array(list(known), pa.string()))
+        gaps = pc.and_not(gaps, shown)
+    objects = np.array([*pc.if_else(gaps, "", words).to_pylist(), None], dtype=object)[:-1]
+    where = coded.indices.to_numpy()
+    reasons = {word: reason for word, cell in enumerate(coded.dictionary.to_pylist()) if (reason := unfit(cell))}
+    bad = {int(index): reasons[where[index]] for index in np.flatnonzero(np.isin(where, list(reasons)))} if reasons else {}
+    unknown = None
+    if shown is not None:
+        odd = pc.invert(pc.or_(shown, gaps)).to_numpy(zero_copy_only=False)
+        odd[list(reasons)] = False
+        unknown = odd[where] if len(where) else np.zeros(0, dtype=bool)
+    return TextCells(objects[where] if len(where) else np.empty(0, dtype=object), bad, unknown)
+
+
+def copied(cells: pa.Array) -> Texts:
+    """Cells as they stand, to be copied; bytes that are not UTF-8 become �."""
+    coded = pc.replace_substring(cells, UNREADABLE, "�").dictionary_encode()
+    if len(coded.dictionary) > len(cells) // 2:
+        return np.asarray(pc.cast(coded, pa.string()).to_numpy(zero_copy_only=False), dtype=object)
+    objects = np.array([*coded.dictionary.to_pylist(), None], dtype=object)[:-1]
+    return objects[coded.indices.to_numpy()] if len(cells) else np.empty(0, dtype=object)
+
+
+def number_cells(cells: pa.Array, *, decimal_comma: bool = False) -> tuple[Numbers, Bad]:
+    """Cells as doubles. The usual column is all numbers, or numbers and gaps: one or two calls; else cell by cell."""
+    try:
+        try:
+            numbers = pc.cast(cells, pa.float64())
+        except pa.ArrowInvalid:
+            plain = _plain(cells, decimal_comma)
+            numbers = pc.cast(pc.if_else(pc.is_in(plain, _GAPS), pa.scalar(None, pa.string()), plain), pa.float64())
+    except pa.ArrowInvalid:
+        return _one_by_one(cells, decimal_comma)
+    array = np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+    # Arrow knows more ways to write "no number" than we do; what a cell means must not depend on its column's others.
+    odd = np.flatnonzero(~np.isfinite(array) & numbers.is_valid().to_numpy(zero_copy_only=False))
+    array[odd], bad = _one_by_one(cells.take(pa.array(odd)), decimal_comma)
+    return array, {int(odd[i]): message for i, message in bad.items()}
+
+
+def flag_cells(cells: pa.Array, *, strict: bool, decimal_comma: bool = False) -> tuple[Numbers, Bad]:
+    """Cells that say true or false, in any case, or 1 or 0, as 1.0 and 0.0.
+
+    `strict`: no other number is taken; else it stays the number that it is.
+    """
+    words = pc.utf8_lower(pc.utf8_trim(cells, BLANKS))
+    as_digits = pc.if_else(pc.equal(words, "true"), "1", pc.if_else(pc.equal(words, "false"), "0", cells))
+    numbers, bad = number_cells(as_digits, decimal_comma=decimal_comma)
+    if strict:
+        neither = np.flatnonzero(~np.isnan(numbers) & (numbers != 0) & (numbers != 1))
+        bad |= {int(at): _wrong("is neither true nor false", cells[int(at)].as_py()) for at in neither}
+    return numbers, bad
+
+
+def not_whole(numbers: Numbers, passed_over: Collection[int] = ()) -> Bad:
+    """What is wrong with numbers that are to be whole, without gaps; `passed_over`: cells that are bad already."""
+    with np.errstate(invalid="ignore"):
+        broken, large = ~(np.mod(numbers, 1) == 0), np.abs(numbers) > MAX_WHOLE
+    return {
+        int(at): Fault(
+            RowFault.CELL,
+            "is too large for a whole number" if large[at] else "is not a whole number; this model takes no gap here",
+        )
+        for at in np.flatnonzero(broken | large)
+        if int(at) not in passed_over
+    }
+
+
+def _plain(cells: pa.Array, decimal_comma: bool) -> pa.Array:
+    plain = pc.utf8_trim(cells, BLANKS)
+    if not decimal_comma:
+        return plain
+    return pc.if_else(pc.match_substring_regex(plain, _DECIMAL_COMMA), pc.replace_substring(plain, ",", "."), plain)
+
+
+def _one_by_one(cells: pa.Array, decimal_comma: bool) -> tuple[Numbers, Bad]:
+    array, bad = np.full(len(cells), np.nan), {}
+    for index, (text, cell) in enumerate(zip(_plain(cells, decimal_comma).to_pylist(), cells.to_pylist(), strict=True)):
+        if text in GAPS:
+            continue
+        try:
+            number = float(text) if text.isascii() and "_" not in text else np.inf
+        except ValueError:
+            number = np.inf
+        if np.isinf(number):
+            bad[index] = unfit(cell) or _wrong("is not a number", cell)
+        else:
+            array[index] = number  # NaN, however it is capitalised, is a gap
+    return array, bad
+
+
+def unfit_cells(cells: pa.Array) -> pa.Array:
+    """[n] True where `unfit` has something to say."""
+    return pc.or_(pc.match_substring(cells, UNREADABLE), pc.match_substring(cells, NUL))
+
+
+def unfit(cell: str) -> Fault | None:
+    """Why a cell is no text at all; None where it is one."""
+    if UNREADABLE in cell:
+        return Fault(RowFault.ENCODING, "is not UTF-8 text")
+    return Fault(RowFault.NUL, "holds a NUL, which is no text") if NUL in cell else None
+
+
+def _wrong(what: str, cell: str) -> Fault:
+    shown = cell.replace(UNREADABLE, "�")
+    return Fault(RowFault.CELL, f"{what}: {shown[:40]!r}{'…' if len(shown) > 40 else ''}")
