@@ -105,7 +105,37 @@ FILES = _counter(
 )
 ROWS = _counter("understudy_rows_total", "rows", "Rows of scored files, the rejected ones included", WORKER)
 ROWS_REJECTED = _counter(
-    "understudy_rows_rejected_total", "rows", "Rows of scored files that could not be scored", WORKER
+    "understudy_rows_rejected_total",
+    "rows",
+    "Rows of scored files that could not be scored, by reason",
+    WORKER,
+    reason=("fields", "header-again", "quotes", "encoding", "nul", "empty", "cell", "model"),
+)
+ROWS_UNKNOWN = _counter(
+    "understudy_rows_unknown_total",
+    "rows",
+    "Rows of scored files with a text that the production model was never shown, by column",
+    WORKER,
+    column=(),
+)
+FILES_REJECTED = _counter(
+    "understudy_files_rejected_total",
+    "files",
+    "Rejected files whose receipt this program wrote, by reason",
+    WORKER,
+    reason=(
+        "empty",
+        "format",
+        "damaged",
+        "encoding",
+        "header",
+        "quotes",
+        "another-order",
+        "no-row",
+        "unknown-texts",
+        "limit",
+        "csv",
+    ),
 )
 FILE_SECONDS = _histogram(
     "understudy_file_seconds",

@@ -7,6 +7,7 @@ from worker.ending import Ending, end_at_once_on_signals, leave
 if __name__ == "__main__":
     end_at_once_on_signals()  # before the imports: they take a second, or several on a busy machine
 
+import codecs
 import os
 import socket
 import sys
@@ -14,7 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from threading import Event
 
-from pydantic import ByteSize, Field
+from pydantic import ByteSize, Field, field_validator
 
 from edge.command import main
 from edge.listen import CannotSignal, Listening
@@ -70,11 +71,28 @@ class Work(Listening):
         gt=1,
         description="a .gz that unpacks to more than so many times its size, and to more than 64 MB, is rejected",
     )
+    encoding: str = Field("utf-8", description="of files without a mark that names theirs, as Python calls it")
+    max_unknown: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of a column's texts from which on, if the model was never shown them, a file is rejected",
+    )
     spreadsheet_safe: bool = Field(
         False, description="copied ids that a spreadsheet would run as formulas get an apostrophe (see SECURITY.md)"
     )
     filenames_log: str = Field("new_data_filenames.txt", description="every file name taken is appended; empty: off")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        try:
+            b"".decode(encoding)  # refuses what is no encoding of text, such as base64
+            codecs.getincrementaldecoder(encoding)
+        except LookupError:
+            raise ValueError(f"{encoding!r} is no encoding of text that Python knows") from None
+        return encoding
 
     def run(self) -> int:
         # Imported here: a scoring process imports this module too, and has no use for any of it.
@@ -162,7 +180,7 @@ class Work(Listening):
 
     def _manner(self) -> Manner:
         limits = Limits(**{limit.name: getattr(self, limit.name) for limit in fields(Limits)})
-        return Manner(limits, self.spreadsheet_safe)
+        return Manner(limits, self.spreadsheet_safe, self.encoding, self.max_unknown)
 
 
 if __name__ == "__main__":

@@ -137,6 +137,7 @@ class Handler:
             model_version=receipt.model.version if receipt.model else None,
             rows=receipt.rows,
             rejected_rows=receipt.rejected_rows,
+            unknown=receipt.unknown,
             reason=MayQuoteRows(receipt.errors[0].message) if receipt.errors else None,
             seconds=round(seconds, 3),
         )
@@ -192,4 +193,9 @@ def _count(receipt: Outcome, seconds: float) -> None:
             metrics.STEP_SECONDS.labels(step).observe(receipt.timings[step])
     if receipt.status is Status.SCORED:
         metrics.ROWS.inc(receipt.rows)
-        metrics.ROWS_REJECTED.inc(receipt.rejected_rows)
+        for reason, rows in receipt.rejected.items():
+            metrics.ROWS_REJECTED.labels(reason).inc(rows)
+        for column, rows in (receipt.unknown or {}).items():
+            metrics.ROWS_UNKNOWN.labels(column).inc(rows)
+    if receipt.status is Status.REJECTED:
+        metrics.FILES_REJECTED.labels(receipt.fault).inc()
