@@ -1,0 +1,99 @@
+"""Whether a graph answers as its estimator does: on the rows given, and on probes made from them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from models.estimators.answers import Answers, answers
+from models.estimators.decision import Decision
+from models.estimators.probes import GAP, Probes, gaps_together, probes
+from models.estimators.thresholds import thresholds
+from models.register import Candidate, RegistrationRefused, raw_columns
+
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Where a graph and its estimator part on N rows: `differs` and `graph_refuses` [N]."""
+
+    differs: np.ndarray[Any, Any]
+    graph_refuses: np.ndarray[Any, Any]
+    answers: Answers
+    probabilities: np.ndarray[Any, Any]
+
+
+def columns_without_gaps(
+    candidate: Candidate, estimator: Any, rows: pd.DataFrame, decision: Decision, tolerance: float
+) -> tuple[str, ...]:
+    """The columns in which a gap must be an error, since graph and estimator part on it.
+
+    Raises RegistrationRefused where they part on anything else: a row given, or what a probe put into a column.
+    """
+    _refuse(candidate, _compared(candidate, estimator, rows, decision, tolerance), tolerance)
+    texts = [name for name, kind in candidate.types.items() if kind == "string"]
+    made = probes(rows, texts, thresholds(estimator, rows, texts))
+    found = _compared(candidate, estimator, made.rows, decision, tolerance)
+    of_gap = np.array([value == GAP for value in made.values])
+    other = np.flatnonzero(found.differs & ~of_gap)
+    if other.size:
+        raise RegistrationRefused(_parted(candidate, made, found, other))
+    closed = tuple(dict.fromkeys(made.columns[at] for at in np.flatnonzero(found.differs & of_gap)))
+    open_to_gaps = [name for name in candidate.types if name not in closed]
+    if open_to_gaps:
+        together = gaps_together(rows, texts, open_to_gaps)
+        also = _compared(candidate, estimator, together.rows, decision, tolerance)
+        if also.differs.any():
+            raise RegistrationRefused(_parted(candidate, together, also, np.flatnonzero(also.differs)))
+    return closed
+
+
+def _compared(
+    candidate: Candidate, estimator: Any, rows: pd.DataFrame, decision: Decision, tolerance: float
+) -> Compared:
+    own = answers(estimator, rows)
+    scores, refused = candidate.scorer.score_rows(raw_columns(rows, candidate.types))
+    graph_refuses = np.zeros(len(rows), dtype=bool)
+    graph_refuses[list(refused)] = True
+    graph_refuses |= ~np.isfinite(scores.probabilities).all(axis=1)
+    with np.errstate(invalid="ignore"):
+        off = np.abs(scores.probabilities - own.probabilities).max(axis=1) > tolerance
+        other = (scores.labels != own.labels) & ~decision.is_close(own.probabilities, tolerance)
+    # A row that the graph refuses is an error in its place; one that only the estimator refuses would be answered.
+    differs = ~graph_refuses & (own.refused | off | other)
+    return Compared(differs, graph_refuses, own, scores.probabilities)
+
+
+def _refuse(candidate: Candidate, found: Compared, tolerance: float) -> None:
+    if found.answers.refused.any():
+        row = int(np.flatnonzero(found.answers.refused)[0])
+        raise RegistrationRefused(
+            f"the estimator itself gives no answer for {found.answers.refused.sum()} of the rows given, first for row "
+            f"{row + 1}: give rows that it can score"
+        )
+    wrong = np.flatnonzero(found.differs | found.graph_refuses)
+    if wrong.size:
+        row = int(wrong[0])
+        raise RegistrationRefused(
+            f"the {candidate.kind} graph and its estimator differ on {wrong.size} of {len(found.differs)} rows (first "
+            f"on row {row + 1}: {found.probabilities[row].tolist()} and {found.answers.probabilities[row].tolist()}, "
+            f"tolerance {tolerance}); the graph would serve other predictions than were tested"
+        )
+
+
+def _parted(candidate: Candidate, made: Probes, found: Compared, at: np.ndarray[Any, Any]) -> str:
+    by_column = Counter(made.columns[index] for index in at)
+    told = []
+    for name, count in by_column.most_common(NAMED):
+        index = next(index for index in at if made.columns[index] == name)
+        theirs = "refuses the row" if found.answers.refused[index] else found.answers.probabilities[index].tolist()
+        told.append(
+            f"{name!r} with {made.values[index]} in it ({count} probes; the graph gives "
+            f"{found.probabilities[index].tolist()}, the estimator {theirs})"
+        )
+    return f"the {candidate.kind} graph and its estimator part on {'; '.join(told)}"
