@@ -52,6 +52,12 @@ class GraphParts:
         """A rank-1 input [N] as [N, 1]."""
         return self.add("Unsqueeze", name, self.constant(np.array([1], dtype=np.int64)))
 
+    def words(self, name: str) -> str:
+        """A double column [N] of 1, 0 and NaN as the texts True, False and none."""
+        is_true = self.add("Equal", name, self.constant(np.array(1.0)))
+        words = self.add("Where", is_true, self.constant(["True"]), self.constant(["False"]))
+        return self.add("Where", self.add("IsNaN", name), self.constant([""]), words)
+
     def one_hot(self, name: str, categories: Sequence[str]) -> str:
         """A text column [N] as float32 [N, K]; a text that is none of the categories is all zeros."""
         equal = self.add("Equal", self.column(name), self.constant([list(categories)]))

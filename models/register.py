@@ -16,7 +16,7 @@ import onnx
 import pandas as pd
 
 from models.footprint import memory_bytes
-from models.registry import Registry
+from models.registry import Registry, RegistryUnreachable
 from models.scoring import Scorer, Scores
 from models.serving_form import input_columns
 from models.spec import (
@@ -31,6 +31,7 @@ from models.spec import (
     ModelSpec,
     UnfitModel,
 )
+from models.table.cells import trimmed
 from models.tracking import Tracking
 
 EXAMPLE_ROWS = 16
@@ -47,7 +48,8 @@ class Candidate:
     """What is to be registered: a graph in serving form, and what the graph cannot say.
 
     `positive`: the class whose probability workers write where there are two; `texts`: what models.shown gives, None
-    where nothing is known of the training data.
+    where nothing is known of the training data; `flags`: columns of numbers for which true and false may stand, and
+    whether nothing else may; `no_gaps`: columns in which a gap is an error.
     """
 
     kind: str
@@ -58,6 +60,8 @@ class Candidate:
     label_column: str | None = None
     profile: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, Sequence[str] | None] | None = None
+    flags: Mapping[str, bool] = field(default_factory=dict)
+    no_gaps: tuple[str, ...] = ()
 
     @cached_property
     def types(self) -> Mapping[str, str]:
@@ -159,18 +163,18 @@ def register(candidate: Candidate, rows: pd.DataFrame, tracking: Tracking, model
             Scorer(fetched.graph.read_bytes(), fetched.spec).check_example()
             if (memory := memory_bytes(fetched.graph.parent)) is not None:
                 tracking.client.set_model_version_tag(model, version, MEMORY_TAG, str(memory))
-    except UnfitModel as error:
+    except (UnfitModel, RegistryUnreachable) as error:
         tracking.client.delete_model_version(model, version)
         raise RegistrationRefused(f"what was registered cannot serve, and was deleted again: {error}") from error
     return version
 
 
 def raw_columns(rows: pd.DataFrame, types: Mapping[str, str]) -> dict[str, np.ndarray[Any, Any]]:
-    """Rows as `Scorer.score` takes them: text with "" for a gap, numbers as float64 with NaN for one."""
+    """Rows as `Scorer.score` takes them, as out of a file: text with "" for a gap, float64 with NaN for one."""
     return {
-        name: np.array(["" if pd.isna(cell) else str(cell) for cell in rows[name]], dtype=object)
+        name: np.array(["" if pd.isna(cell) else trimmed(str(cell)) for cell in rows[name]], dtype=object)
         if kind == "string"
-        else rows[name].to_numpy(np.float64)
+        else pd.to_numeric(rows[name]).to_numpy(np.float64, na_value=np.nan)
         for name, kind in types.items()
     }
 
@@ -191,7 +195,9 @@ def _metadata(candidate: Candidate, example: pd.DataFrame) -> dict[str, Any]:
             "probabilities": [[float(p) for p in row] for row in scores.probabilities],
         },
         "profile": dict(candidate.profile),
-        "texts": None if candidate.texts is None else dict(candidate.texts),
+        "texts": None if candidate.texts is None else {name: texts and list(texts) for name, texts in candidate.texts.items()},
+        "flags": [name for name, only in candidate.flags.items() if not only],
+        "no_gaps": list(candidate.no_gaps),
     }
 
 
@@ -199,7 +205,14 @@ def _signature(candidate: Candidate) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
-    inputs = [ColSpec(DataType[kind], name, required=kind == "long") for name, kind in candidate.types.items()]
+    inputs = [
+        ColSpec(
+            DataType.boolean if candidate.flags.get(name) else DataType[kind],
+            name,
+            required=kind == "long" or name in candidate.no_gaps,
+        )
+        for name, kind in candidate.types.items()
+    ]
     outputs = [ColSpec(DataType.string, LABEL_OUTPUT), ColSpec(Array(DataType.float), PROBABILITIES_OUTPUT)]
     return ModelSignature(Schema(inputs), Schema(outputs))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,22 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, String
 from sklearn.compose import ColumnTransformer
 
 from models.baseline import training_profile
-from models.conversion import convert
-from models.register import Candidate, RegistrationRefused, check_against_estimator, register
+from models.estimators.agreement import columns_without_gaps
+from models.estimators.conversion import Inputs, convert, convert_in_doubles, last_step
+from models.estimators.decision import MOST_PROBABLE, threshold_of
+from models.estimators.limited import TookTooLong, within
+from models.register import TOLERANCE, Candidate, RegistrationRefused, register
 from models.serving_form import UnfitGraph, input_columns, serving_form
+from models.shown import shown_texts
 from models.tracking import DEFAULT_TRACKING_URI, Tracking
+
+CONVERSION_SECONDS = 120.0
+# Most converters are made for floats, which are too coarse for some thresholds and sums.
+WAYS: tuple[tuple[str, type, Callable[[Any, Inputs], onnx.ModelProto]], ...] = (
+    ("in doubles up to the last step", DoubleTensorType, convert_in_doubles),
+    ("in floats", FloatTensorType, convert),
+    ("in doubles", DoubleTensorType, convert),
+)
 
 
 def register_sklearn(
@@ -24,7 +37,7 @@ def register_sklearn(
     *,
     model: str,
     columns: Sequence[str] | None = None,
-    positive: str | None = None,
+    positive: Any = None,
     id_column: str | None = None,
     label_column: str | None = None,
     training_rows: pd.DataFrame | None = None,
@@ -32,45 +45,75 @@ def register_sklearn(
 ) -> str:
     """Registers a fitted classifier, or a Pipeline that ends in one, as a new version of `model`; gives the version.
 
-    `rows`: raw rows to compare graph and `predict_proba` on, test rows as a rule, gaps and unknown texts among them
-    where files will have any (a gap in a text reaches the graph as ""). `columns`: the inputs in the order that the
-    estimator was fitted on; by default its own `feature_names_in_`, or all of `rows`. `training_rows`: what drift is
-    measured against later. `positive`: by default the second of two classes. Raises RegistrationRefused where
-    skl2onnx cannot convert it, or the graph answers otherwise than the estimator; nothing is registered then.
+    `rows`: raw rows to compare graph and estimator on, test rows as a rule; probes are made from them (gaps, texts that
+    were never seen, values at the trees' thresholds). `columns`: the inputs in the order that the estimator was fitted
+    on; by default its own `feature_names_in_`, or all of `rows`. `training_rows`: what drift is measured against later,
+    and which texts count as known; those of `rows` where it is not given. `positive`: one of the classes, by default
+    the second of two. Raises RegistrationRefused where skl2onnx cannot convert it, or the graph answers otherwise than
+    the estimator; nothing is registered then.
     """
-    names = list(columns if columns is not None else getattr(estimator, "feature_names_in_", rows.columns))
+    names = [str(name) for name in (columns if columns is not None else getattr(estimator, "feature_names_in_", rows))]
     missing = [name for name in names if name not in rows.columns]
     if missing:
         raise RegistrationRefused(f"rows lack the columns {', '.join(map(str, missing))}")
     rows = rows[names]
     classes = tuple(str(label) for label in estimator.classes_)
-    expected = estimator.predict_proba(rows if hasattr(estimator, "feature_names_in_") else rows.to_numpy())
-    kind = type(estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator).__name__
+    chosen = _positive(positive, classes)
+    shown = rows if training_rows is None else training_rows[names]
+    booleans = [name for name in names if _is_boolean(rows[name])]
+    kind = type(last_step(estimator)).__name__
     refusals = []
-    # Most converters are made for floats; where those are too coarse for thresholds or sums, doubles may do.
-    for number in (FloatTensorType, DoubleTensorType):
+    for way, number, converted in WAYS:
         try:
-            graph = serving_form(_graph(estimator, rows, number), classes, positive=positive, columns=names)
+            inner = _graph(estimator, rows, number, converted)
+            decision = threshold_of(estimator) or MOST_PROBABLE
+            graph = serving_form(
+                inner, classes, positive=chosen, columns=names, booleans=booleans, decision=decision
+            )
+            types = input_columns(graph)
             candidate = Candidate(
                 kind=kind,
                 graph=graph,
                 classes=classes,
-                positive=positive if positive is not None or len(classes) > 2 else classes[1],
+                positive=chosen,
                 id_column=id_column,
                 label_column=label_column,
-                profile={} if training_rows is None else training_profile(training_rows, input_columns(graph)),
+                profile={} if training_rows is None else training_profile(shown, types),
+                texts=shown_texts(shown, types),
+                flags={name: name in booleans for name in names if name in booleans or _is_zero_one(shown[name])},
             )
-            check_against_estimator(candidate, rows, expected)
+            candidate = replace(
+                candidate, no_gaps=columns_without_gaps(candidate, estimator, rows, decision, TOLERANCE)
+            )
         except (RegistrationRefused, UnfitGraph) as refusal:
-            refusals.append(str(refusal))
+            refusals.append(f"{way}: {refusal}")
             continue
         tracking = Tracking(tracking_uri)
         with tracking.run(f"register {kind}", {"estimator": kind}, {"kind": kind}):
             return register(candidate, rows, tracking, model, {})
-    raise RegistrationRefused("; in doubles: ".join(dict.fromkeys(refusals)))
+    raise RegistrationRefused("; ".join(dict.fromkeys(refusals)))
 
 
-def _graph(estimator: Any, rows: pd.DataFrame, number: type) -> onnx.ModelProto:
+def _positive(given: Any, classes: Sequence[str]) -> str | None:
+    if given is None:
+        return classes[1] if len(classes) == 2 else None
+    if str(given) not in classes:
+        raise RegistrationRefused(f"the positive class {str(given)!r} is none of {', '.join(map(repr, classes))}")
+    return str(given)
+
+
+def _is_boolean(cells: pd.Series[Any]) -> bool:
+    present = cells.dropna()
+    return len(present) > 0 and all(isinstance(cell, bool | np.bool_) for cell in present)
+
+
+def _is_zero_one(cells: pd.Series[Any]) -> bool:
+    return bool(np.issubdtype(np.asarray(cells).dtype, np.number)) and set(cells.dropna().unique()) <= {0, 1}
+
+
+def _graph(
+    estimator: Any, rows: pd.DataFrame, number: type, converted: Callable[[Any, Inputs], onnx.ModelProto]
+) -> onnx.ModelProto:
     first = estimator.steps[0][1] if hasattr(estimator, "steps") else estimator
     kinds = [number if np.issubdtype(np.asarray(rows[name]).dtype, np.number) else StringTensorType for name in rows]
     if isinstance(first, ColumnTransformer):  # picks its columns by name
@@ -83,7 +126,9 @@ def _graph(estimator: Any, rows: pd.DataFrame, number: type) -> onnx.ModelProto:
             "knows which is which"
         )
     try:
-        return convert(estimator, inputs)
+        return within(CONVERSION_SECONDS, lambda: converted(estimator, inputs))
+    except TookTooLong as error:
+        raise RegistrationRefused(f"skl2onnx does not come to an end with this estimator: {error}") from None
     except Exception as error:  # skl2onnx raises many kinds, and all say that it cannot convert this one
         message = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise RegistrationRefused(f"skl2onnx cannot convert this estimator: {message}") from error

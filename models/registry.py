@@ -159,7 +159,7 @@ class Registry:
 
     def _bring(self, repository: Any, name: str, limit: int, part: Path, who: str) -> None:
         if self._ask(lambda: bring(repository, name, part, limit, who)) is None:
-            raise UnfitModel(
+            raise RegistryUnreachable(  # a store that is being copied, or is not mounted yet, may have it at the next look
                 f"{who} has no {name} that this machine can see at {repository.artifact_uri}: either it is not an ONNX "
                 f"model ({HOW_TO_REGISTER}), or its files lie on another machine's disk (let the MLflow server serve "
                 f"artefacts, or give it a bucket)"

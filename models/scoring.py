@@ -74,6 +74,13 @@ class Scorer:
         Those have no label, and NaN for probabilities. The others are scored as without them. Raises UnfitModel where
         the graph no longer scores its own example either: then not the rows are at fault.
         """
+        found, refused = self.score_rows(columns)
+        if refused:
+            self.check_example()
+        return found, refused
+
+    def score_rows(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> tuple[Scores, dict[int, str]]:
+        """The same, whatever the graph does with its own example."""
         rows = len(next(iter(columns.values())))
         found = Scores(np.full(rows, None, dtype=object), np.full((rows, len(self.spec.classes)), np.nan, np.float32))
         refused: dict[int, str] = {}
@@ -90,8 +97,6 @@ class Scorer:
                     parts += [(start, middle), (middle, stop)]
             else:
                 found.labels[start:stop], found.probabilities[start:stop] = scores.labels, scores.probabilities
-        if refused:
-            self.check_example()
         return found, refused
 
     def check_example(self) -> None:

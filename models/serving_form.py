@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper
 
+from models.estimators.decision import MOST_PROBABLE, Decision
 from models.graph import GraphParts
 from models.spec import LABEL_OUTPUT, PROBABILITIES_OUTPUT
 
@@ -29,7 +30,13 @@ class UnfitGraph(Exception):
 
 
 def serving_form(
-    model: onnx.ModelProto, classes: Sequence[str], *, positive: str | None = None, columns: Sequence[str] | None = None
+    model: onnx.ModelProto,
+    classes: Sequence[str],
+    *,
+    positive: str | None = None,
+    columns: Sequence[str] | None = None,
+    booleans: Collection[str] = (),
+    decision: Decision = MOST_PROBABLE,
 ) -> onnx.ModelProto:
     """A copy of the graph whose inputs are rank-1 [N], and whose outputs are `label` [N] and `probabilities` [N, K].
 
@@ -43,10 +50,10 @@ def serving_form(
     inner = compose.add_prefix(model, _INNER)
     given = _inputs(inner)
     parts = GraphParts(prefix="_/form/")
-    inputs = _feed(parts, given, columns)
+    inputs = _feed(parts, given, columns, booleans)
     front = list(parts.nodes)
     parts.nodes.clear()
-    outputs = _answer(parts, inner, tuple(classes), positive)
+    outputs = _answer(parts, inner, tuple(classes), positive, decision)
     back = list(parts.nodes)
     graph = inner.graph
     nodes = [*front, *graph.node, *back]
@@ -96,7 +103,7 @@ def _inputs(inner: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
 
 
 def _feed(
-    parts: GraphParts, given: Sequence[onnx.ValueInfoProto], columns: Sequence[str] | None
+    parts: GraphParts, given: Sequence[onnx.ValueInfoProto], columns: Sequence[str] | None, booleans: Collection[str]
 ) -> list[onnx.ValueInfoProto]:
     """The new inputs [N], and in `parts` the nodes from them to the old ones."""
     shape = _shape(given[0])
@@ -113,20 +120,29 @@ def _feed(
     if len(set(names)) < len(names) or {LABEL_OUTPUT, PROBABILITIES_OUTPUT} & set(names):
         raise UnfitGraph(f"columns need different names, none of them {LABEL_OUTPUT} or {PROBABILITIES_OUTPUT}")
     kinds = [value.type.tensor_type.elem_type for value in given] * (len(names) if matrix else 1)
+    words = {
+        name: parts.words(name)
+        for name, kind in zip(names, kinds, strict=True)
+        if name in booleans and kind == TensorProto.STRING
+    }
     if matrix:
-        stacked = parts.add("Concat", *(parts.column(name) for name in names), axis=1)
+        stacked = parts.add("Concat", *(parts.column(words.get(name, name)) for name in names), axis=1)
         parts.nodes.append(helper.make_node("Identity", [stacked], [given[0].name]))
     else:
         for name, value in zip(names, given, strict=True):
             if _shape(value) not in ((None,), (None, 1)):
                 raise UnfitGraph(f"input {_outer(value)!r} has the shape {_shape(value)}; a column is [N] or [N, 1]")
-            source = name if len(_shape(value)) == 1 else parts.column(name)
+            source = words.get(name, name)
+            source = source if len(_shape(value)) == 1 else parts.column(source)
             parts.nodes.append(helper.make_node("Identity", [source], [value.name]))
-    return [helper.make_tensor_value_info(name, kind, ["N"]) for name, kind in zip(names, kinds, strict=True)]
+    return [
+        helper.make_tensor_value_info(name, TensorProto.DOUBLE if name in words else kind, ["N"])
+        for name, kind in zip(names, kinds, strict=True)
+    ]
 
 
 def _answer(
-    parts: GraphParts, inner: onnx.ModelProto, classes: tuple[str, ...], positive: str | None
+    parts: GraphParts, inner: onnx.ModelProto, classes: tuple[str, ...], positive: str | None, decision: Decision
 ) -> list[onnx.ValueInfoProto]:
     """The two outputs, and in `parts` the nodes that lead to them."""
     outputs = list(inner.graph.output)
@@ -154,12 +170,25 @@ def _answer(
     if texts:
         parts.nodes.append(helper.make_node("Identity", [texts[0].name], [LABEL_OUTPUT]))
     else:
-        best = parts.add("ArgMax", value, axis=1, keepdims=0)
-        parts.nodes.append(helper.make_node("Gather", [parts.constant(list(classes)), best], [LABEL_OUTPUT]))
+        chosen = _chosen(parts, value, decision)
+        parts.nodes.append(helper.make_node("Gather", [parts.constant(list(classes)), chosen], [LABEL_OUTPUT]))
     return [
         helper.make_tensor_value_info(LABEL_OUTPUT, TensorProto.STRING, ["N"]),
         helper.make_tensor_value_info(PROBABILITIES_OUTPUT, TensorProto.FLOAT, ["N", len(classes)]),
     ]
+
+
+def _chosen(parts: GraphParts, probabilities: str, decision: Decision) -> str:
+    """The place [N] of each row's class."""
+    if decision.threshold is None:
+        return parts.add("ArgMax", probabilities, axis=1, keepdims=0)
+    places = [parts.constant(np.array(place, dtype=np.int64)) for place in (decision.positive, 1 - decision.positive)]
+    one = parts.add("Gather", probabilities, places[0], axis=1)
+    # The smallest float32 that reaches the threshold, so that it is the same to compare with it.
+    reached = np.float32(decision.threshold)
+    if float(reached) < decision.threshold:
+        reached = np.nextafter(reached, np.float32(np.inf))
+    return parts.add("Where", parts.add("GreaterOrEqual", one, parts.constant(reached)), *places)
 
 
 def _is_probabilities(value: onnx.ValueInfoProto, classes: int) -> bool:

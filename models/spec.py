@@ -42,7 +42,7 @@ class Size:
 class Column:
     """An input of the model by its own name: text, or a number where a gap is NaN.
 
-    `is_whole`: a whole number without gaps; `is_flag`: a number for which true and false may stand, and with
+    `is_whole`: a whole number without gaps; `takes_gaps`: False where a gap is an error all the same; `is_flag`: a number for which true and false may stand, and with
     `is_boolean` nothing but they, 1 and 0; `known`: the texts that the model was shown, None where that is not known or
     any text may come.
     """
@@ -52,6 +52,7 @@ class Column:
     is_whole: bool = False
     is_flag: bool = False
     is_boolean: bool = False
+    takes_gaps: bool = True
     known: tuple[str, ...] | None = None
 
 
@@ -154,6 +155,7 @@ def _column(entry: Any, extra: Mapping[str, Any], who: str) -> Column:
         is_whole=kind in _WHOLE_NUMBERS,
         is_flag=kind == "boolean" or name in (extra.get("flags") or ()),
         is_boolean=kind == "boolean",
+        takes_gaps=name not in (extra.get("no_gaps") or ()),
         known=None if texts is None else tuple(map(str, texts)),
     )
 

@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 
 from models.airline.dataset import Dataset
 from models.airline.preprocessing import preprocessing
-from models.conversion import features_graph
+from models.estimators.conversion import features_graph
 from models.graph import behind, preprocessing_graph
 from models.trained import Progress, Trained, no_progress
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from models.spec import Column
 from models.table.cells import Bad, flag_cells, not_whole, number_cells, text_cells
+from models.table.faults import Fault, RowFault
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,24 @@ class Converted:
 
 
 def converted(cells: pa.Array, column: Column, *, decimal_comma: bool = False) -> Converted:
-    """The cells as `column` takes them. In a column of whole numbers a gap is bad as well."""
+    """The cells as `column` takes them. Where it takes no gaps, one is bad as well."""
     if column.is_text:
         text = text_cells(cells, column.known)
-        return Converted(text.texts, _without(text.texts == "", text.bad), text.bad, text.unknown)
+        gaps = _without(text.texts == "", text.bad)
+        return Converted(text.texts, gaps, text.bad | _refused(gaps, column), text.unknown)
     if column.is_flag:
         numbers, bad = flag_cells(cells, strict=column.is_boolean, decimal_comma=decimal_comma)
     else:
         numbers, bad = number_cells(cells, decimal_comma=decimal_comma)
     gaps = _without(np.isnan(numbers), bad)
-    return Converted(numbers, gaps, bad | not_whole(numbers, bad) if column.is_whole else bad)
+    bad |= not_whole(numbers, bad) if column.is_whole else _refused(gaps, column)
+    return Converted(numbers, gaps, bad)
+
+
+def _refused(gaps: np.ndarray[Any, Any], column: Column) -> Bad:
+    if column.takes_gaps:
+        return {}
+    return dict.fromkeys(map(int, np.flatnonzero(gaps)), Fault(RowFault.CELL, "is a gap, which this model does not take here"))
 
 
 def _without(mask: np.ndarray[Any, Any], bad: Bad) -> np.ndarray[Any, Any]:
