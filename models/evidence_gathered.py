@@ -146,8 +146,8 @@ class Evidence:
             failures = self._failures.setdefault(_names(*pair), Counter())
             known = PairEvidence(Gathered(record.pair), labels and labels.afresh(), failures)
             self.pairs[pair] = known
-        if known.gathered.has(record):
-            return pair  # an earlier scoring of the same content
+        if known.gathered.passes_over(record):
+            return pair
         if known.late is not None:
             try:
                 record = relabel(self._bucket, record, known.late)

@@ -60,11 +60,12 @@ def relabelled(old: Comparison, streams: Streams, late: LateLabels) -> Compariso
             first, second = (list(islice(output.rows, batch.rows)) for output in (production, staging))
             if len(first) != batch.rows or len(second) != batch.rows:
                 raise NotRelabelled(_OTHER_ROWS)
-            truth = late.truth(production.ids(first))
+            ids = production.ids(first)
+            truth = late.truth(ids)
             own = given.labels(batch)
             stands = own != ""
             truth[stands] = own[stands]
-            new.add(production.predictions(first), staging.predictions(second), truth, given.columns(batch))
+            new.add(production.predictions(first), staging.predictions(second), truth, given.columns(batch), ids)
         if next(production.rows, None) is not None or next(staging.rows, None) is not None:
             raise NotRelabelled(_OTHER_ROWS)
     except (csv.Error, ValueError, IndexError, EOFError, OSError, Unreadable) as error:

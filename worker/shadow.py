@@ -153,6 +153,7 @@ class Shadow:
                     Predictions(predicted.labels, predicted.probabilities.astype(np.float64), scored - scored_before),
                     predicted.truth,
                     _all_rows(predicted),
+                    predicted.ids,
                 )
                 scored_before = scored
             served.verify()

@@ -50,28 +50,46 @@ class Gathered:
 
     pair: Pair
     whole: Comparison = field(init=False)
-    _files: dict[object, FileFigures] = field(default_factory=dict)
+    copies: int = 0  # files left out, because their content had counted
+    copied_rows: int = 0
+    _scored: set[tuple[str, str]] = field(default_factory=set)
+    _contents: set[tuple[str, str]] = field(default_factory=set)
+    _files: list[FileFigures] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.whole = Comparison(self.pair)
 
     def add(self, record: Comparison) -> None:
-        """Adds one file's record. Of the re-scorings of one content the first given counts, so that no row does twice.
+        """Adds one file's record, unless `passes_over` it. Raises Incomparable where it is of another pair."""
+        if self.passes_over(record):
+            return
+        self.whole.merge(record)
+        self._files.append(_figures(record))
+        if scored := _scored(record):
+            self._scored.add(scored)
+        self._contents.update(_contents(record))
 
-        Raises Incomparable where it is of another pair.
+    def passes_over(self, record: Comparison) -> bool:
+        """True where its rows have counted; a copy is then noted, each once.
+
+        Of the re-scorings of one generation the first given counts. Equal content under the same name counts once, and
+        under any name where rows have ids: they are the same rows.
         """
-        if not self.has(record):
-            self.whole.merge(record)
-            self._files[_content(record) or len(self._files)] = _figures(record)
-
-    def has(self, record: Comparison) -> bool:
-        """True where a scoring of the same content was given already."""
-        return _content(record) in self._files
+        scored = _scored(record)
+        if scored is not None and scored in self._scored:
+            return True
+        if not self._contents.isdisjoint(_contents(record)):
+            self.copies += 1
+            self.copied_rows += int(record.rows[0])
+            if scored is not None:
+                self._scored.add(scored)
+            return True
+        return False
 
     @property
     def files(self) -> list[FileFigures]:
         """The files in order of event time, whatever the order they were given in."""
-        return sorted(self._files.values(), key=lambda file: file.order)
+        return sorted(self._files, key=lambda file: file.order)
 
 
 def gather(records: Iterable[Comparison]) -> list[Gathered]:
@@ -85,8 +103,17 @@ def gather(records: Iterable[Comparison]) -> list[Gathered]:
     return sorted(pairs.values(), key=lambda gathered: gathered.files[0].order)
 
 
-def _content(record: Comparison) -> tuple[str, str] | None:
+def _scored(record: Comparison) -> tuple[str, str] | None:
+    """Which generation was scored."""
     return (record.file.name, record.file.generation.partition(".")[0]) if record.file else None
+
+
+def _contents(record: Comparison) -> set[tuple[str, str]]:
+    """Under which names the record's content counts; none in records of before its digest was kept."""
+    if record.file is None or record.file.sha256 is None:
+        return set()
+    anywhere = {("", record.file.sha256)} if record.pair.id_column else set()
+    return {(record.file.name, record.file.sha256)} | anywhere
 
 
 def _figures(record: Comparison) -> FileFigures:

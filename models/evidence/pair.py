@@ -74,6 +74,7 @@ class Pair:
     classes: tuple[str, ...]
     positive: str
     label_column: str | None
+    id_column: str | None = None
     columns: Mapping[str, bool] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     training: Mapping[str, TrainingBins] = field(default_factory=dict)
@@ -100,6 +101,7 @@ class Pair:
             "classes": list(self.classes),
             "positive": self.positive,
             "label_column": self.label_column,
+            "id_column": self.id_column,
             "columns": dict(self.columns),
             "left_out": list(self.left_out),
             "training": {name: bins.to_json() for name, bins in self.training.items()},
@@ -114,6 +116,7 @@ class Pair:
             classes=tuple(fields["classes"]),
             positive=fields["positive"],
             label_column=fields["label_column"],
+            id_column=fields.get("id_column"),
             columns=dict(fields["columns"]),
             left_out=tuple(fields["left_out"]),
             training={name: TrainingBins.from_json(bins) for name, bins in fields["training"].items()},
@@ -158,6 +161,7 @@ def pair_of(production: ModelSpec, staging: ModelSpec) -> Pair:
         classes=production.classes,
         positive=positive,
         label_column=label,
+        id_column=production.id_column or staging.id_column,
         columns=columns,
         left_out=tuple(left_out),
         training=_training(production.profile, staging.profile, columns),

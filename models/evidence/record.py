@@ -18,6 +18,7 @@ from models.evidence.columns import SLICE_COUNTS, UNLABELLED, Cells, Levels, num
 from models.evidence.exact import Floats, Integers, exact_sum, exact_sums_by_bin
 from models.evidence.pair import FileHeader, Incomparable, Pair, Predictions, pair_of
 from models.evidence.scores import LOSSES, SUMS, brier, log_loss, summed_scores
+from models.evidence.sketch import Sketch
 from models.spec import ModelSpec
 
 __all__ = ["Comparison", "FileHeader", "Incomparable", "Pair", "Predictions"]
@@ -40,7 +41,7 @@ class Comparison:
     target (false, true, unknown). `joint` [2, J, J]: production's score by staging's, target false and true.
     `calibration` [2, 10, 2]: per model and tenth, rows and those with a true target; `calibration_sums` [2][10]: exact
     sums of their scores. `sums`: exact sums by name. `inputs`: per column counts in the bins of `pair.training`.
-    `slices`: per column its Levels.
+    `slices`: per column its Levels. `ids`: a sample of the ids of labelled rows.
 
     Score and target: with two classes the positive class's probability, and whether the row is of that class. With
     more, the probability of the model's own predicted class, and whether that was right; the difference is then that
@@ -64,6 +65,7 @@ class Comparison:
         self.sums = dict.fromkeys(_SUMS, 0)
         self.inputs = {name: np.zeros(len(known.counts), dtype=np.int64) for name, known in pair.training.items()}
         self.slices = {name: Levels() for name in pair.columns}
+        self.ids = Sketch()
 
     @classmethod
     def start(cls, production: ModelSpec, staging: ModelSpec, file: FileHeader | None = None) -> Comparison:
@@ -79,17 +81,19 @@ class Comparison:
         staging: Predictions,
         truth: npt.NDArray[Any] | None = None,
         columns: Mapping[str, Cells] | None = None,
+        ids: npt.NDArray[Any] | None = None,
     ) -> None:
         """Adds a batch of N rows.
 
-        `truth`: object array [N] of the true classes, None or "" where a row has none (None: no row has); `columns`:
+        `ids`: object array [N], "" where a row has none (None: no row has); `truth`: object array [N] of the true classes, None or "" where a row has none (None: no row has); `columns`:
         the input cells of all N rows by column: object arrays of str or None, float64 with NaN. Columns that the pair
         does not know are ignored. Raises ValueError where lengths differ.
         """
         n, classes = len(production.labels), self.pair.classes
         columns = {name: cells for name, cells in (columns or {}).items() if name in self.pair.columns}
         lengths = {n, len(staging.labels), len(production.probabilities), len(staging.probabilities)}
-        lengths |= {len(cells) for cells in columns.values()} | ({len(truth)} if truth is not None else set())
+        lengths |= {len(cells) for cells in columns.values()}
+        lengths |= {len(cells) for cells in (truth, ids) if cells is not None}
         if lengths != {n}:
             raise ValueError(f"a batch of rows in lengths that differ: {sorted(lengths)}")
         code_of: dict[Any, int] = {label: code for code, label in enumerate(classes)}
@@ -104,6 +108,8 @@ class Comparison:
         unusable = (ok & (true == -1), ok & (true == -2))
         self.rows[:] += [n, *(int(rows.sum()) for rows in (*failures, *unusable))]
         self._add_answers(first[ok], second[ok], p[ok], s[ok], true[ok])
+        if ids is not None:
+            self.ids.add(ids[ok & (true >= 0)])
         outcome = np.where(true < 0, UNLABELLED, 3 - 2 * (first == true) - (second == true))
         # 3 - 2·right - right: 0 both, 1 only production, 2 only staging, 3 neither
         self._add_columns(columns, ok, first == second, outcome.astype(np.int64))
@@ -180,6 +186,7 @@ class Comparison:
             counts += other.inputs[name]
         for name, levels in self.slices.items():
             levels.merge(other.slices[name])
+        self.ids.merge(other.ids)
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data (SCHEMA, SCHEMA_VERSION); `from_json` reads it.
@@ -207,6 +214,7 @@ class Comparison:
                 name: None if of.levels is None else {level: of.levels[level].tolist() for level in sorted(of.levels)}
                 for name, of in self.slices.items()
             },
+            "ids": self.ids.to_json(),
         }
 
     @classmethod
@@ -231,6 +239,8 @@ class Comparison:
                 counts[:] = fields["inputs"][name]
             for name, levels in fields["slices"].items():
                 record.slices[name].levels = levels and {level: _slice(counts) for level, counts in levels.items()}
+            if "ids" in fields:  # not in records of before they were kept
+                record.ids = Sketch.from_json(fields["ids"])
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(f"a damaged comparison record: {error!r}") from None
         return record
