@@ -83,6 +83,34 @@ def is_input(name: str, prefix: str = "") -> bool:
     )
 
 
+def why_no_input(name: str, prefix: str = "") -> str | None:
+    """Why an object that looks like an input is none; None where it is one, or does not look like one."""
+    base = name.rpartition("/")[2]
+    lowered = base.lower()
+    if is_input(name, prefix) or ".csv" not in lowered:
+        return None
+    if name.startswith((OUTPUT, LABELS)) or base.startswith(".") or lowered.endswith(_UNFINISHED_ENDINGS):
+        return None
+    if not lowered.endswith(_INPUT_ENDINGS):
+        return "its name ends neither in .csv nor in .csv.gz"
+    if len(base) <= len(_INPUT_ENDINGS[0]) or lowered == _INPUT_ENDINGS[1]:
+        return "its name is an ending alone"
+    if not name.startswith(prefix):
+        return f"it lies outside the prefix {prefix!r}"
+    return f"it lies in a folder of its own; inputs lie directly below {prefix or 'the root of the bucket'}"
+
+
+def refuse_bad_prefix(prefix: str) -> None:
+    """Raises ValueError where a prefix can hold no inputs, or is not what it seems to be."""
+    parts = prefix.split("/")
+    if prefix.startswith((OUTPUT, LABELS, "/", ".understudy")) or any(part in (".", "..") for part in parts):
+        raise ValueError(f"{prefix!r} can hold no inputs: use a plain path that is not below {OUTPUT} or {LABELS}")
+    if "" in parts[:-1]:
+        raise ValueError(f"{prefix!r} has two slashes in a row")
+    if prefix and "/" not in prefix:
+        raise ValueError(f"{prefix!r} is no folder; is {prefix + '/'!r} meant?")
+
+
 def parse_key(object_name: str, below: str) -> Key | None:
     """The key in the name of a receipt, comparison, claim or failure note; None where it names none.
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from edge.command import Command
 from edge.seconds import Seconds as Seconds
-from ledger.names import OUTPUT
+from ledger.names import refuse_bad_prefix
 from transport.bucket import Bucket
 from transport.open import open_bucket
 
@@ -29,8 +29,7 @@ class Places(Command):
     @field_validator("prefix")
     @classmethod
     def _inputs_and_outputs_apart(cls, prefix: str) -> str:
-        if prefix.startswith((OUTPUT, "/", ".understudy")) or any(part in (".", "..") for part in prefix.split("/")):
-            raise ValueError(f"{prefix!r} can hold no inputs: use a plain path that is not below {OUTPUT}")
+        refuse_bad_prefix(prefix)
         return prefix
 
     def open_bucket(self, stack: ExitStack) -> Bucket:

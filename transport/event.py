@@ -15,6 +15,7 @@ from typing import Any
 
 MAX_NAME_BYTES = 960  # of Cloud Storage's 1024: the rest is for the names of receipts and comparisons
 MAX_GENERATION = 2**63 - 1
+BY_NOTIFICATION = "gcs"  # the source of events that the bucket itself sends
 NOTHING: Mapping[str, str] = {}
 
 
@@ -62,7 +63,7 @@ class ObjectEvent:
     generation: Generation
     event_time: str = ""
     size: int | None = None
-    source: str = "gcs"
+    source: str = BY_NOTIFICATION
     md5: str | None = None
     crc32c: str | None = None
 
@@ -86,7 +87,7 @@ class ObjectEvent:
             "objectGeneration": str(self.generation.content),
             "eventTime": self.event_time,
         }
-        if self.source != "gcs":
+        if self.source != BY_NOTIFICATION:
             attributes["source"] = self.source
         if self.generation.rescore:
             attributes["rescore"] = str(self.generation.rescore)
@@ -121,7 +122,7 @@ class ObjectEvent:
             generation=generation,
             event_time=attributes.get("eventTime", "")[:40],
             size=size,
-            source=attributes.get("source", "gcs")[:20],
+            source=attributes.get("source", BY_NOTIFICATION)[:20],
             md5=md5,
             crc32c=crc32c,
         )

@@ -19,6 +19,7 @@ from pydantic import ByteSize, Field, field_validator
 
 from edge.command import main
 from edge.listen import CannotSignal, Listening
+from ledger.names import refuse_bad_prefix
 from models.table.limits import USUAL_LIMITS, Limits
 from worker.manner import Manner
 
@@ -83,6 +84,12 @@ class Work(Listening):
     )
     filenames_log: str = Field("new_data_filenames.txt", description="every file name taken is appended; empty: off")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+
+    @field_validator("prefix")
+    @classmethod
+    def _can_hold_inputs(cls, prefix: str) -> str:
+        refuse_bad_prefix(prefix)
+        return prefix
 
     @field_validator("encoding")
     @classmethod

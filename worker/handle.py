@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
 
@@ -11,13 +11,14 @@ import structlog
 
 from edge import metrics, traces
 from edge.log import MayQuoteRows
+from edge.not_inputs import NotInputs
 from ledger.commit import settle
-from ledger.names import is_input
+from ledger.names import is_input, why_no_input
 from ledger.notes import Failure, note_failure, record_unusable
 from ledger.receipt import Outcome, Status
 from models.registry import FetchedVersion
 from transport.bucket import Bucket, BucketError
-from transport.event import ObjectEvent, UnusableMessage
+from transport.event import BY_NOTIFICATION, ObjectEvent, UnusableMessage
 from transport.queue import Delivery
 from worker.brake import Brake
 from worker.filenames import FilenamesLog
@@ -53,6 +54,7 @@ class Handler:
     score_seconds: float = 600.0
     shadow_fraction: float = 1.0
     manner: Manner = USUAL_MANNER
+    others: NotInputs = field(default_factory=NotInputs)
 
     def handle(self, delivery: Delivery) -> None:
         """Brings the message's file to its receipt and acks, hands the delivery on to the shadow, or gives it back."""
@@ -82,13 +84,18 @@ class Handler:
                 raise UnusableMessage(
                     f"it is about bucket {event.bucket[:80]!r}; this worker's is {self.bucket.name!r}"
                 )
+            if event.source != BY_NOTIFICATION and not is_input(event.name, self.prefix):
+                raise UnusableMessage(
+                    f"a publisher sent {event.name!r}, which is no input below this worker's prefix {self.prefix!r}: "
+                    "publishers and workers of a queue need the same PREFIX"
+                )
         except UnusableMessage as reason:
             record = record_unusable(self.bucket, delivery.id, delivery.message, str(reason))
             metrics.UNUSABLE.inc()
             log.warning("message unusable", message_id=delivery.id, reason=str(reason), record=record)
             return None
         if not is_input(event.name, self.prefix):
-            log.debug("not an input", file=event.name)
+            self.others.tell(event.name, why_no_input(event.name, self.prefix))
             return None
         return event
 
