@@ -120,6 +120,9 @@ class Promote(MoveCommand):
     no_worse: CliToggleFlag[bool] = Field(  # argparse would take a plain --no-worse for a False
         False, description="only if it is better, or no different and cheaper"
     )
+    even_if_seen_before: bool = Field(
+        False, description="with both: also where much of the evidence came twice, or a model has learned from it"
+    )
     bucket: str = Field("./bucket", description="where the files are scored, for --if-better and --no-worse")
     unit: Literal["row", "file"] = Field("row", description="of the evidence; file: where rows of a file hang together")
     margin: float = Field(0.005, gt=0, lt=1, description="the difference in accuracy that matters")
@@ -140,7 +143,7 @@ class Promote(MoveCommand):
     def _evidence(self, registry: Registry, production: str | None, version: str) -> str:
         """What the evidence says, where it allows the move. Raises NotProven."""
         from models.evidence_source import BadLabels
-        from models.judge import NothingCompared, Question, ask, missing_for_promotion
+        from models.judge import NothingCompared, Question, ask, learned, missing_for_promotion
         from transport.bucket import BucketError
 
         if production is None:
@@ -153,10 +156,15 @@ class Promote(MoveCommand):
             answer = ask(self.bucket, Question(self.model, production, version))
         except (NothingCompared, BadLabels, BucketError) as error:
             raise NotProven(f"not promoted: {error}") from None
-        summary = answer.evidence.summary(unit=self.unit, margin=self.margin)
+        pair = answer.evidence.gathered.pair
+        summary = answer.evidence.summary(
+            unit=self.unit, margin=self.margin, learned=learned(registry, (pair.production, pair.staging))
+        )
         sentence = f"{summary.evidence.sentence} ({summary.files:,} files, against version {production})"
-        if missing := missing_for_promotion(summary, no_worse=self.no_worse):
+        if missing := missing_for_promotion(summary, no_worse=self.no_worse, anyway=self.even_if_seen_before):
             raise NotProven(f"version {version} is not promoted: {missing}. What the evidence says: {sentence}")
+        if doubts := summary.seen_before.doubts:
+            sentence = f"{sentence} Promoted all the same, although {'; '.join(doubts)}."
         return sentence
 
 

@@ -65,7 +65,7 @@ class Compare(EvidenceCommand):
         """Prints the comparison; status 1 where there is none."""
         from models.evidence_gathered import Window
         from models.evidence_source import BadLabels
-        from models.judge import NothingCompared, Question, ask, sizes
+        from models.judge import NothingCompared, Question, ask, learned, sizes
         from models.registry import PRODUCTION, STAGING, Registry, RegistryUnreachable
         from transport.bucket import BucketError
 
@@ -96,6 +96,7 @@ class Compare(EvidenceCommand):
             unit=self.unit,
             margin=self.margin,
             sizes=sizes(registry, (pair.production, pair.staging)),
+            learned=learned(registry, (pair.production, pair.staging)),
             more_notes=(*answer.notes, *notes),
         )
         if self.html is not None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ledger.names import Key
+from models.evidence.again import UNKNOWN, Learned
 from models.evidence.gather import Gathered
 from models.evidence.labels import LateLabels
 from models.evidence.pair import Incomparable, Version
@@ -60,10 +61,11 @@ class PairEvidence:
         unit: str,
         margin: float,
         sizes: tuple[Size, Size] = UNKNOWN_SIZES,
+        learned: Learned = UNKNOWN,
         more_notes: Iterable[str] = (),
     ) -> Summary:
         """The pair's summary, with notes on what is not in it."""
-        made = summarise(self.gathered, unit=unit, margin=margin, sizes=sizes)
+        made = summarise(self.gathered, unit=unit, margin=margin, sizes=sizes, learned=learned)
         return replace(made, notes=(*more_notes, *self.notes(), *made.notes))
 
     def notes(self) -> list[str]:

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.evidence.again import UNKNOWN, Learned
 from models.evidence.pair import Version
 from models.evidence.summary import Summary
 from models.evidence.verdict import Kind
@@ -99,12 +100,24 @@ def sizes(registry: Registry, pair: tuple[Version, Version]) -> tuple[Size, Size
     return first, second
 
 
-def missing_for_promotion(summary: Summary, *, no_worse: bool) -> str | None:
+def learned(registry: Registry, pair: tuple[Version, Version]) -> Learned:
+    """The ids that both versions were fitted on, where their registration kept them and the registry answers."""
+    try:
+        first, second = (registry.training_ids(version.version) for version in pair)
+    except RegistryUnreachable:
+        return UNKNOWN
+    return first, second
+
+
+def missing_for_promotion(summary: Summary, *, no_worse: bool, anyway: bool = False) -> str | None:
     """What the evidence would have to say for staging to become production; None where it says so.
 
-    `no_worse`: no difference above the margin is enough where staging takes less time per row.
+    `no_worse`: no difference above the margin is enough where staging takes less time per row; `anyway`: also where
+    much of the evidence was seen before.
     """
     verdict = summary.evidence.verdict
+    if summary.seen_before.doubts and not anyway:
+        return f"{'; '.join(summary.seen_before.doubts)} (--even-if-seen-before goes on all the same)"
     if verdict.kind is Kind.STAGING or (no_worse and verdict.kind is Kind.NO_DIFFERENCE and summary.cheaper):
         return None
     if not no_worse:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.evidence import bins
+from models.evidence.again import UNKNOWN, Learned, seen_before
 from models.evidence.clusters import OVERDISPERSED, Slice, extremes, overdispersion, slices
 from models.evidence.columns import OUTCOMES, TrainingBins
 from models.evidence.drift import grade, jensen_shannon, psi, psi_by_chance
@@ -15,7 +16,7 @@ from models.evidence.gather import FileFigures, Gathered
 from models.evidence.record import ROWS, Comparison
 from models.evidence.sequence import ERROR, LOG_THRESHOLD, Looks
 from models.evidence.statistics import QUANTILES, kappa, mcnemar, mean, measures, quantiles, wilson
-from models.evidence.summary import ColumnDrift, Cost, Evidence, Look, Period, ReliabilityBin, Summary
+from models.evidence.summary import ColumnDrift, Cost, Evidence, Look, Period, ReliabilityBin, SeenBefore, Summary
 from models.evidence.verdict import MARGIN, Verdict, decide
 from models.spec import Size
 
@@ -31,13 +32,14 @@ def summarise(
     margin: float = MARGIN,
     sizes: tuple[Size, Size] = UNKNOWN_SIZES,
     failures: Sequence[str] = (),
+    learned: Learned = UNKNOWN,
 ) -> Summary:
     """The summary of one pair's records.
 
     `unit`: `row`, or `file` where rows of a file hang together; `margin`: the difference in accuracy that matters; the
-    `sizes` are production's and staging's; `failures`: why files could not be compared, one text each.
+    `sizes` are production's and staging's; `failures`: why files could not be compared, one text each; `learned`: the ids that both were fitted on.
     """
-    files, whole = gathered.files, gathered.whole
+    files, whole, again = gathered.files, gathered.whole, seen_before(gathered, learned)
     won, lost, labelled = (
         np.array([getattr(file, part) for file in files], dtype=np.int64) for part in ("won", "lost", "labelled")
     )
@@ -74,6 +76,7 @@ def summarise(
             looks=_looks(files, looks),
             overdispersion=dispersion,
         ),
+        seen_before=again,
         agreement=wilson(int(np.trace(whole.agreement)), compared) if compared else None,
         kappa=kappa(whole.agreement) if compared else None,
         agreement_table=_table(whole.agreement),
@@ -95,8 +98,15 @@ def summarise(
         slices=tested,
         production_cost=costs[0],
         staging_cost=costs[1],
-        notes=(*_failed(failures), *_notes(whole, looks, dispersion, tested)),
+        notes=(*_again(again), *_failed(failures), *_notes(whole, looks, dispersion, tested)),
     )
+
+
+def _again(again: SeenBefore) -> list[str]:
+    notes = [f"Not to be acted on: {doubt}." for doubt in again.doubts]
+    if again.copies:
+        notes.append(f"{again.copies:,} files with {again.copied_rows:,} rows are left out: their content had counted.")
+    return notes
 
 
 def _rows(whole: Comparison) -> dict[str, int]:

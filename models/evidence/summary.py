@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from models.evidence.clusters import Slice
 from models.evidence.pair import Version
+from models.evidence.sketch import Share
 from models.evidence.statistics import Estimate, Measure
 from models.evidence.verdict import Verdict
 
@@ -97,6 +98,18 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class SeenBefore:
+    """How much of the evidence is the same rows again, or rows that a model learned from."""
+
+    copies: Annotated[int, Field(description="files left out, because their content had counted")]
+    copied_rows: int
+    repeated: Annotated[Share | None, Field(description="labelled rows whose id an earlier one had; null without ids")]
+    learned_by_production: Annotated[Share | None, Field(description="labelled rows that it was fitted on")]
+    learned_by_staging: Share | None
+    doubts: Annotated[tuple[str, ...], Field(description="why the verdict is not to be acted on; none as a rule")]
+
+
+@dataclass(frozen=True)
 class Summary:
     """One production and one staging version, compared over some files. Tables are [production's class][staging's]."""
 
@@ -109,6 +122,7 @@ class Summary:
     last_event: datetime | None
     rows: Annotated[Mapping[str, int], Field(description="by what became of them; read, compared, labelled, failed_…")]
     evidence: Evidence
+    seen_before: SeenBefore
     agreement: Estimate | None
     kappa: float | None
     agreement_table: tuple[tuple[int, ...], ...]
