@@ -195,7 +195,9 @@ def _metadata(candidate: Candidate, example: pd.DataFrame) -> dict[str, Any]:
             "probabilities": [[float(p) for p in row] for row in scores.probabilities],
         },
         "profile": dict(candidate.profile),
-        "texts": None if candidate.texts is None else {name: texts and list(texts) for name, texts in candidate.texts.items()},
+        "texts": None
+        if candidate.texts is None
+        else {name: texts and list(texts) for name, texts in candidate.texts.items()},
         "flags": [name for name, only in candidate.flags.items() if not only],
         "no_gaps": list(candidate.no_gaps),
     }

@@ -67,9 +67,7 @@ def register_sklearn(
         try:
             inner = _graph(estimator, rows, number, converted)
             decision = threshold_of(estimator) or MOST_PROBABLE
-            graph = serving_form(
-                inner, classes, positive=chosen, columns=names, booleans=booleans, decision=decision
-            )
+            graph = serving_form(inner, classes, positive=chosen, columns=names, booleans=booleans, decision=decision)
             types = input_columns(graph)
             candidate = Candidate(
                 kind=kind,

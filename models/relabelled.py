@@ -13,7 +13,7 @@ import numpy as np
 from models.csv_rows import csv_rows
 from models.evidence.exact import as_float
 from models.evidence.labels import LateLabels
-from models.evidence.pair import Pair, Predictions
+from models.evidence.pair import Predictions
 from models.evidence.record import Comparison
 from models.spec import Column
 from models.table.cells import text_cells
@@ -178,4 +178,3 @@ def _texts(cells: Iterator[str | None]) -> np.ndarray[Any, Any]:
     array = np.empty(len(found), dtype=object)
     array[:] = found
     return array
-

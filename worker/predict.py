@@ -137,9 +137,7 @@ def predict(
         failed = list(faults)
         labels[failed] = None
         probabilities[failed] = np.nan
-        predicted = Predicted(
-            batch.first_row, labels, probabilities, faults, ids, truth, batch.positions, rows.columns
-        )
+        predicted = Predicted(batch.first_row, labels, probabilities, faults, ids, truth, batch.positions, rows.columns)
         tally.count(predicted)
         yield predicted
     tally.unknown = unknown.rows if spec.knows_texts else None

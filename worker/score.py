@@ -12,13 +12,13 @@ from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
 from models.registry import FetchedVersion
 from models.scoring import Scorer
 from models.spec import ModelSpec
+from models.table.faults import Unreadable
+from models.table.limits import Limits
+from models.table.read import ReadAgain
 from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, PreconditionFailed
 from transport.event import ObjectEvent
 from worker import write
 from worker.hashed import Hashed
-from models.table.faults import Unreadable
-from models.table.limits import Limits
-from models.table.read import ReadAgain
 from worker.manner import USUAL_MANNER, Manner
 from worker.predict import Stopwatch, Tally, predict
 from worker.scoring_process import Workshop

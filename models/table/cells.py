@@ -69,7 +69,11 @@ def text_cells(cells: pa.Array, known: Collection[str] | None = None) -> TextCel
     objects = np.array([*pc.if_else(gaps, "", words).to_pylist(), None], dtype=object)[:-1]
     where = coded.indices.to_numpy()
     reasons = {word: reason for word, cell in enumerate(coded.dictionary.to_pylist()) if (reason := unfit(cell))}
-    bad = {int(index): reasons[where[index]] for index in np.flatnonzero(np.isin(where, list(reasons)))} if reasons else {}
+    bad = (
+        {int(index): reasons[where[index]] for index in np.flatnonzero(np.isin(where, list(reasons)))}
+        if reasons
+        else {}
+    )
     unknown = None
     if shown is not None:
         odd = pc.invert(pc.or_(shown, gaps)).to_numpy(zero_copy_only=False)

@@ -46,7 +46,9 @@ def converted(cells: pa.Array, column: Column, *, decimal_comma: bool = False) -
 def _refused(gaps: np.ndarray[Any, Any], column: Column) -> Bad:
     if column.takes_gaps:
         return {}
-    return dict.fromkeys(map(int, np.flatnonzero(gaps)), Fault(RowFault.CELL, "is a gap, which this model does not take here"))
+    return dict.fromkeys(
+        map(int, np.flatnonzero(gaps)), Fault(RowFault.CELL, "is a gap, which this model does not take here")
+    )
 
 
 def _without(mask: np.ndarray[Any, Any], bad: Bad) -> np.ndarray[Any, Any]:

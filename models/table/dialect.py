@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ MAX_HEADER_BYTES = 1 << 20
 _LOOKED_AT_ROWS = 100
 _SEP_LINE = re.compile(r'"?sep=(.)"?[^\S\n\r]*(\r\n|\n|\r|$)', re.IGNORECASE)
 _BLANK_LINES = re.compile(r"([^\S\r\n]*(\r\n|\r|\n))*")
-_LINE = re.compile(r"[^\r\n]*(\r\n|\r|\n|$)")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _MARKS = (  # the longer ones first
     (b"\xff\xfe\0\0", "utf-32"),
     (b"\0\0\xfe\xff", "utf-32"),
@@ -84,8 +83,7 @@ def read_dialect(start: bytes, required: Sequence[str] | None, optional: Sequenc
         whole = text if len(start) < MAX_HEADER_BYTES else text[: text.rfind("\n") + 1]
         spare = _spare(whole[size:], separator, len(header))
         return Dialect(separator, tuple(header), columns, len(text[:size].encode()), spare)
-    assert missing is not None
-    raise missing
+    raise missing or Unreadable(FileFault.EMPTY, "the file is empty")
 
 
 class Lacking(Unreadable):
@@ -115,17 +113,28 @@ def choose_columns(header: Sequence[str], required: Sequence[str], optional: Seq
                 continue
             here = [place for place in places.get(key(name), ()) if place not in taken]
             if len(here) > 1:
-                spelled = " and ".join(repr(header[place]) for place in here[:2])
-                raise Unreadable(FileFault.HEADER, f"the header has the column {name!r} twice: {spelled}", name)
+                raise _twice(name, [header[place] for place in here])
             if here:
                 found[name] = here[0]
                 taken.add(here[0])
+    spelled: dict[str, list[str]] = {}
+    for place, raw in enumerate(header):
+        if place not in taken:
+            spelled.setdefault(trimmed(raw), []).append(raw)
+    for name, place in found.items():
+        if again := spelled.get(trimmed(name)):
+            raise _twice(name, [header[place], *again])
     missing = [name for name in required if name not in found]
     if missing:
         there = sum(name in found for name in required)
-        hint = "" if found else "; is its first line a header, and what separates its fields?"
+        hint = "" if found else "; is its first line a header?"
         raise Lacking(f"the header lacks {_some(missing)} (it has {_some(header)}){hint}", missing[0], there)
     return found
+
+
+def _twice(name: str, spelled: Sequence[str]) -> Unreadable:
+    shown = " and ".join(repr(raw[:60]) for raw in spelled[:2])
+    return Unreadable(FileFault.HEADER, f"the header has the column {name!r} twice: {shown}", name)
 
 
 def _each(header: Sequence[str]) -> dict[str, int]:
@@ -147,9 +156,10 @@ def _first_record(text: str, at: int, separator: str) -> tuple[list[str], int]:
         header = next(csv.reader(lines, delimiter=separator), [])
     except csv.Error as error:
         raise Unreadable(FileFault.HEADER, f"the header cannot be read as CSV: {error}") from None
-    if any(NUL in name for name in header):
-        raise Unreadable(FileFault.FORMAT, "the file is no text: its first line has zero bytes")
-    if any(UNREADABLE in name for name in header):
+    unreadable = any(UNREADABLE in name for name in header)
+    if any(NUL in name for name in header) or (unreadable and NUL in text):
+        raise Unreadable(FileFault.FORMAT, "the file is no text: it has zero bytes")
+    if unreadable:
         raise Unreadable(
             FileFault.ENCODING, "the header is not UTF-8 text: save the file as UTF-8, or name its encoding (ENCODING)"
         )
@@ -185,10 +195,10 @@ class _Lines(Iterator[str]):
     def __next__(self) -> str:
         if self.at >= len(self._text):
             raise StopIteration
-        line = _LINE.match(self._text, self.at)
-        assert line is not None
-        self.at = line.end()
-        return line[0]
+        began = self.at
+        end = _LINE_END.search(self._text, began)
+        self.at = end.end() if end else len(self._text)
+        return self._text[began : self.at]
 
 
 def _folded(name: str) -> str:

@@ -29,7 +29,9 @@ class Limits:
     def check_size(self, size: int) -> None:
         """Of the object as it is stored. Raises Unreadable."""
         if size > self.max_file_bytes:
-            raise Unreadable(FileFault.LIMIT, f"the file has more bytes than the {self.max_file_bytes:,} that MAX_FILE_BYTES allows")
+            raise Unreadable(
+                FileFault.LIMIT, f"the file has more bytes than the {self.max_file_bytes:,} that MAX_FILE_BYTES allows"
+            )
 
     def check_unpacked(self, unpacked: int, packed: int) -> None:
         """Of what has been read so far. Raises Unreadable."""
@@ -37,7 +39,7 @@ class Limits:
             raise Unreadable(
                 FileFault.LIMIT,
                 f"its first {packed:,} bytes unpack to more than {unpacked // MB:,} MB, which is more than the"
-                f" {self.max_gzip_ratio:g} to 1 that MAX_GZIP_RATIO allows"
+                f" {self.max_gzip_ratio:g} to 1 that MAX_GZIP_RATIO allows",
             )
 
     def check_header(self, header: list[str]) -> None:
@@ -45,12 +47,12 @@ class Limits:
         if len(header) > self.max_columns:
             raise Unreadable(
                 FileFault.LIMIT,
-                f"the header has {len(header):,} columns, more than the {self.max_columns:,} that MAX_COLUMNS allows"
+                f"the header has {len(header):,} columns, more than the {self.max_columns:,} that MAX_COLUMNS allows",
             )
         if any(len(name.encode("utf-8", "replace")) > self.max_field_bytes for name in header):
             raise Unreadable(
                 FileFault.LIMIT,
-                f"a name in the header has more bytes than the {self.max_field_bytes:,} that MAX_FIELD_BYTES allows"
+                f"a name in the header has more bytes than the {self.max_field_bytes:,} that MAX_FIELD_BYTES allows",
             )
 
     def check_rows(self, rows: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ import pyarrow.compute as pc
 from models.table.cells import trimmed
 from models.table.dialect import Dialect
 from models.table.faults import Fault, FileFault, RowFault, Unreadable
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Strays:
@@ -49,20 +52,18 @@ class Strays:
         return found
 
     def _beyond_the_header(self, cells: pa.Array) -> dict[int, Fault]:
-        fault = Fault(
-            RowFault.FIELDS, f"has {self._dialect.fields} fields, the header has {len(self._dialect.header)}"
-        )
+        fault = Fault(RowFault.FIELDS, f"has {self._dialect.fields} fields, the header has {len(self._dialect.header)}")
         return dict.fromkeys((at for at in _where(pc.not_equal(cells, "")) if trimmed(cells[at].as_py())), fault)
 
     def _swallowed(self, cells: pa.Array, place: int) -> dict[int, Fault]:
         separator, between = self._dialect.separator, self._dialect.fields - 1
         found = {}
         for index in _where(pc.or_(pc.match_substring(cells, "\n"), pc.match_substring(cells, "\r"))):
-            lines = cells[index].as_py().splitlines()
+            lines = _LINE_END.split(cells[index].as_py())
             held = sum(line.count(separator) for line in lines)
             # Of a narrow table's cells, many hold a text of some lines and commas; rows have just so many in each line.
             is_rows = held == between * (len(lines) - 1) if between <= 2 else 2 * held > between
-            if between and is_rows:
+            if held and is_rows:
                 name = self._dialect.header[place] if place < len(self._dialect.header) else ""
                 message = (
                     f"a field in quotes spans {len(lines)} lines and holds {held:,} separators: two stray quotes have"

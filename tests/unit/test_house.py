@@ -248,7 +248,9 @@ def test_whatever_a_worker_or_publisher_imports_is_in_the_worker_s_lock_file():
 
 def test_the_walls_are_seen_through_function_bodies_too(tmp_path):
     path = tmp_path / "x.py"
-    path.write_text("def f():\n    from models.table.read import Table\n    import models\nfrom transport import bucket\n")
+    path.write_text(
+        "def f():\n    from models.table.read import Table\n    import models\nfrom transport import bucket\n"
+    )
 
     assert {(one.name, one.top_level) for one in imports("x", path)} == {
         ("models.table.read", False),

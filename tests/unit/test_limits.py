@@ -13,12 +13,12 @@ import pytest
 
 from ledger.commit import OUTCOME
 from ledger.receipt import Outcome, Status
+from models.table.limits import MB, UNPACKED_FREELY, Limits, Unreadable
+from models.table.read import Table
 from tests.memory import MemoryBucket
 from tests.worker_fixtures import HEADER, dropped, scorer, survey, table
 from worker.__main__ import Work
-from models.table.limits import MB, UNPACKED_FREELY, Limits, Unreadable
 from worker.manner import Manner
-from models.table.read import Table
 from worker.score import Attempt, score_file
 
 ROW = b"7,red,1.5,30,no\n"

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from ledger.receipt import MAX_LISTED_ERRORS
 from models.registry import PRODUCTION, STAGING, Registry
 from models.scoring import BLOCK_ROWS, Scorer
+from models.table.limits import Limits, Unreadable
 from tests.registry import MODEL
 from tests.worker_fixtures import SPEC, scorer, survey, table
 from worker import write
-from models.table.limits import Limits, Unreadable
 from worker.predict import Stopwatch, Tally, predict
 from worker.scoring_process import load
 

@@ -8,7 +8,7 @@ import io
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from models.table.limits import Limits, Unreadable
@@ -28,11 +28,12 @@ def read(data, columns=COLUMNS, optional=(), block_bytes=1 << 20):
     for batch in Table(io.BytesIO(data), columns, optional, Limits(block_bytes=block_bytes)).batches():
         assert batch.first_row == len(found) + 1
         assert batch.rows > 0
-        assert len(batch.positions) + len(batch.malformed) == batch.rows
-        here = dict(batch.malformed)
-        for index, position in enumerate(batch.positions):
-            assert int(position) not in here
-            here[int(position)] = {name: cells[index].as_py() for name, cells in batch.cells.items()}
+        assert {*batch.positions.tolist(), *batch.faults} == set(range(batch.rows))
+        here = {
+            int(position): {name: cells[index].as_py() for name, cells in batch.cells.items()}
+            for index, position in enumerate(batch.positions)
+        }
+        here |= {position: fault.message for position, fault in batch.faults.items()}
         found += [here[position] for position in range(batch.rows)]
     return found
 
@@ -60,6 +61,19 @@ class TestForms:
             b"a,b\r1,2\r3,4\r",
             b"a,b\r\n1,2\n3,4\r",
             b"\xef\xbb\xbfa,b\n1,2\n3,4\n",
+            b"a;b\n1;2\n3;4\n",
+            b"a\tb\n1\t2\n3\t4\n",
+            b"a|b\n1|2\n3|4\n",
+            b"sep=;\na;b\n1;2\n3;4\n",
+            b'"sep=\t"\r\na\tb\r\n1\t2\r\n3\t4\r\n',
+            b"sep=#\na#b\n1#2\n3#4\n",
+            "a,b\n1,2\n3,4\n".encode("utf-16"),
+            b"\xfe\xff" + "a,b\n1,2\n3,4\n".encode("utf-16-be"),
+            "a,b\n1,2\n3,4\n".encode("utf-32"),
+            b"A,B\n1,2\n3,4\n",
+            "\u00a0a,b\u200b\n1,2\n3,4\n".encode(),
+            b"a,b\n1,2,\n3,4,\n",
+            b"a,b\n1,2\n3,4\n\x1a",
             b'\xef\xbb\xbf"a","b"\n"1","2"\n"3","4"\n',
             b"\n\r\na,b\n\n1,2\n\n\n3,4\n\n\n",
             b" a , b\n1,2\n3,4\n",
@@ -78,6 +92,19 @@ class TestForms:
             "CR",
             "mixed line ends",
             "BOM",
+            "semicolons",
+            "tabs",
+            "bars",
+            "sep line",
+            "quoted sep line",
+            "sep line of a mark of one's own",
+            "UTF-16",
+            "UTF-16, big end first",
+            "UTF-32",
+            "another case",
+            "blanks without width",
+            "an empty field too many",
+            "Ctrl-Z",
             "BOM and quotes",
             "blank lines",
             "blanks around names",
@@ -110,7 +137,7 @@ class TestForms:
     def test_optional_columns_are_read_where_the_file_has_them(self):
         table = Table(io.BytesIO(b"id,a,b\n7,1,2\n"), COLUMNS, ("id", "label"))
 
-        assert table.columns == {"a", "b", "id"}
+        assert set(table.columns) == {"a", "b", "id"}
         [batch] = table.batches()
         assert batch.cells["id"].to_pylist() == ["7"]
 
@@ -145,30 +172,22 @@ class TestRefusals:
     def test_of_many_columns_only_some_are_listed(self):
         assert "and 92 more" in str(refusal(",".join(f"c{i}" for i in range(100)).encode()))
 
-    @pytest.mark.parametrize("mark", [";", "\t", "|"])
-    def test_another_separator_is_guessed(self, mark):
-        data = f"a{mark}b\n1{mark}2\n".encode()
-
-        assert "the fields seem not to be separated by commas" in str(refusal(data))
-
     def test_a_missing_header_is_guessed(self):
         assert str(refusal(b"1,2\n3,4\n")).endswith("is its first line a header?")
 
     def test_a_column_that_stands_twice(self):
         fault = refusal(b"a,b, a\n1,2,3\n")
 
-        assert (str(fault), fault.column) == ("the header has the column 'a' twice", "a")
+        assert (str(fault), fault.column) == ("the header has the column 'a' twice: 'a' and ' a'", "a")
 
-    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-    def test_text_of_another_encoding(self, encoding):
-        reason = str(refusal("a,b\n1,2\n".encode(encoding)))
-
-        assert "UTF-16" in reason or "zero bytes" in reason
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+    def test_text_of_another_encoding_without_its_mark(self, encoding):
+        assert "zero bytes" in str(refusal("a,b\n1,2\n".encode(encoding)))
 
     def test_a_header_in_latin_1(self):
         assert "save the file as UTF-8" in str(refusal("a,b,é\n1,2,3\n".encode("latin-1")))
 
-    @pytest.mark.parametrize("data", [bytes(range(256)) * 20, b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b"PK\x03\x04\0\0a,b"])
+    @pytest.mark.parametrize("data", [bytes(range(256)) * 20, b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
     def test_binary_files(self, data):
         assert "zero bytes" in str(refusal(data))
 
@@ -211,11 +230,12 @@ class TestRefusals:
         )
         assert len(read(data)) == 3
 
-    def test_a_header_longer_than_the_block(self):
-        data = b"a,b,%s\n1,2,3\n" % (b"x" * 5_000)
+    def test_a_header_that_never_ends(self):
+        def data(columns):
+            return b"a,b%s\n1,2%s\n" % (b",x" * columns, b",3" * columns)
 
-        assert "the header never ends, or is longer than 1,024 bytes" in str(refusal(data, block_bytes=1024))
-        assert read(data) == rows(("1", "2"))
+        assert "the header never ends, or is longer than 1,048,576 bytes" in str(refusal(data(1 << 19)))
+        assert read(data(10_000)) == rows(("1", "2"))
 
     def test_a_file_that_begins_with_endless_rows_of_another_table(self):
         # Arrow would skip them all before it gives a first batch: memory must not grow with them
@@ -302,6 +322,7 @@ def test_what_csv_reads_is_read_in_order_at_any_block_size(table, block_bytes, l
     data = text.getvalue().encode()
     # csv.reader splits at the line ends that it is given lines by; io's are those of RFC 4180 and the lone CR
     oracle = [row for row in csv.reader(io.StringIO(data.decode(), newline="")) if row][1:]
+    assume(not oracle or any(len(row) != width + 1 or row[-1].strip() for row in oracle))  # one field too many is none
     longest = max((len(",".join(row).encode()) * 2 for row in body), default=0)
 
     found = read(gzip.compress(data) if zipped else data, (names[-1], names[0]), block_bytes=max(block_bytes, longest))

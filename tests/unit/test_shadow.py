@@ -15,6 +15,7 @@ from deploy.waiting import wait_for
 from ledger.commit import SOURCE_GENERATION
 from ledger.names import COMPARISONS, OUTPUT, RECEIPTS, Key
 from models.evidence.record import Comparison, Incomparable
+from models.table.limits import Limits
 from tests.memory import MemoryBucket, MemoryQueue
 from tests.worker_fixtures import (
     SPEC,
@@ -37,7 +38,6 @@ from transport.event import Generation, ObjectEvent
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
 from transport.queue import Policy
-from models.table.limits import Limits
 from worker.manner import Manner
 from worker.pool import Pool
 from worker.scoring_process import Workshop
