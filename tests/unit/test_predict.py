@@ -19,6 +19,7 @@ from models.table.limits import Limits, Unreadable
 from tests.registry import MODEL
 from tests.worker_fixtures import SPEC, scorer, survey, table
 from worker import write
+from worker.manner import Manner
 from worker.predict import Stopwatch, Tally, predict
 from worker.scoring_process import load
 
@@ -73,7 +74,7 @@ def assert_pieces_give_the_same(data: bytes, model: Scorer) -> None:
 
     # Read in blocks of any size
     for block_bytes in (2_000, 4_097, 50_000):
-        assert output(data, model, limits=Limits(block_bytes=block_bytes)) == whole
+        assert output(data, model, manner=Manner(Limits(block_bytes=block_bytes))) == whole
 
 
 @pytest.mark.parametrize("kind", ["forest", "boosting"])
@@ -143,13 +144,14 @@ TINY = scorer()
 @given(st.lists(st.sampled_from(sorted(FORMS)), max_size=60), st.sampled_from([256, 400, 1_000, 1 << 20]))
 @settings(max_examples=50)
 def test_every_row_keeps_its_place_with_an_answer_or_a_reason(kinds, block_bytes):
-    # Given a file of good and spoiled rows
+    # Given a file of good and spoiled rows, of which one at least is good
+    kinds = [*kinds, "good"]
     lines = [FORMS[kind] % n if kind != "blank" else b"" for n, kind in enumerate(kinds)]
     data = b"id,colour,weight,age,label\n" + b"".join(line + b"\n" for line in lines)
     kinds = [(n, kind) for n, kind in enumerate(kinds) if kind != "blank"]
 
     # When it goes through the model
-    found = output(data, TINY, limits=Limits(block_bytes=block_bytes))
+    found = output(data, TINY, manner=Manner(Limits(block_bytes=block_bytes)))
 
     # Then there is a line for each row, in order
     assert len(found) == len(kinds)
@@ -165,20 +167,36 @@ def test_every_row_keeps_its_place_with_an_answer_or_a_reason(kinds, block_bytes
 
 
 def test_the_reasons_name_column_and_row():
-    data = table(["1,red,x,30,no", "2,red", "3,red,1,,no", "4,red,x,y,no"])
+    lines = ["1,red,x,30,no", "2,red", "3,red,1,,no", "4,red,x,y,no", "id,colour,weight,age,label", "6,,NA, ,no"]
+    data = table([*lines, "M\x1a7,red,1,30,no", "8,red,1,30,no"])
 
     [predicted] = predict(io.BytesIO(data), scorer(), Stopwatch())
 
-    assert [(e.row, e.column, e.message) for _, e in sorted(predicted.errors.items())] == [
-        (1, "weight", "is not a number: 'x'"),
-        (2, None, "has 2 fields, the header has 5"),
-        (3, "age", "is not a whole number; this model takes no gap here"),
-        (4, "weight", "is not a number: 'x'"),
+    assert [(at, fault.kind, fault.column, fault.message) for at, fault in sorted(predicted.faults.items())] == [
+        (0, "cell", "weight", "is not a number: 'x'"),
+        (1, "fields", None, "has 2 fields, the header has 5"),
+        (2, "cell", "age", "is not a whole number; this model takes no gap here"),
+        (3, "cell", "weight", "is not a number: 'x'"),
+        (4, "header-again", None, "is the header again"),
+        (5, "empty", None, "holds nothing: each column that the model takes is a gap"),
+        (6, "encoding", "id", "is not UTF-8 text"),
     ]
     assert predicted.error_texts[0] == "weight: is not a number: 'x'"
     assert predicted.error_texts[1] == "has 2 fields, the header has 5"
-    assert predicted.labels.tolist() == [None] * 4
-    assert np.isnan(predicted.probabilities).all()
+    assert predicted.labels.tolist()[:7] == [None] * 7
+    assert np.isnan(predicted.probabilities[:7]).all()
+    assert predicted.labels[7] is not None
+
+
+def test_a_file_of_which_no_row_could_be_scored_is_refused_with_the_first_reasons():
+    with pytest.raises(Unreadable) as caught:
+        list(predict(io.BytesIO(table(["1,red,x,30,no", "2,red"])), scorer(), Stopwatch()))
+
+    assert caught.value.kind == "no-row"
+    assert str(caught.value) == (
+        "none of the 2 rows could be scored: row 1, column 'weight' is not a number: 'x'; "
+        "row 2 has 2 fields, the header has 5"
+    )
 
 
 def test_a_row_for_which_the_model_gives_no_probability_is_an_error_not_a_label():
@@ -188,8 +206,8 @@ def test_a_row_for_which_the_model_gives_no_probability_is_an_error_not_a_label(
     [predicted] = predict(io.BytesIO(data), scorer(), Stopwatch())
 
     assert predicted.labels.tolist() == [None, "yes"]
-    assert predicted.errors[0].row == 1
-    assert predicted.errors[0].message.startswith("the model gives no probability")
+    assert predicted.faults[0].kind == "model"
+    assert predicted.faults[0].message.startswith("the model gives no probability")
 
 
 def test_ids_and_labels_are_given_where_the_file_has_them():
@@ -216,10 +234,9 @@ def test_the_tally_counts_all_rows_and_lists_the_first_errors():
     data = table([f"{n},red,{'x' if n % 2 else 1},30,no" for n in range(400)])
     tally = Tally()
 
-    for predicted in predict(io.BytesIO(data), scorer(), Stopwatch(), limits=Limits(block_bytes=1024)):
-        tally.count(predicted)
+    list(predict(io.BytesIO(data), scorer(), Stopwatch(), tally=tally, manner=Manner(Limits(block_bytes=1024))))
 
-    assert (tally.rows, tally.rejected) == (400, 200)
+    assert (tally.rows, tally.rejected) == (400, {"cell": 200})
     assert [error.row for error in tally.errors] == list(range(2, 2 + 2 * MAX_LISTED_ERRORS, 2))
 
 

@@ -51,7 +51,8 @@ class TestScored:
             "3,2,no,0.011430203,",
         ]
         assert outcome.status is Status.SCORED
-        assert outcome.source == Source("bucket", "a.csv", 1, size=len(survey(3)))
+        digest = hashlib.sha256(survey(3)).hexdigest()
+        assert outcome.source == Source("bucket", "a.csv", 1, size=len(survey(3)), sha256=digest)
         assert outcome.model == ModelUsed("tiny", "1", "0123456789abcdef", "yes")
         assert (outcome.rows, outcome.rejected_rows, outcome.errors) == (3, 0, ())
         assert outcome.output == "output/pred_a.csv"
@@ -112,12 +113,12 @@ class TestRejected:
         [
             (b"", "the file is empty", None),
             (b"id,colour,age\n1,red,3\n", "the header lacks 'weight' (it has 'id', 'colour', 'age')", "weight"),
-            (b"colour,age,weight,age\n", "the header has the column 'age' twice", "age"),
-            ("colour,weight,age\n".encode("utf-16"), "the file is UTF-16 text; save it as UTF-8", None),
+            (b"colour,age,weight,age\n", "the header has the column 'age' twice: 'age' and 'age'", "age"),
+            (b"PK\x03\x04", "the file is a zip archive, not CSV", None),
             (bytes(range(256)), "the file is no text: it has zero bytes", None),
             (table(["1,red,1,2,no", '2,"red,1,2,no', "3,red,1,2,no"]), "a quote is opened and never closed", None),
         ],
-        ids=["empty", "a missing column", "a column twice", "UTF-16", "binary", "an open quote"],
+        ids=["empty", "a missing column", "a column twice", "zip", "binary", "an open quote"],
     )
     def test_a_file_that_is_no_table_is_claimed_as_rejected_with_the_reason(self, bucket, data, reason, column):
         outcome, content = score(bucket, data)
