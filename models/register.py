@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pandas as pd
 
+from models.evidence.sketch import Sketch
 from models.footprint import memory_bytes
 from models.registry import Registry, RegistryUnreachable
 from models.scoring import Scorer, Scores
@@ -49,7 +50,8 @@ class Candidate:
 
     `positive`: the class whose probability workers write where there are two; `texts`: what models.shown gives, None
     where nothing is known of the training data; `flags`: columns of numbers for which true and false may stand, and
-    whether nothing else may; `no_gaps`: columns in which a gap is an error.
+    whether nothing else may; `no_gaps`: columns in which a gap is an error; `training_ids`,
+    `training_sha256`: of the rows and the file that it was fitted on, where they are known.
     """
 
     kind: str
@@ -62,6 +64,8 @@ class Candidate:
     texts: Mapping[str, Sequence[str] | None] | None = None
     flags: Mapping[str, bool] = field(default_factory=dict)
     no_gaps: tuple[str, ...] = ()
+    training_ids: Sketch | None = None
+    training_sha256: str = ""
 
     @cached_property
     def types(self) -> Mapping[str, str]:
@@ -200,6 +204,10 @@ def _metadata(candidate: Candidate, example: pd.DataFrame) -> dict[str, Any]:
         else {name: texts and list(texts) for name, texts in candidate.texts.items()},
         "flags": [name for name, only in candidate.flags.items() if not only],
         "no_gaps": list(candidate.no_gaps),
+        "training": {
+            "ids": candidate.training_ids and candidate.training_ids.to_json(),
+            "sha256": candidate.training_sha256,
+        },
     }
 
 

@@ -17,9 +17,11 @@ from models.estimators.agreement import columns_without_gaps
 from models.estimators.conversion import Inputs, convert, convert_in_doubles, last_step
 from models.estimators.decision import MOST_PROBABLE, threshold_of
 from models.estimators.limited import TookTooLong, within
+from models.evidence.sketch import Sketch, training_sketch
 from models.register import TOLERANCE, Candidate, RegistrationRefused, register
 from models.serving_form import UnfitGraph, input_columns, serving_form
 from models.shown import shown_texts
+from models.spec import UnfitModel
 from models.tracking import DEFAULT_TRACKING_URI, Tracking
 
 CONVERSION_SECONDS = 120.0
@@ -78,18 +80,25 @@ def register_sklearn(
                 label_column=label_column,
                 profile={} if training_rows is None else training_profile(shown, types),
                 texts=shown_texts(shown, types),
+                training_ids=_ids(training_rows, id_column),
                 flags={name: name in booleans for name in names if name in booleans or _is_zero_one(shown[name])},
             )
             candidate = replace(
                 candidate, no_gaps=columns_without_gaps(candidate, estimator, rows, decision, TOLERANCE)
             )
-        except (RegistrationRefused, UnfitGraph) as refusal:
+        except (RegistrationRefused, UnfitGraph, UnfitModel) as refusal:
             refusals.append(f"{way}: {refusal}")
             continue
         tracking = Tracking(tracking_uri)
         with tracking.run(f"register {kind}", {"estimator": kind}, {"kind": kind}):
             return register(candidate, rows, tracking, model, {})
     raise RegistrationRefused("; ".join(dict.fromkeys(refusals)))
+
+
+def _ids(training_rows: pd.DataFrame | None, id_column: str | None) -> Sketch | None:
+    if training_rows is None or id_column is None or id_column not in training_rows:
+        return None
+    return training_sketch(training_rows[id_column].astype(str))
 
 
 def _positive(given: Any, classes: Sequence[str]) -> str | None:

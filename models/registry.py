@@ -12,11 +12,23 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from models.spec import GRAPH_FILE, MEMORY_TAG, SHA256_TAG, SPEC_FILE, ModelSpec, Size, UnfitModel, read_spec
+from models.evidence.sketch import Sketch
+from models.spec import (
+    GRAPH_FILE,
+    MEMORY_TAG,
+    SHA256_TAG,
+    SPEC_FILE,
+    ModelSpec,
+    Size,
+    UnfitModel,
+    read_metadata,
+    read_spec,
+)
 from models.version_files import Shelf, bring, folder_name
 
 VersionId = str
@@ -143,6 +155,23 @@ class Registry:
         measured = dict(found.tags or {}).get(MEMORY_TAG, "") if found else ""
         return Size(graph, int(measured) if measured.isdecimal() else None)
 
+    def training_ids(self, version: VersionId) -> Sketch | None:
+        """A sample of the ids that the version was fitted on; None where its registration kept none.
+
+        Raises RegistryUnreachable.
+        """
+        who = f"{self.model} version {version}"
+        repository = self._ask(lambda: self._repository(version))
+        if repository is None:
+            return None
+        with TemporaryDirectory() as folder:
+            self._bring(repository, SPEC_FILE, LARGEST_SPEC, Path(folder), who)
+            kept = read_metadata((Path(folder) / SPEC_FILE).read_bytes()).get("training") or {}
+        try:
+            return Sketch.from_json(kept["ids"]) if kept.get("ids") else None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
     def _download(self, version: VersionId, pinned: Mapping[str, str], shelf: Shelf, who: str) -> Path:
         with shelf.new_part() as part:
             repository = self._ask(lambda: self._repository(version))
@@ -159,7 +188,8 @@ class Registry:
 
     def _bring(self, repository: Any, name: str, limit: int, part: Path, who: str) -> None:
         if self._ask(lambda: bring(repository, name, part, limit, who)) is None:
-            raise RegistryUnreachable(  # a store that is being copied, or is not mounted yet, may have it at the next look
+            # A store that is being copied, or is not mounted yet, may have it at the next look.
+            raise RegistryUnreachable(
                 f"{who} has no {name} that this machine can see at {repository.artifact_uri}: either it is not an ONNX "
                 f"model ({HOW_TO_REGISTER}), or its files lie on another machine's disk (let the MLflow server serve "
                 f"artefacts, or give it a bucket)"

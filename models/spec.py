@@ -135,6 +135,15 @@ def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
     )
 
 
+def read_metadata(mlmodel: bytes) -> Mapping[str, Any]:
+    """What the registration wrote beside the signature; empty where there is none."""
+    try:
+        extra = (yaml.safe_load(mlmodel).get("metadata") or {}).get(METADATA_KEY)
+    except (yaml.YAMLError, AttributeError):
+        return {}
+    return extra if isinstance(extra, dict) else {}
+
+
 def _time(text: Any) -> float | None:
     try:
         at = datetime.fromisoformat(str(text))

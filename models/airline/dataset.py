@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from models.airline.sample import survey
-from models.airline.schema import CLASSES, FEATURE_COLUMNS, LABEL_COLUMN, TEXT_COLUMNS
+from models.airline.schema import CLASSES, FEATURE_COLUMNS, ID_COLUMN, LABEL_COLUMN, TEXT_COLUMNS
 from models.rows import BadRows, read_rows
 
 TYPES = {name: "string" if name in TEXT_COLUMNS else "double" for name in FEATURE_COLUMNS}
@@ -21,12 +21,13 @@ Labels = np.ndarray[Any, np.dtype[np.object_]]
 @dataclass(frozen=True)
 class Dataset:
     """N rows: `features` [N × FEATURE_COLUMNS] (text as str, "" for a gap; numbers as float64, NaN for a gap),
-    `labels` [N] of CLASSES; `sha256` is that of the file, or of the rows where there is none."""
+    `labels` [N] of CLASSES; `sha256` is that of the file, or of the rows where there is none; `ids` [N] text, where the file has any."""
 
     name: str
     features: pd.DataFrame
     labels: Labels
     sha256: str
+    ids: Labels | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -40,16 +41,18 @@ class Dataset:
     def rows(self, positions: np.ndarray[Any, np.dtype[np.int64]]) -> Dataset:
         """The rows at these positions, under the whole's name and digest."""
         features = self.features.iloc[positions].reset_index(drop=True)
-        return Dataset(self.name, features, self.labels[positions], self.sha256)
+        ids = None if self.ids is None else self.ids[positions]
+        return Dataset(self.name, features, self.labels[positions], self.sha256, ids)
 
 
 def read_dataset(path: Path) -> Dataset:
     """The labelled CSV at `path` (.gz too): columns by name in any order, others ignored. Raises BadRows."""
-    rows = read_rows(path, TYPES, also=[LABEL_COLUMN])
+    rows = read_rows(path, TYPES, also=[LABEL_COLUMN, ID_COLUMN])
     if LABEL_COLUMN not in rows.columns:
         raise BadRows(f"{path} has no column {LABEL_COLUMN!r}: training and measuring need the answers")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Dataset(path.name, rows[list(FEATURE_COLUMNS)], _labels(rows, path), digest)
+    ids = rows[ID_COLUMN].to_numpy(object) if ID_COLUMN in rows else None
+    return Dataset(path.name, rows[list(FEATURE_COLUMNS)], _labels(rows, path), digest, ids)
 
 
 def synthetic_dataset(rows: int, seed: int, name: str = "synthetic sample") -> Dataset:

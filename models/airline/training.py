@@ -15,6 +15,7 @@ from models.airline.kinds import FIRST_ALIAS, TRAINERS
 from models.airline.schema import ID_COLUMN, LABEL_COLUMN, POSITIVE
 from models.aliases import move
 from models.baseline import training_profile
+from models.evidence.sketch import training_sketch
 from models.register import Candidate, check_against_estimator, register
 from models.scoring import Scores
 from models.serving_form import input_columns, serving_form
@@ -66,6 +67,8 @@ def train_and_register(
         label_column=LABEL_COLUMN,
         profile=training_profile(training.features, input_columns(graph)),
         texts=shown_texts(training.features, input_columns(graph)),
+        training_ids=None if training.ids is None else training_sketch(training.ids),
+        training_sha256=training.sha256,
     )
     with tracking.run(kind, trained.parameters, {"kind": kind}) as run_id:
         tracking.log_data(training.name, training.sha256, training.features, "training")

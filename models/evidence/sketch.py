@@ -100,5 +100,12 @@ class Sketch:
             self.counts = {each: self.counts[each] for each in heapq.nsmallest(self.k, self.counts)}
 
 
+def training_sketch(ids: Iterable[str]) -> Sketch:
+    """The sketch of the rows that a model is fitted on."""
+    sketch = Sketch(K_OF_TRAINING)
+    sketch.add(ids)
+    return sketch
+
+
 def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")

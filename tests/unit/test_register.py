@@ -113,9 +113,9 @@ def test_a_text_that_a_graph_was_not_fitted_on_costs_its_own_row_alone(registry:
     # when two of 200 rows of a file have one
     found = predicted(rows.assign(Colour=[*rows.Colour[:20], "green", *rows.Colour[21:-1], "mauve"]))
     # then these say so, and the others are what they are without them
-    assert {at: (error.row, error.message[:34]) for at, error in found.errors.items()} == {
-        20: (21, "the model cannot score this row: ["),
-        199: (200, "the model cannot score this row: ["),
+    assert {at: fault.message[:34] for at, fault in found.faults.items()} == {
+        20: "the model cannot score this row: [",
+        199: "the model cannot score this row: [",
     }
     usual = predicted(rows)
     others = np.delete(np.arange(200), [20, 199])
