@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from skl2onnx.common import tree_ensemble
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.pipeline import Pipeline
 
+from models.estimators.imputing import imputing_in_doubles
 from models.graph import FEATURES, OPSETS, GraphParts, behind
 from models.spec import PROBABILITIES_OUTPUT
 
@@ -71,44 +73,66 @@ def last_step(estimator: Any) -> Any:
     return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
 
 
+_REPLACED = (
+    "add_node",
+    "sklearn_threshold",
+    "add_tree_to_attribute_pairs",
+    "add_tree_to_attribute_pairs_hist_gradient_boosting",
+)
+
+
 @contextmanager
 def _mended() -> Iterator[None]:
     """skl2onnx 1.20, put right while a graph is made.
 
     A leaf of histogram boosting is given `False` where protobuf takes whole numbers only; a threshold that is infinite
     (a split on whether a value is missing) is looked for without end; where a missing value goes is not passed on for
-    scikit-learn's other trees.
+    scikit-learn's other trees; thresholds of histogram boosting, which compares doubles, are moved as if it compared
+    floats.
     """
-    add_node, threshold, add_tree = (
-        tree_ensemble.add_node,
-        tree_ensemble.sklearn_threshold,
-        tree_ensemble.add_tree_to_attribute_pairs,
-    )
+    users = {
+        module: {name: getattr(module, name) for name in _REPLACED if hasattr(module, name)}
+        for module_name, module in list(sys.modules.items())
+        if module_name.startswith("skl2onnx.")
+    }
+    theirs = users[tree_ensemble]
 
-    def with_whole_flag(*given: Any, nodes_missing_value_tracks_true: int = 0, **named: Any) -> None:
-        add_node(*given, nodes_missing_value_tracks_true=int(nodes_missing_value_tracks_true), **named)
+    def add_node(*given: Any, nodes_missing_value_tracks_true: int = 0, **named: Any) -> None:
+        theirs["add_node"](*given, nodes_missing_value_tracks_true=int(nodes_missing_value_tracks_true), **named)
 
-    def finite_or_itself(value: Any, *given: Any) -> Any:
-        return threshold(value, *given) if np.isfinite(value) else value
+    def sklearn_threshold(value: Any, *given: Any) -> Any:
+        return theirs["sklearn_threshold"](value, *given) if np.isfinite(value) else value
 
-    def with_missing(pairs: Any, is_classifier: bool, tree: Any, *given: Any, **named: Any) -> None:
-        add_tree(pairs, is_classifier, tree, *given, **named)
+    def add_tree_to_attribute_pairs(pairs: Any, is_classifier: bool, tree: Any, *given: Any, **named: Any) -> None:
+        theirs["add_tree_to_attribute_pairs"](pairs, is_classifier, tree, *given, **named)
         tracks = pairs["nodes_missing_value_tracks_true"]
         tracks[len(tracks) - tree.node_count :] = [int(flag) for flag in tree.missing_go_to_left]
 
-    users = [
-        module
-        for name, module in list(sys.modules.items())
-        if name.startswith("skl2onnx.") and getattr(module, "add_tree_to_attribute_pairs", None) is add_tree
-    ]
-    tree_ensemble.add_node = with_whole_flag
-    tree_ensemble.sklearn_threshold = finite_or_itself
-    for module in users:
-        module.add_tree_to_attribute_pairs = with_missing  # type: ignore[attr-defined]
+    def add_tree_to_attribute_pairs_hist_gradient_boosting(*given: Any, **named: Any) -> None:
+        values = signature(theirs["add_tree_to_attribute_pairs_hist_gradient_boosting"]).bind(*given, **named)
+        if values.arguments.get("dtype") == np.float64:
+            values.arguments["adjust_threshold_for_sklearn"] = False
+        theirs["add_tree_to_attribute_pairs_hist_gradient_boosting"](*values.args, **values.kwargs)
+
+    ours = dict(
+        zip(
+            _REPLACED,
+            (
+                add_node,
+                sklearn_threshold,
+                add_tree_to_attribute_pairs,
+                add_tree_to_attribute_pairs_hist_gradient_boosting,
+            ),
+            strict=True,
+        )
+    )
+    for module, replaced in users.items():
+        for name in replaced:
+            setattr(module, name, ours[name])
     try:
-        yield
+        with imputing_in_doubles():
+            yield
     finally:
-        tree_ensemble.add_node = add_node
-        tree_ensemble.sklearn_threshold = threshold
-        for module in users:
-            module.add_tree_to_attribute_pairs = add_tree  # type: ignore[attr-defined]
+        for module, replaced in users.items():
+            for name, original in replaced.items():
+                setattr(module, name, original)
