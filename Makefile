@@ -68,7 +68,7 @@ SINCE =# with ALL, "2 days ago": of the safeguards those whose file was committe
 MARKED = $(if $(ALL),$(if $(SINCE),not nightly),not slow and not safeguard)
 
 test: install ## the quick tests, in under four minutes
-	SAFEGUARDS_SINCE="$(SINCE)" $(PY) -m pytest -m "$(MARKED)" -n $(if $(ALL),4,3) --dist worksteal $(TESTS)
+	SAFEGUARDS_SINCE="$(SINCE)" $(PY) -m pytest -m "$(MARKED)" -n $(if $(ALL),5,3) --dist worksteal $(TESTS)
 
 test-all: ## every test; each safeguard of an invariant is taken out, and its tests are seen to fail
 	$(MAKE) test ALL=yes

@@ -66,6 +66,12 @@ class Program:
             if event in (None, record.get("message")) and fields.items() <= record.items()
         ]
 
+    def last_words(self) -> str:
+        """How the log ends, and every warning before that."""
+        records = self.records()
+        told = [r for r in records[:-20] if r.get("severity") in ("WARNING", "ERROR", "CRITICAL")] + records[-20:]
+        return "\n".join([f"{self.log.name}:", *map(json.dumps, told)])
+
     def wait_for_log(self, event: str, seconds: float = SECONDS, **fields: Any) -> dict[str, Any]:
         """The first such record."""
         seen = 0

@@ -68,6 +68,7 @@ class House:
             for pid in program.family() if program.process.poll() is None else []:
                 send(pid, signal.SIGKILL)
             program.process.wait(20)
+            print(program.last_words())  # pytest shows it where the test failed
         self.bucket.close()
 
     def start(self, program: str, *options: str) -> Program:
