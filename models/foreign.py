@@ -34,9 +34,9 @@ def register_file(
 ) -> str:
     """Registers the self-contained graph at `path`, see `serving_form` for its inputs and outputs; gives the version.
 
-    `example`: a CSV of raw rows, with each text that the model knows. The first ones are what a worker checks the version with before it serves, and from
-    PROFILE_ROWS rows on they are also what drift is measured against. Without it the example is one row of gaps and
-    zeros. Raises UnfitGraph, RegistrationRefused, BadRows.
+    `example`: a CSV of raw rows, with each text that the model knows. The first ones are what a worker checks the
+    version with before it serves, and from PROFILE_ROWS rows on they are also what drift is measured against. Without
+    it the example is one row of gaps and zeros. Raises UnfitGraph, RegistrationRefused, BadRows.
     """
     if len(set(classes)) < 2 or len(set(classes)) < len(classes):
         raise UnfitGraph(f"two or more different classes are needed, in the order of the probabilities: {classes}")

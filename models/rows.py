@@ -1,4 +1,4 @@
-"""Rows out of a CSV file for training or checking, read as a worker reads them; a mistake is named by row and column."""
+"""Rows of a CSV file for training or checking, read as a worker reads them; a mistake is named by row and column."""
 
 from __future__ import annotations
 

@@ -42,9 +42,9 @@ class Size:
 class Column:
     """An input of the model by its own name: text, or a number where a gap is NaN.
 
-    `is_whole`: a whole number without gaps; `takes_gaps`: False where a gap is an error all the same; `is_flag`: a number for which true and false may stand, and with
-    `is_boolean` nothing but they, 1 and 0; `known`: the texts that the model was shown, None where that is not known or
-    any text may come.
+    `is_whole`: a whole number without gaps; `takes_gaps`: False where a gap is an error all the same; `is_flag`: a
+    number for which true and false may stand, and with `is_boolean` nothing but they, 1 and 0; `known`: the texts that
+    the model was shown, None where that is not known or any text may come.
     """
 
     name: str

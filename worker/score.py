@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import BinaryIO, cast
 
 from ledger.commit import claim_metadata, claim_outcome, open_claim
 from ledger.names import Key
@@ -79,7 +80,7 @@ def score_file(
 
 
 def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner, *, all_columns: bool) -> ObjectInfo:
-    """Scores the file into a claim. Raises Unreadable, ReadAgain, and what the bucket raises; then there is no claim."""
+    """Scores the file into a claim. Raises Unreadable, ReadAgain and what the bucket raises: no claim is left then."""
     watch, tally, digest = Stopwatch(), Tally(), hashlib.sha256()
     key = outcome.key
     metadata: dict[str, str] = {}
@@ -91,7 +92,9 @@ def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner, *
         lines = write.header(scorer.spec)
         digest.update(lines)
         claim.write(lines)
-        for predicted in predict(stream, scorer, watch, tally=tally, manner=manner, all_columns=all_columns):
+        for predicted in predict(
+            cast("BinaryIO", stream), scorer, watch, tally=tally, manner=manner, all_columns=all_columns
+        ):
             with watch.step("write"):
                 lines = write.rows(
                     scorer.spec,
@@ -113,7 +116,7 @@ def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner, *
                     model=model_used(scorer.spec),
                     rows=tally.rows,
                     rejected_rows=tally.rejected.total(),
-                    rejected=dict(tally.rejected),
+                    rejected={str(fault): rows for fault, rows in tally.rejected.items()},
                     unknown=tally.unknown,
                     output=key.output,
                     sha256=digest.hexdigest(),

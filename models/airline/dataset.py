@@ -21,7 +21,8 @@ Labels = np.ndarray[Any, np.dtype[np.object_]]
 @dataclass(frozen=True)
 class Dataset:
     """N rows: `features` [N × FEATURE_COLUMNS] (text as str, "" for a gap; numbers as float64, NaN for a gap),
-    `labels` [N] of CLASSES; `sha256` is that of the file, or of the rows where there is none; `ids` [N] text, where the file has any."""
+    `labels` [N] of CLASSES; `sha256` is that of the file, or of the rows where there is none; `ids` [N] text, where the
+    file has any."""
 
     name: str
     features: pd.DataFrame

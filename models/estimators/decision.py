@@ -24,7 +24,8 @@ class Decision:
             chosen = probabilities.argmax(axis=1)
         else:
             chosen = np.where(probabilities[:, self.positive] >= self.threshold, self.positive, 1 - self.positive)
-        return np.array(classes, dtype=object)[chosen]
+        named: np.ndarray[Any, Any] = np.array(classes, dtype=object)[chosen]
+        return named
 
     def is_close(self, probabilities: np.ndarray[Any, Any], tolerance: float) -> np.ndarray[Any, Any]:
         """[N, K] → [N] True where probabilities that differ by `tolerance` may lead to another class."""

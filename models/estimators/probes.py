@@ -103,5 +103,5 @@ def _numbers(cells: np.ndarray[Any, Any], special: np.ndarray[Any, Any] | None) 
     beyond = [low - 1, low - 1000 * reach, high + 1, high + 1000 * reach, 0.0]
     steps = known[:: max(1, known.size // 20)] + 0.5
     middles = (known[1:] + known[:-1])[:: max(1, known.size // 20)] / 2
-    wanted = [] if special is None else special[:: max(1, special.size // (MOST_VALUES // 2))]
+    wanted: Any = [] if special is None else special[:: max(1, special.size // (MOST_VALUES // 2))]
     return np.unique(np.concatenate([beyond, steps, middles, wanted]))[:MOST_VALUES]

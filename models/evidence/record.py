@@ -85,9 +85,10 @@ class Comparison:
     ) -> None:
         """Adds a batch of N rows.
 
-        `ids`: object array [N], "" where a row has none (None: no row has); `truth`: object array [N] of the true classes, None or "" where a row has none (None: no row has); `columns`:
-        the input cells of all N rows by column: object arrays of str or None, float64 with NaN. Columns that the pair
-        does not know are ignored. Raises ValueError where lengths differ.
+        `ids`: object array [N], "" where a row has none (None: no row has); `truth`: object array [N] of the true
+        classes, None or "" where a row has none (None: no row has); `columns`: the input cells of all N rows by column:
+        object arrays of str or None, float64 with NaN. Columns that the pair does not know are ignored. Raises
+        ValueError where lengths differ.
         """
         n, classes = len(production.labels), self.pair.classes
         columns = {name: cells for name, cells in (columns or {}).items() if name in self.pair.columns}

@@ -37,7 +37,8 @@ def summarise(
     """The summary of one pair's records.
 
     `unit`: `row`, or `file` where rows of a file hang together; `margin`: the difference in accuracy that matters; the
-    `sizes` are production's and staging's; `failures`: why files could not be compared, one text each; `learned`: the ids that both were fitted on.
+    `sizes` are production's and staging's; `failures`: why files could not be compared, one text each; `learned`: the
+    ids that both were fitted on.
     """
     files, whole, again = gathered.files, gathered.whole, seen_before(gathered, learned)
     won, lost, labelled = (

@@ -40,7 +40,7 @@ Bad = dict[int, Fault]  # index of a cell that means nothing → why
 
 @dataclass(frozen=True)
 class TextCells:
-    """A column's n cells as texts; `unknown`: [n] True where a text is none of the known ones (None: none were told)."""
+    """A column's n cells as texts; `unknown`: [n] True where a text is none of the known ones, None where none are."""
 
     texts: Texts
     bad: Bad

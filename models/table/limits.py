@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.table.faults import FileFault, Unreadable
@@ -42,7 +43,7 @@ class Limits:
                 f" {self.max_gzip_ratio:g} to 1 that MAX_GZIP_RATIO allows",
             )
 
-    def check_header(self, header: list[str]) -> None:
+    def check_header(self, header: Sequence[str]) -> None:
         """Raises Unreadable."""
         if len(header) > self.max_columns:
             raise Unreadable(
