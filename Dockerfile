@@ -70,7 +70,9 @@ COPY edge edge/
 COPY worker worker/
 COPY models/__init__.py models/registry.py models/scoring.py models/spec.py models/version_files.py models/
 COPY models/evidence/__init__.py models/evidence/bins.py models/evidence/columns.py models/evidence/exact.py \
-     models/evidence/pair.py models/evidence/record.py models/evidence/scores.py models/evidence/
+     models/evidence/pair.py models/evidence/record.py models/evidence/scores.py models/evidence/sketch.py \
+     models/evidence/
+COPY models/table models/table/
 RUN python -m compileall -q .
 
 FROM ${BASE_IMAGE} AS models-code

@@ -38,7 +38,7 @@ def read_rows(path: Path, types: Mapping[str, str], also: Sequence[str] = ()) ->
 
 
 def _read(path: Path, types: Mapping[str, str], also: Sequence[str], *, all_columns: bool) -> pd.DataFrame:
-    columns = [Column(name, kind == "string", is_whole=kind == "long") for name, kind in types.items()]
+    columns = [_column(name, kind) for name, kind in types.items()]
     parts: dict[str, list[np.ndarray[Any, Any]]] = {}
     with path.open("rb") as stream:
         table = Table(stream, list(types), also, all_columns=all_columns)
@@ -56,6 +56,11 @@ def _read(path: Path, types: Mapping[str, str], also: Sequence[str], *, all_colu
     if not parts:
         raise BadRows(f"{path} has a header and no rows")
     return pd.DataFrame({name: np.concatenate(part) for name, part in parts.items()})
+
+
+def _column(name: str, kind: str) -> Column:
+    is_boolean = kind == "boolean"
+    return Column(name, kind == "string", is_whole=kind == "long", is_flag=is_boolean, is_boolean=is_boolean)
 
 
 def _bad(path: Path, row: int, fault: Fault) -> BadRows:

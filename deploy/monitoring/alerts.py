@@ -60,6 +60,16 @@ ALERTS = (
         "rejected-files",
     ),
     Alert(
+        "ManyTextsUnknown",
+        "sum by (column) (increase(understudy_rows_unknown_total[30m]))"
+        " / scalar(sum(increase(understudy_rows_total[30m]))) > 0.1"
+        " and on () sum(increase(understudy_rows_total[30m])) >= 1000",
+        "5m",
+        "ticket",
+        "{{ $labels.column }}: {{ $value | humanizePercentage }} of the rows have a text unknown to the model",
+        "unknown-texts",
+    ),
+    Alert(
         "NoWorkerAlive",
         'absent(up{job="worker"} == 1)',
         "5m",

@@ -22,7 +22,8 @@ class Row:
 
 ROWS = (
     Row("What waits", ("backlog_oldest_seconds", "unanswered_files", "unanswered_oldest_seconds", "held_back_files")),
-    Row("What is done", ("files_total", "rows_total", "rows_rejected_total", "published_total")),
+    Row("What is done", ("files_total", "rows_total", "published_total")),
+    Row("What cannot be scored", ("files_rejected_total", "rows_rejected_total", "rows_unknown_total")),
     Row("How long it takes", ("file_seconds", "step_seconds", "in_hand", "last_processed_timestamp_seconds")),
     Row(
         "What goes wrong",

@@ -133,7 +133,7 @@ SAFEGUARDS = (
         "        here[number - done] = malformed.pop(number)\n        rows += 1\n",
         "        malformed.pop(number)\n",
         (
-            "tests/unit/test_read.py::TestMalformedRows",
+            "tests/unit/table/test_read.py::TestMalformedRows",
             "tests/unit/test_predict.py::test_every_row_keeps_its_place_with_an_answer_or_a_reason",
         ),
     ),

@@ -96,7 +96,9 @@ def test_a_worker_says_how_it_is_and_what_it_did(place):
             comparison = json.loads(get(bucket, Key("good.csv", good.generation).comparison))
             assert comparison["schema"] == "understudy.comparison"
             assert seen["understudy_rows_total",] == 301
-            assert seen["understudy_rows_rejected_total",] == 1
+            assert seen["understudy_rows_rejected_total", "cell"] == 1
+            assert sum(number for (name, *_), number in seen.items() if name == "understudy_rows_rejected_total") == 1
+            assert seen["understudy_files_rejected_total", "header"] == 1
             assert seen["understudy_step_seconds_count", "score"] == 1
             assert seen["understudy_step_seconds_sum", "score"] > 0
             assert seen["understudy_registry_reachable",] == 1

@@ -329,7 +329,9 @@ def test_what_csv_reads_is_read_in_order_at_any_block_size(table, block_bytes, l
 
     assert len(found) == len(oracle)
     for got, row in zip(found, oracle, strict=True):
-        if len(row) == width:
+        if isinstance(got, str) and "swallowed" in got:
+            assert any("," in cell and ("\n" in cell or "\r" in cell) for cell in row)
+        elif len(row) == width:
             assert got == {names[-1]: row[-1], names[0]: row[0]}
         else:
             assert got == f"has {len(row)} fields, the header has {width}"
