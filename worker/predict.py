@@ -85,7 +85,10 @@ class Tally:
         """Raises Unreadable where not one of the rows could be scored."""
         if self.rows and self.rejected.total() == self.rows:
             first = "; ".join(dict.fromkeys(_named(error) for error in self.errors[:3]))
-            raise Unreadable(FileFault.NO_ROW, f"none of the {self.rows:,} rows could be scored: {first}")
+            said = f"none of the {self.rows:,} rows could be scored: {first}"
+            if {*self.rejected} == {RowFault.ENCODING}:
+                raise Unreadable(FileFault.ENCODING, f"{said}; save it as UTF-8, or name its encoding (ENCODING)")
+            raise Unreadable(FileFault.NO_ROW, said)
 
 
 def predict(

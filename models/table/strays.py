@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.table.cells import trimmed
+from models.table.cells import BLANKS, trimmed
 from models.table.dialect import Dialect
 from models.table.faults import Fault, FileFault, RowFault, Unreadable
 
@@ -22,8 +22,9 @@ class Strays:
     def __init__(self, dialect: Dialect, places: Sequence[int]) -> None:
         self._dialect, self._places = dialect, places
         self._wanted = [_folded(dialect.header[place]) for place in places[: len(dialect.columns)]]
-        self._spellings = pa.array(dict.fromkeys(dialect.header), pa.string())
-        self._header = {_folded(name) for name in dialect.header}
+        names = [name for name in dict.fromkeys(dialect.header) if trimmed(name)]  # an index column often has none
+        self._names = pa.array((trimmed(name).lower() for name in names), pa.string())
+        self._header = {_folded(name) for name in names}
 
     def found(
         self, columns: Sequence[pa.Array], number: Callable[[int], int], *, quotes: bool = True
@@ -39,7 +40,7 @@ class Strays:
                 found |= self._beyond_the_header(cells)
             if quotes:
                 found |= self._swallowed(cells, place)
-        for index in _where(pc.is_in(columns[0], self._spellings)):
+        for index in _where(pc.is_in(pc.utf8_lower(pc.utf8_trim(columns[0], BLANKS)), self._names)):
             row = [_folded(cells[index].as_py()) for cells in columns[: len(self._wanted)]]
             if row == self._wanted:
                 found[index] = Fault(RowFault.HEADER, "is the header again")

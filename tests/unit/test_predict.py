@@ -199,6 +199,18 @@ def test_a_file_of_which_no_row_could_be_scored_is_refused_with_the_first_reason
     )
 
 
+def test_a_file_of_another_encoding_is_told_to_name_it():
+    data = table([f"Müller {n},red,1,30,no" for n in range(3)]).decode().encode("cp1252")
+
+    with pytest.raises(Unreadable) as caught:
+        list(predict(io.BytesIO(data), scorer(), Stopwatch()))
+
+    assert caught.value.kind == "encoding"
+    assert str(caught.value).endswith("save it as UTF-8, or name its encoding (ENCODING)")
+    [predicted] = predict(io.BytesIO(data), scorer(), Stopwatch(), manner=Manner(encoding="cp1252"))
+    assert predicted.ids.tolist() == ["Müller 0", "Müller 1", "Müller 2"]
+
+
 def test_a_row_for_which_the_model_gives_no_probability_is_an_error_not_a_label():
     # Given a number so large that the model's own sums overflow
     data = table(["1,red,1e308,30,no", "2,red,1,20,no"])
