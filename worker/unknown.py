@@ -49,10 +49,10 @@ class Unknown:
             count, texts = self.rows.get(column.name, 0), self._texts.get(column.name, 0)
             if texts < FEW or not count or count < most * texts:
                 continue
-            none = "none" if count == texts else f"only {texts - count:,}"
+            known = f"only {texts - count:,} of {texts:,} texts are" if count < texts else f"none of {texts:,} texts is"
             raise Unreadable(
                 FileFault.UNKNOWN,
-                f"{column.name}: {none} of {texts:,} texts is known ({_some(list(self._named[column.name]))}); "
+                f"{column.name}: {known} known ({_some(list(self._named[column.name]))}); "
                 f"known: {_some(list(column.known or ()))}",
                 column.name,
             )

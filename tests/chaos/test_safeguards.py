@@ -13,214 +13,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.safeguards import SAFEGUARDS, Safeguard
+
 ROOT = Path(__file__).parents[2]
 ROOMS = ("transport", "ledger", "edge", "publisher", "worker", "models", "tests", "deploy")
 
-
-@dataclass(frozen=True)
-class Safeguard:
-    """`lines` of `file` keep the invariant; with `without` in their place each of `tests` fails."""
-
-    invariant: int
-    words: str
-    file: str
-    lines: str
-    without: str
-    tests: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.invariant}: {self.words}"
-
-
-INTERLEAVINGS = "tests/unit/test_commit_interleavings.py::test_every_interleaving_with_one_crash_keeps_the_invariants"
-KILLS = "tests/chaos/test_kills.py::"
-POISON = "tests/chaos/test_poison.py::"
-SWAPPED = "tests/chaos/test_swapped.py::"
-REGISTRY = "tests/unit/test_registry.py::"
-
-SAFEGUARDS = (
-    Safeguard(
-        1,
-        "one receipt per generation: the first one written stands",
-        "ledger/commit.py",
-        "outcome.to_json().encode(),\n            if_generation=ABSENT,",
-        "outcome.to_json().encode(),\n            if_generation=None,",
-        (INTERLEAVINGS,),
-    ),
-    Safeguard(
-        1,
-        "one receipt per generation: what has none is published again",
-        "publisher/publish.py",
-        "            elif self._is_due(standing.input, done):\n                missing.append(standing.input)\n",
-        "",
-        ("tests/chaos/test_publishers.py::test_what_a_lost_queue_held_is_published_again",),
-    ),
-    Safeguard(
-        2,
-        "the output is the newest generation's: an older one gives way",
-        "ledger/commit.py",
-        "            if theirs > generation:\n                return False\n",
-        "",
-        (INTERLEAVINGS,),
-    ),
-    Safeguard(
-        2,
-        "the output is complete: a writer that fails leaves nothing",
-        "transport/folder.py",
-        "                if kind is None:\n                    self._flush()",
-        "                if True:\n                    self._flush()",
-        (
-            "tests/contract/test_bucket.py::test_a_failing_writer_leaves_nothing",
-            "tests/contract/test_bucket.py::test_a_failing_writer_leaves_what_stood_there",
-        ),
-    ),
-    Safeguard(
-        2,
-        "the output belongs to one generation: what was replaced is no longer read",
-        "transport/folder_read.py",
-        "            check_generation(self._file, self._generation, self._name)  # after the read",
-        "            pass  # after the read",
-        (
-            "tests/unit/test_folder.py::test_an_input_changed_under_its_reader_is_gone",
-            "tests/unit/test_folder.py::test_an_input_cut_short_under_its_reader_is_gone_not_shorter",
-        ),
-    ),
-    Safeguard(
-        3,
-        "production never waits for the shadow: it has processes of its own",
-        "worker/__main__.py",
-        "        scorers, shadows = (\n            Pool(",
-        "        scorers, shadows = (lambda pools: [next(pools)] * 2)(\n            Pool(",
-        (POISON + "test_production_goes_on_while_a_shadow_stands_still",),
-    ),
-    Safeguard(
-        3,
-        "production never fails because of the shadow: whatever it does, the message is acked",
-        "worker/shadow_line.py",
-        "            self._failed(shadow, shown(error), kind_of(error))\n",
-        "            self._in_hand.give_back(delivery)\n            return\n",
-        (POISON + "test_a_file_whose_shadow_is_killed_is_served_and_acked",),
-    ),
-    Safeguard(
-        4,
-        "one file, one version: a swap takes effect with the next file",
-        "worker/scoring_process.py",
-        'return f"{version.spec.version}:{version.sha256}"',
-        'return "the model"',
-        (
-            SWAPPED + "test_a_swap_while_files_run_leaves_each_file_to_one_version[24-400-2]",
-            SWAPPED + "test_a_swap_under_one_file_takes_effect_with_the_next",
-        ),
-    ),
-    Safeguard(
-        4,
-        "a version serves only once it has scored its own example",
-        "worker/scoring_process.py",
-        "            scorer.check_example()\n",
-        "            pass\n",
-        (SWAPPED + "test_a_version_that_fails_its_own_example_never_serves",),
-    ),
-    Safeguard(
-        5,
-        "rows in = rows out: a malformed row keeps its place",
-        "models/table/read.py",
-        "        here[number - done] = malformed.pop(number)\n        rows += 1\n",
-        "        malformed.pop(number)\n",
-        (
-            "tests/unit/table/test_read.py::TestMalformedRows",
-            "tests/unit/test_predict.py::test_every_row_keeps_its_place_with_an_answer_or_a_reason",
-        ),
-    ),
-    Safeguard(
-        6,
-        "memory is bounded: no more of a file is read ahead than its header",
-        "models/table/read.py",
-        "MAX_HEADER_BYTES = 1 << 20",
-        "MAX_HEADER_BYTES = 1 << 28",
-        ("tests/chaos/test_memory.py::test_a_big_file_takes_no_more_memory_than_a_small_one[100 MB]",),
-    ),
-    Safeguard(
-        6,
-        "memory is bounded: what waits to be compared is given on",
-        "publisher/reconcile.py",
-        "        for name in [name for name in held if _end(name) <= place]:\n            yield held.pop(name)\n",
-        "",
-        ("tests/unit/test_reconcile.py::test_nothing_is_piled_up_however_long_the_listings_are",),
-    ),
-    Safeguard(
-        7,
-        "workers hold no state: a message is acked when all is done, not when it is taken",
-        "worker/loop.py",
-        "                    self.in_hand.take(delivery)\n",
-        "                    self.in_hand.take(delivery)\n                    delivery.ack()\n",
-        (KILLS + "test_a_worker_killed_in_mid_file_costs_one_redelivery",),
-    ),
-    Safeguard(
-        7,
-        "workers hold no state: a scoring process ends with its parent",
-        "worker/scoring_process.py",
-        "    _die_with_parent()\n    _be_nice",
-        "    _be_nice",
-        (KILLS + "test_a_worker_killed_in_mid_file_costs_one_redelivery",),
-    ),
-    Safeguard(
-        8,
-        "a poison file is dead-lettered after its last attempt",
-        "transport/lease_table.py",
-        "if not dead and attempt >= policy.max_delivery_attempts:",
-        "if False:",
-        (
-            "tests/contract/test_queue.py::test_what_was_delivered_too_often_is_a_dead_letter_with_its_source",
-            POISON + "test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it",
-        ),
-    ),
-    Safeguard(
-        8,
-        "a poison file takes nobody with it: its scoring process is replaced",
-        "worker/process.py",
-        "            if self._ended or not self._has_died():\n",
-        "            if True:\n",
-        (POISON + "test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it",),
-    ),
-    Safeguard(
-        9,
-        "a model's bytes are those that were registered",
-        "models/version_files.py",
-        "            if actual != pinned[name].strip().lower():",
-        "            if False:",
-        (REGISTRY + "TestRefusals::test_changed_bytes",),
-    ),
-    Safeguard(
-        9,
-        "nothing but ONNX is taken",
-        "models/spec.py",
-        '    if "onnx" not in flavors:',
-        "    if False:",
-        (REGISTRY + "TestRefusals::test_a_pickle_is_not_opened_and_the_owner_told_what_to_do",),
-    ),
-    Safeguard(
-        10,
-        "a receipt that says scored never stands before its output",
-        "ledger/commit.py",
-        "    if outcome.status is Status.SCORED:\n        try:",
-        "    if False:\n        try:",
-        (INTERLEAVINGS,),
-    ),
-    Safeguard(
-        10,
-        "receipt and output agree: the first claim stands",
-        "ledger/commit.py",
-        "return bucket.write(key.claim, if_generation=ABSENT, metadata=metadata",
-        "return bucket.write(key.claim, if_generation=None, metadata=metadata",
-        (INTERLEAVINGS + "[rsrr]",),
-    ),
-)
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -271,7 +73,7 @@ def run(copy: Path, tests: tuple[str, ...]) -> tuple[int, list[str], str]:
 
 
 def test_every_invariant_has_a_safeguard_whose_lines_are_there() -> None:
-    assert {safeguard.invariant for safeguard in SAFEGUARDS} == set(range(1, 11))
+    assert {safeguard.invariant for safeguard in SAFEGUARDS} == set(range(1, 12))
     for safeguard in SAFEGUARDS:
         assert (ROOT / safeguard.file).read_text().count(safeguard.lines) == 1, f"mend this table: {safeguard}"
 
@@ -295,7 +97,7 @@ def test_a_safeguard_is_chosen_when_its_file_was_committed_to(tmp_path: Path) ->
 
     # then only what the second touches is chosen; without a time, or without git, everything
     recent = chosen(SAFEGUARDS, committed_to(tmp_path, "2 days ago"))
-    assert [one.invariant for one in recent] == [5, 6]
+    assert [one.invariant for one in recent] == [5, 6, 11, 11]
     assert chosen(SAFEGUARDS, committed_to(tmp_path, "")) == list(SAFEGUARDS)
     assert chosen(SAFEGUARDS, committed_to(tmp_path / "ledger", "2 days ago")) == list(SAFEGUARDS)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from itertools import takewhile
 from pathlib import Path
@@ -77,16 +76,6 @@ def test_the_gaps_are_those_of_the_page():
     sentence = PAGE[PAGE.index("Gaps are the cells") :].partition("One of them is a text")[0]
 
     assert {"", "na", *re.findall(r"`([^`]+)`", sentence)} - {"pandas.read_csv"} == set(GAPS)
-
-
-@pytest.mark.parametrize("gap", GAPS)
-def test_a_gap_is_one_in_every_column_unless_the_model_knows_it_as_a_text(gap):
-    for column in COLUMNS.values():
-        found = converted(pa.array([f" {gap}\u00a0"]), column)
-        assert found.gaps.tolist() == [True]
-        assert found.values[0] == "" if column.is_text else math.isnan(found.values[0])
-    found = converted(pa.array([f" {gap}\u00a0"]), Column("c", is_text=True, known=(gap, "Eco")))
-    assert (found.values.tolist(), found.unknown.tolist()) == ([gap], [False])
 
 
 def test_the_reasons_are_those_of_the_page_and_of_the_metrics():

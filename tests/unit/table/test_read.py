@@ -245,6 +245,13 @@ class TestRefusals:
             "the first 100,000 rows have more or fewer fields than the header"
         )
 
+    def test_many_bytes_and_no_row(self):
+        refused = refusal(b"a,b\n" + b"\n" * 2000)
+
+        assert refused.kind == "no-row"
+        assert str(refused) == "2,000 bytes stand behind the header, and no row in them"
+        assert read(b"a,b\n" + b"\n" * 900) == []
+
 
 class TestMalformedRows:
     def test_a_row_with_too_few_or_too_many_fields_keeps_its_place(self):

@@ -9,15 +9,18 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pandas._libs.parsers import STR_NA_VALUES
 
 from models.evidence_source import LateLabels, add_labels
 from models.profile.table import read_table
 from models.rows import BadRows, read_rows
 from models.spec import Column
 from models.table.cells import BLANKS, GAPS
+from models.table.columns import converted
 from models.table.read import Table
 from worker.validate import validate
 
@@ -118,7 +121,7 @@ def test_the_profile_and_late_labels_read_the_same_texts(table):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(gap.map(lambda pair: pair[0]) | meanings["text"].map(lambda pair: pair[0]), min_size=1, max_size=8))
+@given(st.lists(st.sampled_from(sorted(STR_NA_VALUES)) | texts.filter(lambda text: text.strip() == text), min_size=1))
 def test_gaps_without_blanks_are_those_of_pandas(cells):
     frame = pd.DataFrame({"text": cells, "truth": ["1"] * len(cells), "number": ["1"] * len(cells)})
     data = frame.to_csv(index=False).encode()
@@ -139,3 +142,13 @@ def test_what_is_an_error_in_serving_is_refused_in_training(column, cell):
         in_training(data)
 
     assert f"row 2, column {column!r} {fault.message}" in str(refused.value)
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_a_gap_is_one_in_every_column_unless_the_model_knows_it_as_a_text(gap):
+    for column in COLUMNS:
+        found = converted(pa.array([f" {gap}\u00a0"]), column)
+        assert found.gaps.tolist() == [True]
+        assert found.values[0] == "" if column.is_text else np.isnan(found.values[0])
+    found = converted(pa.array([f" {gap}\u00a0"]), Column("c", is_text=True, known=(gap, "Eco")))
+    assert (found.values.tolist(), found.unknown.tolist()) == ([gap], [False])
