@@ -106,7 +106,7 @@ SAFEGUARDS = (
     Safeguard(
         6,
         "memory is bounded: no more of a file is read ahead than its header",
-        "models/table/read.py",
+        "models/table/dialect.py",
         "MAX_HEADER_BYTES = 1 << 20",
         "MAX_HEADER_BYTES = 1 << 28",
         ("tests/chaos/test_memory.py::test_a_big_file_takes_no_more_memory_than_a_small_one[100 MB]",),

@@ -1,4 +1,4 @@
-"""Rows that are no rows of the table: the header again, in its order or another, and what stray quotes have swallowed."""
+"""Rows that are no rows of the table: the header again, in any order, and what stray quotes have swallowed."""
 
 from __future__ import annotations
 
