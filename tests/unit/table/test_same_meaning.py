@@ -92,7 +92,7 @@ def in_serving(data: bytes) -> dict[str, list[object]]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(tables, st.sampled_from(",;\t|"), any_case)
 @example(ALL_GAPS, ",", str.upper)
 def test_training_and_serving_read_the_same_cells(table, separator, header_case):
@@ -103,7 +103,7 @@ def test_training_and_serving_read_the_same_cells(table, separator, header_case)
     assert in_serving(data) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(tables)
 @example(ALL_GAPS)
 def test_the_profile_and_late_labels_read_the_same_texts(table):
