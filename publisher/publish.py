@@ -76,6 +76,7 @@ class Reconciler:
         self.settling = Settling(settle)
         self.recent = recent if recent is not None else Recent()
         self._others = NotInputs()
+        self._said_more = False
         self._deeper_from = ticks()
 
     def full_pass(self, *, wait_for_dead_letters: float = 0.0) -> Pass:
@@ -172,13 +173,17 @@ class Reconciler:
         return False
 
     def _leave_out(self, done: Pass, name: str, why: str) -> None:
-        if looks_like_input(name, self._prefix):
-            self._tell(name, why, done)
+        self._tell(name, why if looks_like_input(name, self._prefix) else None, done)
 
     def _tell(self, name: str, why: str | None, done: Pass) -> None:
         done.not_inputs += why is not None
         if done.not_inputs <= REMEMBERED:  # of more, each pass would tell anew
             self._others.tell(name, why)
+        elif not self._said_more:
+            self._said_more = True
+            log.info(
+                "not an input: more objects than are told by name; `publisher status` counts them", told=REMEMBERED
+            )
 
     def _is_due(self, info: ObjectInfo, done: Pass) -> bool:
         """May this input be published now, if it has no receipt?"""

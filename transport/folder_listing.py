@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from transport.bucket import AccessRefused, LeftOut
+from transport.event import MAX_NAME_BYTES
 from transport.folder_names import HIDDEN, open_folder
 
 _LINK = "it is a symbolic link, and links are not followed; put the file itself there"
@@ -56,6 +57,12 @@ class _Look:
         if self.left_out is not None:
             self.left_out(os.fsencode(name).decode("utf-8", "backslashreplace"), why)
 
+    def pass_by(self, name: str, error: OSError) -> None:
+        """Raises the error, unless somebody is told that this could not be looked at: other folders go on then."""
+        if self.left_out is None:
+            raise error
+        self.leave_out(name, f"it cannot be looked at: {error.strerror}")
+
 
 def _walk(folder: int, path: str, look: _Look) -> Iterator[tuple[str, os.stat_result]]:
     """As `list_files`, for the folder with the descriptor `folder` (closed in the end), whose name is `path`."""
@@ -69,11 +76,17 @@ def _walk(folder: int, path: str, look: _Look) -> Iterator[tuple[str, os.stat_re
                     inner = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
                 except (FileNotFoundError, NotADirectoryError):
                     continue
+                except OSError as error:
+                    look.pass_by(encoded.decode(), error)
+                    continue
                 yield from _walk(inner, encoded.decode(), look)
             elif encoded >= first:
                 try:
                     status = os.stat(entry, dir_fd=folder, follow_symlinks=False)
                 except FileNotFoundError:
+                    continue
+                except PermissionError as error:
+                    look.pass_by(encoded.decode(), error)
                     continue
                 if stat.S_ISREG(status.st_mode):
                     yield encoded.decode(), status
@@ -90,8 +103,8 @@ def _entries(folder: int, path: str, look: _Look) -> list[tuple[bytes, str]]:
             name = f"{path}{entry.name}/" if inner else f"{path}{entry.name}"
             if not name.startswith(look.prefix):
                 continue
-            if inner and (not look.recursive or name in look.without):
-                continue
+            if inner and (not look.recursive or name in look.without or len(name) > MAX_NAME_BYTES):
+                continue  # no object's name is as long as what would lie in so deep a folder
             if not inner and not entry.is_file(follow_symlinks=False):
                 look.leave_out(name, _LINK if entry.is_symlink() else _NO_FILE)
                 continue

@@ -296,6 +296,32 @@ def test_what_is_there_and_is_no_object_is_told_with_the_reason(root: Path, buck
         get(bucket, os.fsdecode(b"latin-1-\xe9.csv"))
 
 
+def test_a_folder_that_cannot_be_looked_into_keeps_nothing_else_from_being_found(
+    bucket: FolderBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given one that this user may not read, like lost+found, one that may be read and not entered, and a very deep one
+    for name in ("a.csv", "lost+found/x", "readable/x", "z/x.csv", "/".join(["d" * 200] * 6) + "/x.csv"):
+        put(bucket, name, b"")
+
+    def refused(path: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(
+        os, "open", lambda path, *a, **k: refused(path) if path == "lost+found" else opening(path, *a, **k)
+    )
+    monkeypatch.setattr(os, "stat", lambda path, *a, **k: refused(path) if path == "x" else looking(path, *a, **k))
+
+    # When it is listed by one who is told what is left out, then everything else is there
+    told: dict[str, str] = {}
+    assert [info.name for info in bucket.objects(left_out=told.__setitem__)] == ["a.csv", "z/x.csv"]
+    assert set(told) == {"lost+found/", "readable/x"}
+    assert set(told.values()) == {"it cannot be looked at: Permission denied"}
+
+    # And nobody else goes on in silence
+    with pytest.raises(AccessRefused, match="permission is denied"):
+        names(bucket)
+
+
 def test_a_folder_that_is_left_out_is_not_read(bucket: FolderBucket, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("a", "output/receipts", "labels"):
         put(bucket, f"{folder}/x", b"")

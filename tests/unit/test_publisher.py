@@ -18,6 +18,7 @@ from edge import metrics
 from ledger.commit import claim_outcome, read_receipt, settle
 from ledger.names import CLAIMS, FAILURES, RECEIPTS, Key
 from ledger.receipt import Outcome, Source, Status
+from publisher import publish
 from publisher.loop import Loop
 from publisher.publish import REST, STEP, Pass, Reconciler
 from publisher.settle import Recent
@@ -298,11 +299,12 @@ def test_links_and_names_that_are_no_text_are_told_once(tmp_path: Path) -> None:
         publisher.full_pass()
 
     # then each was said once
-    told = {entry["file"]: entry["reason"] for entry in logs if entry["event"] == "not an input"}
+    said = [entry for entry in logs if entry["event"] == "not an input" and "reason" in entry]
+    told = {entry["file"]: entry["reason"] for entry in said}
     assert set(told) == {"link.csv", "M\\xf6ller.csv", "deep/a.csv"}
     assert "links are not followed" in told["link.csv"]
     assert "not valid UTF-8" in told["M\\xf6ller.csv"]
-    assert [entry["log_level"] for entry in logs if entry["event"] == "not an input"] == ["info"] * 3
+    assert [entry["log_level"] for entry in said] == ["info"] * 3
 
 
 def test_folders_below_are_read_the_less_often_the_more_is_in_them(place: Place) -> None:
@@ -321,6 +323,22 @@ def test_folders_below_are_read_the_less_often_the_more_is_in_them(place: Place)
     assert publisher.full_pass().not_inputs == 0
     place.clock.advance(2 * STEP * REST)
     assert publisher.full_pass().not_inputs == 2 * STEP
+
+
+def test_of_more_than_can_be_remembered_it_is_said_that_there_are_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "REMEMBERED", 3)
+    for number in range(5):
+        place.drop(f"{number}.csv.zip")
+    publisher = place.publisher()
+
+    with capture_logs() as logs:
+        assert publisher.full_pass().not_inputs == publisher.full_pass().not_inputs == 5
+
+    assert [entry["file"] for entry in logs if entry["event"] == "not an input"] == [f"{n}.csv.zip" for n in range(3)]
+    [more] = [entry for entry in logs if entry["event"].startswith("not an input: more")]
+    assert more["log_level"] == "info"
 
 
 def test_files_wait_in_the_bucket_while_too_many_are_unanswered(place: Place) -> None:
