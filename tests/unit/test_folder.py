@@ -306,10 +306,11 @@ def test_a_folder_that_cannot_be_looked_into_keeps_nothing_else_from_being_found
     def refused(path: str) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
-    monkeypatch.setattr(
-        os, "open", lambda path, *a, **k: refused(path) if path == "lost+found" else opening(path, *a, **k)
-    )
-    monkeypatch.setattr(os, "stat", lambda path, *a, **k: refused(path) if path == "x" else looking(path, *a, **k))
+    def but_for(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda path, *rest, **options: refused(path) if path == name else call(path, *rest, **options)
+
+    monkeypatch.setattr(os, "open", but_for("lost+found", os.open))
+    monkeypatch.setattr(os, "stat", but_for("x", os.stat))
 
     # When it is listed by one who is told what is left out, then everything else is there
     told: dict[str, str] = {}
