@@ -45,6 +45,14 @@ TOPIC=${QUEUE##*/}
 HERE=$(cd "$(dirname "$0")" && pwd)
 case $QUEUE in "pubsub://$PROJECT/$TOPIC") ;; *) echo "QUEUE is $QUEUE: it is pubsub://$PROJECT/TOPIC" >&2 && exit 2 ;; esac
 case $BUCKET in gs://*[!/]) ;; *) echo "BUCKET is $BUCKET: it is gs:// and the bucket's name" >&2 && exit 2 ;; esac
+case $PREFIX in # as the programs themselves refuse it, which nobody would see on a VM (ledger/naming/prefix.py)
+  /* | *//* | ./* | ../* | */./* | */../* | output/* | labels/* | .understudy* | *[[:cntrl:]]*) fit= ;;
+  */* | '') fit=yes ;;
+  *) fit= ;;
+esac
+if [ -z "$fit" ]; then
+  echo "PREFIX is $PREFIX: it is a folder like incoming/, not below output/ or labels/" >&2 && exit 2
+fi
 if [ -n "$KEEP_DAYS" ] && [ -z "$PREFIX" ]; then
   echo "KEEP_DAYS needs a PREFIX: without one, a rule for inputs would delete outputs too" >&2 && exit 2
 fi

@@ -15,8 +15,8 @@ REFUSED = "output/.refused/"
 COMPARISONS = "output/comparisons/"
 LABELS = "labels/"  # of rows that were scored before: read by the comparison, never an input
 
-_INPUT_ENDINGS = (".csv", ".csv.gz")
-_UNFINISHED_ENDINGS = (".tmp", ".part", ".crdownload")
+INPUT_ENDINGS = (".csv", ".csv.gz")
+UNFINISHED_ENDINGS = (".tmp", ".part", ".crdownload")
 
 
 @dataclass(frozen=True, order=True)
@@ -53,6 +53,11 @@ class Key:
     def shadow(self) -> str:
         return f"{OUTPUT}shadow/pred_{_stem(self.name)}.csv"
 
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Every name that is made of this key: the longest of them says how long an input's name may be."""
+        return (self.receipt, self.comparison, self.claim, self.failure, self.output, self.shadow)
+
 
 def output_name(name: str) -> str:
     """Where the production predictions of the input `name` lie: `flights.csv` → `output/pred_flights.csv`.
@@ -65,7 +70,7 @@ def output_name(name: str) -> str:
 
 def _stem(name: str) -> str:
     stem = name.removesuffix(".csv")
-    return name if stem.lower().endswith(_INPUT_ENDINGS) else stem
+    return name if stem.lower().endswith(INPUT_ENDINGS) else stem
 
 
 def is_input(name: str, prefix: str = "") -> bool:
@@ -77,38 +82,10 @@ def is_input(name: str, prefix: str = "") -> bool:
     return (
         "/" not in base
         and not base.startswith(".")
-        and not lowered.endswith(_UNFINISHED_ENDINGS)
-        and lowered.endswith(_INPUT_ENDINGS)
-        and len(base) > len(_INPUT_ENDINGS[1 if lowered.endswith(".gz") else 0])
+        and not lowered.endswith(UNFINISHED_ENDINGS)
+        and lowered.endswith(INPUT_ENDINGS)
+        and len(base) > len(INPUT_ENDINGS[1 if lowered.endswith(".gz") else 0])
     )
-
-
-def why_no_input(name: str, prefix: str = "") -> str | None:
-    """Why an object that looks like an input is none; None where it is one, or does not look like one."""
-    base = name.rpartition("/")[2]
-    lowered = base.lower()
-    if is_input(name, prefix) or ".csv" not in lowered:
-        return None
-    if name.startswith((OUTPUT, LABELS)) or base.startswith(".") or lowered.endswith(_UNFINISHED_ENDINGS):
-        return None
-    if not lowered.endswith(_INPUT_ENDINGS):
-        return "its name ends neither in .csv nor in .csv.gz"
-    if len(base) <= len(_INPUT_ENDINGS[0]) or lowered == _INPUT_ENDINGS[1]:
-        return "its name is an ending alone"
-    if not name.startswith(prefix):
-        return f"it lies outside the prefix {prefix!r}"
-    return f"it lies in a folder of its own; inputs lie directly below {prefix or 'the root of the bucket'}"
-
-
-def refuse_bad_prefix(prefix: str) -> None:
-    """Raises ValueError where a prefix can hold no inputs, or is not what it seems to be."""
-    parts = prefix.split("/")
-    if prefix.startswith((OUTPUT, LABELS, "/", ".understudy")) or any(part in (".", "..") for part in parts):
-        raise ValueError(f"{prefix!r} can hold no inputs: use a plain path that is not below {OUTPUT} or {LABELS}")
-    if "" in parts[:-1]:
-        raise ValueError(f"{prefix!r} has two slashes in a row")
-    if prefix and "/" not in prefix:
-        raise ValueError(f"{prefix!r} is no folder; is {prefix + '/'!r} meant?")
 
 
 def parse_key(object_name: str, below: str) -> Key | None:

@@ -9,10 +9,11 @@ import structlog
 from edge import metrics
 from edge.log import MayQuoteRows
 from ledger.commit import claim_outcome, settle
-from ledger.names import Key, is_input
+from ledger.names import Key
+from ledger.naming.inputs import takes, why_no_input
 from ledger.notes import Failure, read_failure, record_unusable
 from ledger.receipt import Outcome, RowError, Source, Status
-from publisher.inputs import refuse_unfit_name, rfc3339
+from publisher.inputs import rfc3339
 from transport.bucket import Bucket, BucketError
 from transport.event import Message, ObjectEvent, UnusableMessage
 from transport.queue import Delivery, Queue
@@ -87,9 +88,9 @@ def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
         event = ObjectEvent.from_message(delivery.message)
         if event.bucket != bucket.name:
             raise UnusableMessage(f"it is about the bucket {event.bucket!r}, and this one is {bucket.name!r}")
-        if not is_input(event.name, prefix):
-            raise UnusableMessage(f"{event.name!r} is not an input: those end in .csv or .csv.gz and lie at {prefix!r}")
-        refuse_unfit_name(event.name, bucket.url)
+        if not takes(event.name, prefix, bucket.url):
+            why = why_no_input(event.name, prefix, bucket.url) or f"those end in .csv or .csv.gz and lie at {prefix!r}"
+            raise UnusableMessage(f"{event.name[:80]!r} is not an input: {why}")
     except UnusableMessage as reason:
         name = record_unusable(bucket, delivery.id, delivery.message, str(reason))
         log.warning(

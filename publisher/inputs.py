@@ -1,26 +1,22 @@
-"""From an object to the event that is published about it. Pure: objects in, events out."""
+"""The objects that may be inputs, and from an input to the event that is published about it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from ledger.names import Key
-from transport.bucket import ObjectInfo
-from transport.event import MAX_GENERATION, MAX_NAME_BYTES, Generation, ObjectEvent, UnusableMessage, refuse_bad_name
-
-_MAX_PART_IN_FOLDER = 255  # bytes between two slashes, on every file system in use
-_LONGEST = Generation(MAX_GENERATION, 999)
+from ledger.names import LABELS, OUTPUT
+from transport.bucket import Bucket, LeftOut, ObjectInfo
+from transport.event import Generation, ObjectEvent
 
 
-def refuse_unfit_name(name: str, bucket_url: str) -> None:
-    """Raises UnusableMessage where no event, or no receipt, could carry the input's name."""
-    refuse_bad_name(name)
-    receipt = Key(name, _LONGEST).receipt
-    in_folder = "://" not in bucket_url
-    longest = max(len(part.encode()) for part in receipt.split("/")) if in_folder else len(receipt.encode())
-    limit = _MAX_PART_IN_FOLDER if in_folder else MAX_NAME_BYTES
-    if longest > limit:
-        raise UnusableMessage(f"the name {name[:60]!r}… is {longest - limit} bytes too long for its receipt's name")
+def candidates(bucket: Bucket, prefix: str, *, deeper: bool, left_out: LeftOut) -> Iterator[ObjectInfo]:
+    """What lies directly below the prefix, and `deeper` in folders there too, in the order of names' UTF-8 bytes.
+
+    It takes a call per 1,000 objects, and one or two more: what is written, or is labels, is passed by unread.
+    Whoever goes through them asks `ledger.naming.inputs` which are inputs. `left_out` as for `Bucket.objects`.
+    """
+    return bucket.objects(prefix, recursive=deeper, without=(OUTPUT, LABELS), left_out=left_out)
 
 
 def event_of(info: ObjectInfo, bucket: str, source: str, rescore: int = 0) -> ObjectEvent:

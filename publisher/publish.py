@@ -10,23 +10,26 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from edge import metrics, traces
-from ledger.names import RECEIPTS, Key, is_input
+from edge.not_inputs import REMEMBERED, NotInputs
+from ledger.names import RECEIPTS, Key
+from ledger.naming.inputs import looks_like_input, takes, why_no_input
 from publisher.dead_letters import drain
-from publisher.inputs import event_of, refuse_unfit_name
+from publisher.inputs import candidates, event_of
 from publisher.reconcile import standings
 from publisher.settle import Recent, Settling
 from publisher.tidy import tidy
 from transport.bucket import Bucket, BucketError, ObjectInfo
-from transport.event import Generation, UnusableMessage
+from transport.event import Generation
 from transport.queue import Queue, QueueError, QueueMissing
 
 BATCH = 1000  # messages per publish
 STEP = 1000  # inputs compared between two chances for others to do something
-_REMEMBERED_WARNINGS = 10_000
+REST = 0.005  # seconds that folders below the prefix are left alone, per object in them: at most a call per 5 s
 
 log = structlog.get_logger()
 
@@ -44,6 +47,7 @@ class Pass:
     held_back: int = 0  # not published, because too many are published and unanswered
     dead_letters: int = 0
     unusable: int = 0
+    not_inputs: int = 0  # look like inputs, and are none; those in folders in passes that read these
     tidied: int = 0
     errors: int = 0
 
@@ -71,7 +75,9 @@ class Reconciler:
         self._now, self._ticks = now, ticks
         self.settling = Settling(settle)
         self.recent = recent if recent is not None else Recent()
-        self._warned: set[str] = set()
+        self._others = NotInputs()
+        self._said_more = False
+        self._deeper_from = ticks()
 
     def full_pass(self, *, wait_for_dead_letters: float = 0.0) -> Pass:
         """One pass over everything; errors of bucket and queue are logged and counted, and end only their own step."""
@@ -99,7 +105,7 @@ class Reconciler:
         with self._step("look at changed files", done):
             missing = []
             for name in names:
-                if not self._is_input(name):
+                if not self._is_input(name, done):
                     continue
                 info = self._bucket.stat(name)
                 if info is None:
@@ -126,11 +132,20 @@ class Reconciler:
         return drained.more
 
     def _publish_missing(self, done: Pass) -> Iterator[None]:
-        inputs = (info for info in self._bucket.objects(self._prefix, recursive=False) if self._is_input(info.name))
+        deeper = self._ticks() >= self._deeper_from
+        inputs = candidates(self._bucket, self._prefix, deeper=deeper, left_out=partial(self._leave_out, done))
         # Not recursive: what lies deeper belongs to other prefixes, and below `.unusable/` are no receipts.
         receipts = self._bucket.objects(RECEIPTS + self._prefix, recursive=False)
         missing: list[ObjectInfo] = []
-        for standing in standings(inputs, receipts):
+        in_folders = 0
+        for seen, standing in enumerate(standings(inputs, receipts), 1):
+            if len(missing) >= BATCH or seen % STEP == 0:
+                self._publish(missing, "poller", done)
+                missing = []
+                yield
+            if not self._is_input(standing.input.name, done):
+                in_folders += "/" in standing.input.name[len(self._prefix) :]
+                continue
             done.inputs += 1
             if standing.receipt is None:
                 done.oldest_unanswered = min(done.oldest_unanswered or standing.input.created, standing.input.created)
@@ -139,11 +154,9 @@ class Reconciler:
                 self.recent.drop(_key(standing.input))
             elif self._is_due(standing.input, done):
                 missing.append(standing.input)
-            if len(missing) >= BATCH or done.inputs % STEP == 0:
-                self._publish(missing, "poller", done)
-                missing = []
-                yield
         self._publish(missing, "poller", done)
+        if deeper:
+            self._deeper_from = self._ticks() + in_folders * REST
         if done.recent:  # they wait in the queue, if that is still there
             self._queue.verify()
         if done.held_back:
@@ -153,16 +166,24 @@ class Reconciler:
                 files=done.held_back,
             )
 
-    def _is_input(self, name: str) -> bool:
-        if not is_input(name, self._prefix):
-            self._say_once(log.debug, "ignored: not an input", name)
-            return False
-        try:
-            refuse_unfit_name(name, self._bucket.url)
-        except UnusableMessage as error:
-            self._say_once(log.warning, "left out; give the file another name", name, error=str(error))
-            return False
-        return True
+    def _is_input(self, name: str, done: Pass) -> bool:
+        if takes(name, self._prefix, self._bucket.url):
+            return True
+        self._tell(name, why_no_input(name, self._prefix, self._bucket.url), done)
+        return False
+
+    def _leave_out(self, done: Pass, name: str, why: str) -> None:
+        self._tell(name, why if looks_like_input(name, self._prefix) else None, done)
+
+    def _tell(self, name: str, why: str | None, done: Pass) -> None:
+        done.not_inputs += why is not None
+        if done.not_inputs <= REMEMBERED:  # of more, each pass would tell anew
+            self._others.tell(name, why)
+        elif not self._said_more:
+            self._said_more = True
+            log.info(
+                "not an input: more objects than are told by name; `publisher status` counts them", told=REMEMBERED
+            )
 
     def _is_due(self, info: ObjectInfo, done: Pass) -> bool:
         """May this input be published now, if it has no receipt?"""
@@ -193,14 +214,6 @@ class Reconciler:
         metrics.PUBLISHED.labels(source).inc(len(batch))
         for info in batch:
             log.info("published", file=info.name, generation=str(info.generation), size=info.size, source=source)
-
-    def _say_once(self, say: Callable[..., object], event: str, name: str, **fields: str) -> None:
-        if name in self._warned:
-            return
-        if len(self._warned) >= _REMEMBERED_WARNINGS:
-            self._warned.clear()
-        self._warned.add(name)
-        say(event, file=name, **fields)
 
     @contextmanager
     def _step(self, what: str, done: Pass) -> Iterator[None]:

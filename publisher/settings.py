@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from edge.command import Command
 from edge.seconds import Seconds as Seconds
-from ledger.names import refuse_bad_prefix
+from ledger.naming.prefix import refuse_bad_prefix
 from transport.bucket import Bucket
 from transport.open import open_bucket
 

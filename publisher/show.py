@@ -27,6 +27,7 @@ from transport.open import open_dead_letters, open_queue
 from transport.queue import QueueError
 
 _REFRESH = 1.0  # seconds
+_NAMED = 5  # objects that are no inputs, on the screen
 _COLOURS = {"scored": "green", "rejected": "yellow", "superseded": "dim", "dead-lettered": "red"}
 
 
@@ -126,12 +127,14 @@ def status_screen(status: Overview) -> RenderableType:
     facts.add_row("in flight", f"{_number(backlog.leased)} with workers, {status.claimed} scored and being recorded")
     facts.add_row("dead letters", f"{_number(backlog.dead)} waiting to become receipts")
     facts.add_row("inputs", f"{status.inputs:,} in the bucket, {status.unanswered:,} of them without a receipt")
+    facts.add_row("not inputs", _text(_not_inputs(status)))
     facts.add_row("receipts", f"{status.receipts:,} (with those of earlier contents and of re-scorings)")
     among = "in all" if status.looked_at == status.receipts else f"among the newest {status.looked_at:,}"
     counts = Text(", ").join(
         Text(f"{count:,} {name}", _COLOURS.get(name, "")) for name, count in status.by_status.items()
     )
     facts.add_row("ended as", Text.assemble(counts or "nothing yet", f" ({among})"))
+    facts.add_row("unknown texts", _text(_unknown(status, among)))
     models = [f"{model.name} version {model.version} (last at {_short(model.last_used)})" for model in status.models]
     facts.add_row("models", _text("\n".join(models) or "none has scored yet"))
     for refused in status.refused:
@@ -143,6 +146,20 @@ def status_screen(status: Overview) -> RenderableType:
     for outcome in status.newest:
         table.add_row(*_row(outcome))
     return Group(facts, table)
+
+
+def _not_inputs(status: Overview) -> str:
+    """How many objects only look like inputs, with the first names and why they are none."""
+    named = [f"{other.name}: {other.reason}" for other in status.first_not_inputs[:_NAMED]]
+    more = [f"and {status.not_inputs - len(named):,} more"] if status.not_inputs > len(named) else []
+    return "\n".join([f"{status.not_inputs:,}", *named, *more])
+
+
+def _unknown(status: Overview, among: str) -> str:
+    """The rows whose text the model was never shown, by column."""
+    counts = ", ".join(f"{rows:,} in {column}" for column, rows in status.unknown.items())
+    told = f"{counts} (rows, {among})" if counts else f"none ({among})"
+    return told + (f"; not told by the versions of {status.unknown_untold:,} files" if status.unknown_untold else "")
 
 
 def _row(outcome: Outcome) -> list[Text]:

@@ -9,14 +9,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ledger.commit import read_receipt
-from ledger.names import CLAIMS, RECEIPTS, Key, is_input, parse_key
+from ledger.names import CLAIMS, RECEIPTS, Key, parse_key
+from ledger.naming.inputs import looks_like_input, takes, why_no_input
 from ledger.notes import RefusedVersion, refused_versions
 from ledger.receipt import Outcome, Status
+from publisher.inputs import candidates
 from publisher.reconcile import standings
 from transport.bucket import Bucket, ObjectInfo
 from transport.queue import Backlog, Queue
 
 UNREADABLE = "unreadable"  # counted beside the statuses: a receipt of foreign make
+FIRST = 20  # objects that are no inputs and are named
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,23 @@ class InForce:
 
 
 @dataclass(frozen=True)
+class NotInput:
+    """An object that looks like an input, and why it is none."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Overview:
     """Numbers of files are exact; what ended how is counted in the newest `looked_at` receipts alone.
 
     `unanswered`: inputs without a receipt of their present content; `claimed`: scored, with the receipt still to come;
-    `receipts`: all there are, those of earlier contents and of re-scorings included. `by_status`, `models` and
-    `newest` (newest first) come from the receipts that were looked at; `refused`: versions that aliases name in vain.
+    `receipts`: all there are, those of earlier contents and of re-scorings included. `not_inputs`: how many objects
+    only look like inputs, `first_not_inputs` up to FIRST of them. `by_status`, `models` and `newest` (newest first)
+    come from the receipts that were looked at, and so do `unknown` (column → rows with a text that the model was never
+    shown) and `unknown_untold` (scored files whose version does not know what it was shown). `refused`: versions that
+    aliases name in vain.
     """
 
     bucket: str
@@ -49,6 +63,10 @@ class Overview:
     models: tuple[InForce, ...] = ()
     newest: tuple[Outcome, ...] = ()
     refused: tuple[RefusedVersion, ...] = ()
+    not_inputs: int = 0
+    first_not_inputs: tuple[NotInput, ...] = ()
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    unknown_untold: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for JSON."""
@@ -56,15 +74,22 @@ class Overview:
 
 
 def overview(bucket: Bucket, queue: Queue, *, prefix: str = "", newest: int = 20, read: int = 1000) -> Overview:
-    """Looks at everything once: four listings, and the newest `read` receipts. Raises BucketError and QueueError."""
+    """Looks at everything once: four listings, and the newest `read` receipts. Raises BucketError and QueueError.
+
+    The listing of inputs reads the folders below the prefix too, `output/` and `labels/` not among them.
+    """
     latest = _Latest(max(read, newest))
+    others = _Others(prefix, bucket.url)
     inputs = unanswered = 0
     for standing in standings(
-        (info for info in bucket.objects(prefix, recursive=False) if is_input(info.name, prefix)),
+        candidates(bucket, prefix, deeper=True, left_out=others.left_out),
         latest.noting(bucket.objects(RECEIPTS + prefix, recursive=False)),
     ):
-        inputs += 1
-        unanswered += standing.receipt is None
+        if takes(standing.input.name, prefix, bucket.url):
+            inputs += 1
+            unanswered += standing.receipt is None
+        else:
+            others.see(standing.input.name)
     by_status: Counter[str] = Counter()
     outcomes = []
     for key in latest.newest_first():
@@ -85,7 +110,33 @@ def overview(bucket: Bucket, queue: Queue, *, prefix: str = "", newest: int = 20
         models=_in_force(outcomes),
         newest=tuple(outcomes[:newest]),
         refused=tuple(refused_versions(bucket)),
+        not_inputs=others.count,
+        first_not_inputs=tuple(others.first),
+        unknown=_unknown(outcomes),
+        unknown_untold=sum(one.status is Status.SCORED and one.unknown is None for one in outcomes),
     )
+
+
+class _Others:
+    """Counts what only looks like an input, and keeps the first of them."""
+
+    def __init__(self, prefix: str, bucket_url: str) -> None:
+        self._prefix, self._url = prefix, bucket_url
+        self.count = 0
+        self.first: list[NotInput] = []
+
+    def see(self, name: str) -> None:
+        if why := why_no_input(name, self._prefix, self._url):
+            self._note(name, why)
+
+    def left_out(self, name: str, why: str) -> None:
+        if looks_like_input(name, self._prefix):
+            self._note(name, why)
+
+    def _note(self, name: str, why: str) -> None:
+        self.count += 1
+        if len(self.first) < FIRST:
+            self.first.append(NotInput(name, why))
 
 
 class _Latest:
@@ -115,6 +166,14 @@ def _read(bucket: Bucket, key: Key) -> Outcome | None:
         return read_receipt(bucket, key)
     except ValueError:
         return None
+
+
+def _unknown(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    """Rows with an unknown text by column, the column with the most first."""
+    rows: Counter[str] = Counter()
+    for outcome in outcomes:
+        rows.update(outcome.unknown or {})
+    return {column: count for column, count in rows.most_common() if count}
 
 
 def _in_force(newest_first: Iterable[Outcome]) -> tuple[InForce, ...]:

@@ -11,12 +11,12 @@ import io
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from transport.bucket import ABSENT, ObjectInfo, ObjectNotFound, PreconditionFailed
+from transport.bucket import ABSENT, LeftOut, ObjectInfo, ObjectNotFound, PreconditionFailed
 from transport.event import Message
 from transport.queue import Backlog, Delivery, Policy
 
@@ -62,14 +62,22 @@ class MemoryBucket:
     def url(self) -> str:
         return f"memory://{self._name}"
 
-    def objects(self, prefix: str = "", *, start: str = "", recursive: bool = True) -> Iterator[ObjectInfo]:
+    def objects(
+        self,
+        prefix: str = "",
+        *,
+        start: str = "",
+        recursive: bool = True,
+        without: Sequence[str] = (),
+        left_out: LeftOut | None = None,
+    ) -> Iterator[ObjectInfo]:
         self._step("objects", prefix)
         with self._lock:
             names = sorted(self._objects, key=str.encode)
         for name in names:
             if not name.startswith(prefix) or name.encode() < start.encode():
                 continue
-            if not recursive and "/" in name[len(prefix) :]:
+            if (not recursive and "/" in name[len(prefix) :]) or name.startswith(tuple(without)):
                 continue
             with self._lock:
                 standing = self._objects.get(name)

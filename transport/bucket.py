@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 ABSENT = 0  # as a precondition: there is no object of this name yet
+
+LeftOut = Callable[[str, str], object]
+"""Told of a name that is no object, and why; what is no text in the name is written out, like `\\xf6`."""
 
 
 class BucketError(Exception):
@@ -65,10 +68,20 @@ class Bucket(Protocol):
     def url(self) -> str:
         """The URL that opens this bucket again in another process, with `transport.open.open_bucket`."""
 
-    def objects(self, prefix: str = "", *, start: str = "", recursive: bool = True) -> Iterator[ObjectInfo]:
+    def objects(
+        self,
+        prefix: str = "",
+        *,
+        start: str = "",
+        recursive: bool = True,
+        without: Sequence[str] = (),
+        left_out: LeftOut | None = None,
+    ) -> Iterator[ObjectInfo]:
         """Objects whose name begins with `prefix` and is not below `start`, in the order of their names' UTF-8 bytes.
 
-        Not `recursive`: only those with no further `/` behind the prefix. `metadata` and checksums may be left empty.
+        Not `recursive`: only those with no further `/` behind the prefix. `without`: folders at the root, like
+        `output/`, that are passed by unread. `left_out` is told of each name that is there and can be no object (a link
+        in a folder, a name that is no text), and why. `metadata` and checksums may be left empty.
         Objects that come or go meanwhile may be missing or present; every other object appears exactly once.
         """
 

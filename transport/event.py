@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_NAME_BYTES = 960  # of Cloud Storage's 1024: the rest is for the names of receipts and comparisons
+MAX_NAME_BYTES = 1024  # of any object on Cloud Storage; an input's name is shorter (ledger/naming/length.py)
 MAX_GENERATION = 2**63 - 1
 BY_NOTIFICATION = "gcs"  # the source of events that the bucket itself sends
 NOTHING: Mapping[str, str] = {}
@@ -132,16 +132,23 @@ def refuse_bad_name(name: str) -> None:
     """Raises UnusableMessage where `name` could not be, or must not be, the name of an object."""
     if not name:
         raise UnusableMessage("the attribute objectId is missing")
+    if why := why_bad_name(name):
+        raise UnusableMessage(f"objectId {name[:80]!r} {why}")
+
+
+def why_bad_name(name: str) -> str | None:
+    """Why `name` cannot, or must not, be the name of an object, as in "it …"; None where it may be."""
     try:
         encoded = name.encode()
     except UnicodeEncodeError:
-        raise UnusableMessage("objectId is not valid Unicode") from None
+        return "is not valid Unicode"
     if len(encoded) > MAX_NAME_BYTES:
-        raise UnusableMessage(f"objectId has {len(encoded)} bytes, more than {MAX_NAME_BYTES}")
+        return f"has {len(encoded)} bytes, more than {MAX_NAME_BYTES}"
     if any(part in ("", ".", "..") for part in name.split("/")):
-        raise UnusableMessage(f"objectId {name[:80]!r} is not a plain path: it has an empty part, '.' or '..'")
+        return "is not a plain path: it has an empty part, '.' or '..'"
     if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in name):
-        raise UnusableMessage(f"objectId {name[:80]!r} has a control character, or an end of line")
+        return "has a control character, or an end of line"
+    return None
 
 
 def _whole_number(text: str) -> int:

@@ -9,21 +9,17 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import BinaryIO, cast
 
-import structlog
-
-from transport.bucket import AccessRefused, ObjectInfo, ObjectNotFound
+from transport.bucket import AccessRefused, LeftOut, ObjectInfo, ObjectNotFound
 from transport.folder_listing import list_files
 from transport.folder_names import explained, open_folder, split_name
 from transport.folder_read import PinnedFile, check_generation, copy_file, write_all
 from transport.folder_write import Commits, file_status, object_info
 
 _BUFFER = 256 * 1024
-
-log = structlog.get_logger()
 
 
 class FolderBucket:
@@ -39,7 +35,6 @@ class FolderBucket:
             raise AccessRefused(f"{url!r} is no bucket this program knows: use gs://name, or the path of a folder")
         self._root = os.path.realpath(url)
         self._commits = Commits(self._root)
-        self._warned = False
         try:
             os.makedirs(self._root, exist_ok=True)
         except OSError as error:
@@ -55,17 +50,18 @@ class FolderBucket:
     def url(self) -> str:
         return self._root
 
-    def objects(self, prefix: str = "", *, start: str = "", recursive: bool = True) -> Iterator[ObjectInfo]:
+    def objects(
+        self,
+        prefix: str = "",
+        *,
+        start: str = "",
+        recursive: bool = True,
+        without: Sequence[str] = (),
+        left_out: LeftOut | None = None,
+    ) -> Iterator[ObjectInfo]:
         with explained(self._root, "list"):
-            for name, status in list_files(self._root, prefix, start, recursive, self._warn_of_name):
+            for name, status in list_files(self._root, prefix, start, recursive, without, left_out):
                 yield object_info(name, status)
-
-    def _warn_of_name(self, name: str) -> None:
-        if not self._warned:
-            self._warned = True
-            log.warning(
-                "a file's name is not valid UTF-8: it is left out; rename it", bucket=self._root, file=ascii(name)
-            )
 
     def stat(self, name: str) -> ObjectInfo | None:
         parts = split_name(name)
@@ -170,7 +166,7 @@ class FolderBucket:
 
     def verify(self) -> None:
         with explained(self._root, "list"):
-            next(list_files(self._root, "", "", False, self._warn_of_name), None)
+            next(list_files(self._root, recursive=False), None)
         with explained(self._root, "write"):
             temporary = self._commits.create()
             try:

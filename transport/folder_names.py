@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from transport.bucket import AccessRefused, BucketError, NoSpace
 
 HIDDEN = ".understudy"  # the bucket's own folder below its root: temporary files, metadata, the lock
-_MAX_PART = 255  # bytes between two slashes, on every file system in use
+MAX_PART = 255  # bytes between two slashes, on every file system in use
 
 _ADVICE = {
     errno.ENOSPC: "no space is left on its disk; free some",
@@ -49,10 +49,10 @@ def split_name(name: str) -> list[str]:
             length = len(part.encode())
         except UnicodeEncodeError:
             raise AccessRefused(f"{name[:200]!r} is no object's name: it is not valid Unicode") from None
-        if length > _MAX_PART:
+        if length > MAX_PART:
             raise BucketError(
-                f"{part[:60]!r}… has {length} bytes; a name in a folder may have {_MAX_PART} between two slashes. "
-                "Give the file a shorter name (its receipt's name is some 45 bytes longer than its own)"
+                f"{part[:60]!r}… has {length} bytes; a name in a folder may have {MAX_PART} between two slashes. "
+                "Give the file a shorter name"
             )
     return parts
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from google.api_core.exceptions import NotFound
 from google.api_core.exceptions import PreconditionFailed as ConditionNotMet
 
-from transport.bucket import ABSENT, AccessRefused, ObjectInfo, get, put
+from transport.bucket import ABSENT, AccessRefused, LeftOut, ObjectInfo, get, put
 from transport.event import UnusableMessage, refuse_bad_name
 from transport.gcs_api import Api, object_info
 from transport.gcs_faults import FAULTS, explain, says_bucket_is_missing
@@ -47,19 +47,30 @@ class GcsBucket:
     def url(self) -> str:
         return f"gs://{self._name}"
 
-    def objects(self, prefix: str = "", *, start: str = "", recursive: bool = True) -> Iterator[ObjectInfo]:
+    def objects(
+        self,
+        prefix: str = "",
+        *,
+        start: str = "",
+        recursive: bool = True,
+        without: Sequence[str] = (),
+        left_out: LeftOut | None = None,
+    ) -> Iterator[ObjectInfo]:
         try:
-            for blob in self._api.client.list_blobs(
-                self._name,
-                prefix=prefix or None,
-                start_offset=start or None,
-                delimiter=None if recursive else "/",
-                fields=_LISTED,
-                page_size=_PAGE,
-                timeout=self._api.timeout,
-                retry=self._api.retry(),
-            ):
-                yield object_info(blob)
+            # Not recursive, the answer has no folder's content anyway.
+            for first, end in stretches(prefix, start, without if recursive else ()):
+                for blob in self._api.client.list_blobs(
+                    self._name,
+                    prefix=prefix or None,
+                    start_offset=first or None,
+                    end_offset=end,
+                    delimiter=None if recursive else "/",
+                    fields=_LISTED,
+                    page_size=_PAGE,
+                    timeout=self._api.timeout,
+                    retry=self._api.retry(),
+                ):
+                    yield object_info(blob)
         except NotFound:
             raise self._api.no_bucket() from None
         except FAULTS as error:
@@ -172,6 +183,15 @@ class GcsBucket:
 
     def close(self) -> None:
         self._api.client.close()
+
+
+def stretches(prefix: str, start: str, without: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """The names to ask for, from one (the first) up to another (None: all that follow), to pass the folders by."""
+    for folder in sorted(folder for folder in without if folder.startswith(prefix)):
+        if start < folder:
+            yield start, folder
+        start = max(start, folder[:-1] + "0")  # the first name behind the folder: '0' follows '/'
+    yield start, None
 
 
 def _refuse_odd(name: str) -> None:

@@ -19,7 +19,7 @@ from pydantic import ByteSize, Field, field_validator
 
 from edge.command import main
 from edge.listen import CannotSignal, Listening
-from ledger.names import refuse_bad_prefix
+from ledger.naming.prefix import refuse_bad_prefix
 from models.table.limits import USUAL_LIMITS, Limits
 from worker.manner import Manner
 

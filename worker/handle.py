@@ -13,7 +13,7 @@ from edge import metrics, traces
 from edge.log import MayQuoteRows
 from edge.not_inputs import NotInputs
 from ledger.commit import settle
-from ledger.names import is_input, why_no_input
+from ledger.naming.inputs import takes, why_no_input
 from ledger.notes import Failure, note_failure, record_unusable
 from ledger.receipt import Outcome, Status
 from models.registry import FetchedVersion
@@ -84,20 +84,22 @@ class Handler:
                 raise UnusableMessage(
                     f"it is about bucket {event.bucket[:80]!r}; this worker's is {self.bucket.name!r}"
                 )
-            if event.source != BY_NOTIFICATION and not is_input(event.name, self.prefix):
+            if takes(event.name, self.prefix, self.bucket.url):
+                return event
+            why = why_no_input(event.name, self.prefix, self.bucket.url)
+            if event.source != BY_NOTIFICATION:
                 raise UnusableMessage(
-                    f"a publisher sent {event.name!r}, which is no input below this worker's prefix {self.prefix!r}: "
-                    "publishers and workers of a queue need the same PREFIX"
+                    f"a publisher sent {event.name[:80]!r}, which is no input below this worker's prefix "
+                    f"{self.prefix!r}: publishers and workers of a queue need the same PREFIX"
+                    + (f" ({why})" if why else "")
                 )
         except UnusableMessage as reason:
             record = record_unusable(self.bucket, delivery.id, delivery.message, str(reason))
             metrics.UNUSABLE.inc()
             log.warning("message unusable", message_id=delivery.id, reason=str(reason), record=record)
             return None
-        if not is_input(event.name, self.prefix):
-            self.others.tell(event.name, why_no_input(event.name, self.prefix))
-            return None
-        return event
+        self.others.tell(event.name, why)  # the bucket itself tells of whatever is written
+        return None
 
     def _score_and_commit(self, delivery: Delivery, event: ObjectEvent) -> None:
         attempt = Attempt(event, delivery.attempt, self.name)

@@ -72,8 +72,8 @@ variable "prefix" {
   default     = "incoming/"
 
   validation {
-    condition     = !startswith(var.prefix, "output/") && !startswith(var.prefix, "/") && !can(regex("[[:cntrl:]]", var.prefix))
-    error_message = "prefix is a plain path that is not below output/, where the programs write."
+    condition     = var.prefix == "" || (strcontains(var.prefix, "/") && !can(regex("^/|//|^(output|labels)/|^[.]understudy|(^|/)[.][.]?(/|$)|[[:cntrl:]]", var.prefix)))
+    error_message = "prefix is a plain path like incoming/, not below output/ or labels/: the programs refuse any other."
   }
 }
 

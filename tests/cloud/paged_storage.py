@@ -45,11 +45,12 @@ class PagedStorage:
         prefix, delimiter = asked.get("prefix", ""), asked.get("delimiter", "")
         most = min(int(asked.get("maxResults", 1000)), 1000)
         place = bisect_left(self.names, max(prefix, asked.get("startOffset", ""), asked.get("pageToken", "")))
+        end = asked.get("endOffset", "")
         items: list[dict[str, str]] = []
         prefixes: list[str] = []
         while place < len(self.names) and len(items) + len(prefixes) < most:
             name = self.names[place]
-            if not name.startswith(prefix):
+            if not name.startswith(prefix) or (end and name >= end):
                 place = len(self.names)
             elif delimiter and delimiter in name[len(prefix) :]:
                 below = name[: name.index(delimiter, len(prefix)) + 1]

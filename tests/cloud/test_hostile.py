@@ -51,7 +51,7 @@ HOSTILE = {
     "a path that climbs out of output/": Sent(notification("output/../a.csv", "1"), "not a plain path"),
     "a path from the root": Sent(notification("/a.csv", "1"), "not a plain path"),
     "a control character": Sent(notification("a\nb.csv", "1"), "control character"),
-    "a name of 1,100 bytes": Sent(notification("a" * 1_019 + ".csv" * 20, "1"), "objectId has 1099 bytes"),
+    "a name of 1,100 bytes": Sent(notification("a" * 1_019 + ".csv" * 20, "1"), "has 1099 bytes"),
     "no name": Sent(without(notification("a.csv", "1"), "objectId"), "objectId is missing"),
     "no bucket": Sent(without(notification("a.csv", "1"), "bucketId"), "bucketId is missing"),
     "another bucket": Sent(notification("a.csv", "1", bucketId="somebody-elses"), "about bucket 'somebody-elses'"),

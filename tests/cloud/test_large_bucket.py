@@ -6,6 +6,7 @@ import tracemalloc
 
 import pytest
 
+from publisher.status import overview
 from tests.cloud.large_bucket import (
     answered,
     bare_listing,
@@ -14,11 +15,12 @@ from tests.cloud.large_bucket import (
     reconciler_over,
     unanswered,
 )
+from tests.memory import MemoryQueue
 
 pytestmark = pytest.mark.slow
 
 OBJECTS = 6_000
-ENDS = 4  # calls beyond those of a bare listing: the last page of each folder is not full
+ENDS = 5  # calls beyond those of a bare listing: last pages are not full, and labels/ and output/ are passed by unread
 SLACK = 700_000  # bytes that two passes may differ in; to keep what OBJECTS more have takes several times that
 
 
@@ -39,6 +41,30 @@ def test_a_pass_takes_the_calls_of_a_bare_listing(monkeypatch: pytest.MonkeyPatc
     assert bare == OBJECTS // 1000
     assert first <= bare + ENDS
     assert later <= bare_answered + ENDS
+
+
+def test_only_folders_that_may_hold_misplaced_inputs_are_read_and_only_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given: some inputs, and many objects among the outputs, the labels, and in a folder of somebody's own
+    many = range(OBJECTS // 2)
+    inputs = unanswered(10)
+    elsewhere = [f"{folder}/{n:06}.csv" for folder in ("archive", "labels", "output/shadow") for n in many]
+    with bucket_of(sorted([*inputs, *elsewhere], key=str.encode), monkeypatch) as (storage, bucket):
+        reconciler = reconciler_over(bucket)
+        first, done = calls_of_a_pass(storage, reconciler)
+        later, again = calls_of_a_pass(storage, reconciler)
+        storage.listings.clear()
+        status = overview(bucket, MemoryQueue(), newest=0, read=0)
+        looked = len(storage.listings)
+
+    print(f"\n{len(many)} objects each in a folder, output/ and labels/: {first} calls, then {later}; status {looked}")
+    assert (done.inputs, done.not_inputs) == (10, len(many))
+    assert first <= len(many) / 1000 + ENDS + 1
+    assert (again.inputs, again.not_inputs) == (10, 0)
+    assert later <= ENDS
+    assert (status.inputs, status.not_inputs) == (10, len(many))
+    assert looked <= len(many) / 1000 + ENDS + 2
 
 
 def peak_of_a_pass(files: int, monkeypatch: pytest.MonkeyPatch) -> int:

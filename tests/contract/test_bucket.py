@@ -202,6 +202,21 @@ def test_a_flat_listing_stops_at_the_next_slash(bucket: Bucket) -> None:
     assert names(bucket, start="b", recursive=False) == ["b.csv"]
 
 
+def test_folders_that_are_left_out_are_passed_by(bucket: Bucket) -> None:
+    fill(bucket, "a", "label", "labels/x", "labels/y/z", "labels0", "m", "output.csv", "output/x", "outputs/x", "z")
+    without = ("output/", "labels/")
+
+    def left(prefix: str = "", start: str = "", recursive: bool = True) -> list[str]:
+        found = bucket.objects(prefix, start=start, recursive=recursive, without=without)
+        return [info.name for info in found]
+
+    assert left() == ["a", "label", "labels0", "m", "output.csv", "outputs/x", "z"]
+    assert left(recursive=False) == ["a", "label", "labels0", "m", "output.csv", "z"]
+    assert left(start="labels/y") == ["labels0", "m", "output.csv", "outputs/x", "z"]
+    assert left(start="n") == ["output.csv", "outputs/x", "z"]
+    assert left("o") == ["output.csv", "outputs/x"]
+
+
 def test_create_if_absent_succeeds_once(bucket: Bucket) -> None:
     first = put(bucket, "x", b"first", if_generation=ABSENT)
 

@@ -124,9 +124,9 @@ def test_control_characters_are_refused(name):
     assert "control character" in refusal(gcs(objectId=name))
 
 
-def test_a_name_too_long_for_its_receipt_is_refused_by_its_bytes():
-    assert ObjectEvent.from_message(gcs(objectId="ü" * 478 + ".csv")).name.startswith("ü")
-    assert "962 bytes" in refusal(gcs(objectId="ü" * 479 + ".csv"))
+def test_a_name_too_long_for_an_object_is_refused_by_its_bytes():
+    assert ObjectEvent.from_message(gcs(objectId="ü" * 510 + ".csv")).name.startswith("ü")
+    assert "1026 bytes" in refusal(gcs(objectId="ü" * 511 + ".csv"))
     assert "1000000 bytes" in refusal(gcs(objectId="a" * 1_000_000))
     assert "not valid Unicode" in refusal(gcs(objectId="\ud800.csv"))
 

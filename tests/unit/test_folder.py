@@ -17,7 +17,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog.testing
 
 from deploy.waiting import SECONDS
 from transport import folder_write
@@ -270,18 +269,69 @@ def test_a_name_too_long_for_a_folder_says_so(bucket: FolderBucket) -> None:
     put(bucket, "é" * 127 + "/" + "é" * 127, b"")
 
 
-def test_names_that_are_not_unicode_are_left_out_with_one_warning(root: Path, bucket: FolderBucket) -> None:
-    for number in range(2):
-        Path(os.fsdecode(os.fsencode(root) + b"/latin-1-\xe9-%d.csv" % number)).touch()
-    put(bucket, "x.csv", b"")
+def test_what_is_there_and_is_no_object_is_told_with_the_reason(root: Path, bucket: FolderBucket) -> None:
+    # Given a name that is no text, a link to a file, a pipe, and both deeper
+    put(bucket, "deep/x.csv", b"")
+    for folder in (root, root / "deep"):
+        Path(os.fsdecode(os.fsencode(folder) + b"/latin-1-\xe9.csv")).touch()
+        (folder / "link.csv").symlink_to(root / "deep" / "x.csv")
+    os.mkfifo(root / "pipe.csv")
+    (root / "folder.csv").symlink_to(root / "deep")
 
-    with structlog.testing.capture_logs() as logs:
-        assert names(bucket) == ["x.csv"]
-        assert names(bucket) == ["x.csv"]
-    assert [entry["log_level"] for entry in logs] == ["warning"]
-    assert "latin-1" in logs[0]["file"]
+    def told(prefix: str = "", *, recursive: bool = True) -> dict[str, str]:
+        found: dict[str, str] = {}
+        listing = bucket.objects(prefix, recursive=recursive, left_out=found.__setitem__)
+        assert {info.name for info in listing} <= {"deep/x.csv"}
+        return found
+
+    # Then each is told, where it is looked for
+    here = {"latin-1-\\xe9.csv", "link.csv", "pipe.csv", "folder.csv"}
+    assert set(told(recursive=False)) == here
+    assert set(told()) == here | {"deep/latin-1-\\xe9.csv", "deep/link.csv"}
+    assert set(told("deep/l")) == {"deep/latin-1-\\xe9.csv", "deep/link.csv"}
+    assert "not valid UTF-8; rename it" in told()["latin-1-\\xe9.csv"]
+    assert "links are not followed" in told()["link.csv"]
+    assert told()["pipe.csv"] == "it is no regular file"
     with pytest.raises(AccessRefused, match="not valid Unicode"):
-        get(bucket, os.fsdecode(b"latin-1-\xe9-0.csv"))
+        get(bucket, os.fsdecode(b"latin-1-\xe9.csv"))
+
+
+def test_a_folder_that_cannot_be_looked_into_keeps_nothing_else_from_being_found(
+    bucket: FolderBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given one that this user may not read, like lost+found, one that may be read and not entered, and a very deep one
+    for name in ("a.csv", "lost+found/x", "readable/x", "z/x.csv", "/".join(["d" * 200] * 6) + "/x.csv"):
+        put(bucket, name, b"")
+
+    def refused(path: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    def but_for(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda path, *rest, **options: refused(path) if path == name else call(path, *rest, **options)
+
+    monkeypatch.setattr(os, "open", but_for("lost+found", os.open))
+    monkeypatch.setattr(os, "stat", but_for("x", os.stat))
+
+    # When it is listed by one who is told what is left out, then everything else is there
+    told: dict[str, str] = {}
+    assert [info.name for info in bucket.objects(left_out=told.__setitem__)] == ["a.csv", "z/x.csv"]
+    assert set(told) == {"lost+found/", "readable/x"}
+    assert set(told.values()) == {"it cannot be looked at: Permission denied"}
+
+    # And nobody else goes on in silence
+    with pytest.raises(AccessRefused, match="permission is denied"):
+        names(bucket)
+
+
+def test_a_folder_that_is_left_out_is_not_read(bucket: FolderBucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("a", "output/receipts", "labels"):
+        put(bucket, f"{folder}/x", b"")
+    read: list[int] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: (read.append(folder), scandir(folder))[1])
+
+    assert [found.name for found in bucket.objects(without=("output/", "labels/"))] == ["a/x"]
+    assert len(read) == 2  # the root, and a/
 
 
 def test_a_prefix_and_a_start_read_only_the_folders_they_need(

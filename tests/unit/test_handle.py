@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from deploy.waiting import wait_for
+from edge import metrics
 from ledger.commit import claim_metadata, open_claim
 from ledger.names import UNUSABLE, Key
 from ledger.notes import read_failure
@@ -193,6 +194,54 @@ class TestOtherMessages:
         worker.handle()
 
         assert set(contents(bucket, "")) == {name}
+        assert len(queue) == 0
+
+    @pytest.mark.parametrize("source", ["poller", "watch", "rescore"])
+    @pytest.mark.parametrize("name", ["a.csv", "elsewhere/a.csv", "in/deeper/a.csv"])
+    def test_a_publisher_s_message_outside_the_prefix_is_warned_of_recorded_and_counted(
+        self, worker, bucket, queue, name, source
+    ):
+        # Given a worker whose prefix is another than its publisher's
+        object.__setattr__(worker.handler, "prefix", "in/")
+        publish(queue, replace(dropped(bucket, name, survey(2)), source=source))
+        before = metrics.UNUSABLE._value.get()
+
+        # When the message comes
+        with capture_logs() as logs:
+            worker.handle()
+
+        # Then it is not acked unsaid
+        [warning] = [entry for entry in logs if entry["log_level"] == "warning"]
+        [record] = [json.loads(data) for data in contents(bucket, UNUSABLE).values()]
+        assert "publishers and workers of a queue need the same PREFIX" in warning["reason"]
+        assert record["reason"] == warning["reason"]
+        assert record["attributes"]["objectId"] == name
+        assert metrics.UNUSABLE._value.get() == before + 1
+        assert len(queue) == 0
+
+    def test_a_notification_about_what_only_looks_like_an_input_is_told_once(self, worker, bucket, queue):
+        # The bucket itself tells of everything in it
+        object.__setattr__(worker.handler, "prefix", "in/")
+        events = [dropped(bucket, name, b"x") for name in ("a.csv", "in/a.csv.zip", "in/deep/a.csv", "notes.txt")]
+        publish(queue, *events, *events)
+
+        with capture_logs() as logs:
+            while len(queue):
+                worker.handle()
+
+        told = [entry for entry in logs if entry["event"] == "not an input" and entry["log_level"] == "info"]
+        assert [entry["file"] for entry in told] == ["a.csv", "in/a.csv.zip", "in/deep/a.csv"]
+        assert "outside the prefix 'in/'" in told[0]["reason"]
+        assert contents(bucket, UNUSABLE) == {}
+
+    def test_a_name_of_which_no_receipt_could_be_made_costs_no_attempt(self, worker, bucket, queue):
+        publish(queue, dropped(bucket, "x" * 1000 + ".csv", survey(2)))
+
+        with capture_logs() as logs:
+            worker.handle()
+
+        assert "of more than 960" in logs[-1]["reason"]
+        assert worker.scorers.tasks == []
         assert len(queue) == 0
 
     def test_with_a_prefix_only_what_lies_directly_below_it_is_scored(self, worker, bucket, queue):

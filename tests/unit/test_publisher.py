@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,15 +14,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from deploy.waiting import SECONDS, wait_for
+from edge import metrics
 from ledger.commit import claim_outcome, read_receipt, settle
 from ledger.names import CLAIMS, FAILURES, RECEIPTS, Key
 from ledger.receipt import Outcome, Source, Status
+from publisher import publish
 from publisher.loop import Loop
-from publisher.publish import Reconciler
+from publisher.publish import REST, STEP, Pass, Reconciler
 from publisher.settle import Recent
 from tests.memory import Clock, MemoryBucket, MemoryQueue
 from transport.bucket import BucketError, ObjectInfo, put
 from transport.event import Generation, Message, ObjectEvent
+from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
 from transport.queue import QueueError, QueueMissing
 
@@ -247,19 +251,94 @@ def test_inputs_below_a_prefix_keep_it_in_their_names(place: Place) -> None:
     assert place.publisher().full_pass().published == 1
 
 
-def test_a_name_that_no_event_could_carry_is_left_out_with_one_warning(place: Place) -> None:
-    # given a file with a line break in its name
-    place.drop("a\nb.csv")
+def test_what_looks_like_an_input_and_is_none_is_told_once_with_the_reason(place: Place) -> None:
+    # given files that somebody may have meant to be scored, and some that nobody has
+    for name in (
+        "a\nb.csv",
+        "a.csv.zip",
+        "new/a.csv",
+        "x" * 1000 + ".csv",
+        "notes.txt",
+        "labels/a.csv",
+        "output/a.csv",
+    ):
+        place.drop(name)
+    place.drop("good.csv")
     publisher = place.publisher()
+
+    # when two passes are made, and a look at one of them
+    with capture_logs() as logs:
+        done = publisher.full_pass()
+        assert publisher.full_pass().published == 0
+        assert publisher.look(["a.csv.zip"]) == 0
+
+    # then each was said once, and counts neither as an input nor as one without a receipt
+    told = {entry["file"]: entry["reason"] for entry in logs if entry["log_level"] == "info" and "reason" in entry}
+    assert set(told) == {"a\nb.csv", "a.csv.zip", "new/a.csv", "x" * 1000 + ".csv"}
+    assert sum("reason" in entry for entry in logs) == len(told)
+    assert "control character" in told["a\nb.csv"]
+    assert "folder of its own" in told["new/a.csv"]
+    assert "more than 960" in told["x" * 1000 + ".csv"]
+    assert (done.inputs, done.published, done.not_inputs) == (1, 1, 4)
+    assert metrics.UNANSWERED._value.get() == 1
+
+
+def test_links_and_names_that_are_no_text_are_told_once(tmp_path: Path) -> None:
+    # given them in a folder, and below it
+    bucket = FolderBucket(str(tmp_path / "bucket"))
+    put(bucket, "deep/a.csv", b"")
+    (tmp_path / "bucket" / "link.csv").symlink_to("deep/a.csv")
+    (tmp_path / "bucket" / "link").symlink_to("deep")
+    Path(os.fsdecode(os.fsencode(bucket.url) + b"/M\xf6ller.csv")).touch()
+    queue = MemoryQueue()
+    publisher = Reconciler(bucket, queue, queue.dead_letters, settle=0.0)
 
     # when two passes are made
     with capture_logs() as logs:
-        assert publisher.full_pass().published + publisher.full_pass().published == 0
+        assert publisher.full_pass().not_inputs == 3
+        publisher.full_pass()
 
-    # then it was said once what to do
-    [warning] = [entry for entry in logs if entry["log_level"] == "warning"]
-    assert warning["event"] == "left out; give the file another name"
-    assert warning["file"] == "a\nb.csv"
+    # then each was said once
+    said = [entry for entry in logs if entry["event"] == "not an input" and "reason" in entry]
+    told = {entry["file"]: entry["reason"] for entry in said}
+    assert set(told) == {"link.csv", "M\\xf6ller.csv", "deep/a.csv"}
+    assert "links are not followed" in told["link.csv"]
+    assert "not valid UTF-8" in told["M\\xf6ller.csv"]
+    assert [entry["log_level"] for entry in said] == ["info"] * 3
+
+
+def test_folders_below_are_read_the_less_often_the_more_is_in_them(place: Place) -> None:
+    # given many objects in a folder of their own
+    for number in range(2 * STEP):
+        place.drop(f"archive/{number}.csv")
+    place.drop("a.csv")
+    publisher = place.publisher()
+
+    # when passes are made, then the first reads them, and pauses for others in between
+    first = Pass()
+    assert sum(1 for _ in publisher.steps(first)) >= 2
+    assert (first.not_inputs, first.published) == (2 * STEP, 1)
+
+    # and the next ones leave them alone for a while
+    assert publisher.full_pass().not_inputs == 0
+    place.clock.advance(2 * STEP * REST)
+    assert publisher.full_pass().not_inputs == 2 * STEP
+
+
+def test_of_more_than_can_be_remembered_it_is_said_that_there_are_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "REMEMBERED", 3)
+    for number in range(5):
+        place.drop(f"{number}.csv.zip")
+    publisher = place.publisher()
+
+    with capture_logs() as logs:
+        assert publisher.full_pass().not_inputs == publisher.full_pass().not_inputs == 5
+
+    assert [entry["file"] for entry in logs if entry["event"] == "not an input"] == [f"{n}.csv.zip" for n in range(3)]
+    [more] = [entry for entry in logs if entry["event"].startswith("not an input: more")]
+    assert more["log_level"] == "info"
 
 
 def test_files_wait_in_the_bucket_while_too_many_are_unanswered(place: Place) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +19,9 @@ from ledger.receipt import ModelUsed, Outcome, Source, Status
 from publisher import show
 from publisher.__main__ import ABOUT, COMMANDS
 from publisher.show import status_screen
-from publisher.status import InForce, overview
+from publisher.status import FIRST, InForce, overview
 from tests.memory import Clock, MemoryBucket, MemoryQueue
-from transport.bucket import Bucket, put
+from transport.bucket import Bucket, get, put
 from transport.event import Generation, Message
 from transport.folder import FolderBucket
 from transport.queue import Policy
@@ -122,6 +125,68 @@ def test_the_screen_says_what_is_counted_among_what(bucket: MemoryBucket, clock:
     ):
         assert part in whole
     assert "(among the newest 2)" in screen(2)
+
+
+def test_what_looks_like_an_input_and_is_none_is_shown_with_its_reason(tmp_path: Path, clock: Clock) -> None:
+    # given a bucket whose files are no inputs, but for one
+    bucket = FolderBucket(str(tmp_path / "bucket"))
+    answered(bucket, "good.csv", Status.SCORED)
+    for name in ("new/a.csv", "b.csv.zip", "x" * 220 + ".csv", "notes.txt", "labels/l.csv", "a\nb.csv"):
+        put(bucket, name, b"x")
+    (tmp_path / "bucket" / "link.csv").symlink_to("good.csv")
+    Path(os.fsdecode(os.fsencode(bucket.url) + b"/M\xf6ller.csv")).touch()
+
+    # when one looks
+    seen = overview(bucket, MemoryQueue(clock=clock))
+
+    # then they are counted and named, and none of them waits for a receipt
+    assert (seen.inputs, seen.unanswered, seen.not_inputs) == (1, 0, 6)
+    reasons = {other.name: other.reason for other in seen.first_not_inputs}
+    assert set(reasons) == {"new/a.csv", "b.csv.zip", "x" * 220 + ".csv", "a\nb.csv", "link.csv", "M\\xf6ller.csv"}
+    assert "folder of its own" in reasons["new/a.csv"]
+    assert "neither in .csv nor in .csv.gz" in reasons["b.csv.zip"]
+    assert "of more than 210" in reasons["x" * 220 + ".csv"]
+    assert "links are not followed" in reasons["link.csv"]
+    assert [other["name"] for other in seen.to_dict()["first_not_inputs"]] == list(reasons)
+
+    # and the screen has the first
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(status_screen(seen))
+    text = console.export_text()
+    assert re.search(r"not inputs +6 *\n", text)
+    assert "and 1 more" in text
+
+
+def test_of_very_many_that_are_no_inputs_the_first_are_named(clock: Clock) -> None:
+    bucket = MemoryBucket(clock=clock)
+    for number in range(100):
+        put(bucket, f"old/{number:03}.csv", b"x")
+
+    seen = overview(bucket, MemoryQueue(clock=clock))
+
+    assert seen.not_inputs == 100
+    assert [other.name for other in seen.first_not_inputs] == [f"old/{number:03}.csv" for number in range(FIRST)]
+
+
+def test_unknown_texts_are_added_up_by_column(clock: Clock) -> None:
+    # given receipts with unknown texts, one without any, and two whose versions do not know what they were shown
+    bucket = MemoryBucket(clock=clock)
+    told: tuple[dict[str, int] | None, ...] = ({"Class": 2, "Type": 1}, {"Type": 1_500}, {}, None, None)
+    for number, unknown in enumerate(told):
+        key = answered(bucket, f"{number}.csv", Status.SCORED, version="1", rows=2_000)
+        outcome = Outcome.from_json(get(bucket, key.receipt))
+        put(bucket, key.receipt, replace(outcome, unknown=unknown).to_json().encode())
+    answered(bucket, "bad.csv", Status.REJECTED)
+
+    # when one looks
+    seen = overview(bucket, MemoryQueue(clock=clock))
+
+    # then they are there
+    assert dict(seen.unknown) == {"Type": 1_501, "Class": 2}
+    assert seen.unknown_untold == 2
+    console = Console(width=160, file=io.StringIO(), record=True)
+    console.print(status_screen(seen))
+    assert "1,501 in Type, 2 in Class (rows, in all); not told by the versions of 2 files" in console.export_text()
 
 
 def test_names_are_shown_as_they_are(clock: Clock) -> None:

@@ -88,6 +88,10 @@ def test_the_script_fills_in_the_cloud_config_as_the_vm_check_does(tmp_path):
         ({"BUCKET": "acme-survey-files"}, "BUCKET"),
         ({"QUEUE": "pubsub://others/flights"}, "QUEUE"),
         ({"PREFIX": "", "KEEP_DAYS": "30"}, "KEEP_DAYS"),
+        *(
+            ({"PREFIX": prefix}, "PREFIX")
+            for prefix in ("incoming", "incoming//", "/incoming/", "output/", "labels/", "../a/")
+        ),
     ],
 )
 def test_a_mistake_ends_it_before_anything_is_made(settings, named):
