@@ -182,7 +182,7 @@ class Reconciler:
         elif not self._said_more:
             self._said_more = True
             log.info(
-                "not an input: more objects than are told by name; `publisher status` counts them", told=REMEMBERED
+                "not an input: more objects than are told by name; publisher status counts them", told=REMEMBERED
             )
 
     def _is_due(self, info: ObjectInfo, done: Pass) -> bool:
