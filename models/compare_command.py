@@ -91,13 +91,14 @@ class Compare(EvidenceCommand):
             return 1
         if self.since or self.until:
             notes.append("Only files of a chosen time count: a time chosen after a look at the figures proves little.")
-        pair = answer.evidence.gathered.pair
+        pair = answer.evidence.gathered.pair.versions
+        training, unsaid = learned(registry, pair)
         summary = answer.evidence.summary(
             unit=self.unit,
             margin=self.margin,
-            sizes=sizes(registry, (pair.production, pair.staging)),
-            learned=learned(registry, (pair.production, pair.staging)),
-            more_notes=(*answer.notes, *notes),
+            sizes=sizes(registry, pair),
+            learned=training,
+            more_notes=(*answer.notes, *notes, *unsaid),
         )
         if self.html is not None:
             from models.evidence.report import render as page

@@ -16,6 +16,9 @@ from hashlib import blake2b
 from math import sqrt
 from typing import Any
 
+from models.evidence.identity import identity
+from models.table.cells import is_gap
+
 K = 256
 K_OF_TRAINING = 4096  # a few files of evidence are a small part of what a model learned from
 
@@ -37,8 +40,9 @@ class Sketch:
         self.counts: dict[int, int] = dict(counts or {})
 
     def add(self, ids: Iterable[str]) -> None:
-        """Adds rows by their ids; empty ids are none."""
-        self._plus(Counter(_hash(each) for each in ids if each))
+        """Adds rows by their ids; a gap is none."""
+        known = (identity(each) for each in ids)
+        self._plus(Counter(_hash(each) for each in known if not is_gap(each)))
 
     def merge(self, other: Sketch) -> None:
         """Adds the rows of another sketch; keeps as many ids as the smaller of the two."""

@@ -38,7 +38,7 @@ def summarise(
 
     `unit`: `row`, or `file` where rows of a file hang together; `margin`: the difference in accuracy that matters; the
     `sizes` are production's and staging's; `failures`: why files could not be compared, one text each; `learned`: the
-    ids that both were fitted on.
+    data that both were fitted on.
     """
     files, whole, again = gathered.files, gathered.whole, seen_before(gathered, learned)
     won, lost, labelled = (
@@ -92,6 +92,7 @@ def summarise(
         confusion=tuple(_table(table) for table in whole.confusion),
         reliability=tuple(_reliability(whole, model) for model in range(2)),
         drift=tuple(_drift(name, whole.pair.training[name], seen) for name, seen in whole.inputs.items()),
+        unknown=whole.unknown.columns(),
         periods=_periods(files),
         slices_tested=len(tested),
         slices_worst=worst,
@@ -99,15 +100,14 @@ def summarise(
         slices=tested,
         production_cost=costs[0],
         staging_cost=costs[1],
-        notes=(*_again(again), *_failed(failures), *_notes(whole, looks, dispersion, tested)),
+        notes=(*_copies(again), *_failed(failures), *_notes(whole, looks, dispersion, tested)),
     )
 
 
-def _again(again: SeenBefore) -> list[str]:
-    notes = [f"Not to be acted on: {doubt}." for doubt in again.doubts]
-    if again.copies:
-        notes.append(f"{again.copies:,} files with {again.copied_rows:,} rows are left out: their content had counted.")
-    return notes
+def _copies(again: SeenBefore) -> tuple[str, ...]:
+    if not again.copies:
+        return ()
+    return (f"{again.copies:,} files with {again.copied_rows:,} rows are left out: their content has counted already.",)
 
 
 def _rows(whole: Comparison) -> dict[str, int]:

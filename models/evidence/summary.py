@@ -14,6 +14,7 @@ from models.evidence.clusters import Slice
 from models.evidence.pair import Version
 from models.evidence.sketch import Share
 from models.evidence.statistics import Estimate, Measure
+from models.evidence.unknown import UnknownTexts
 from models.evidence.verdict import Verdict
 
 SCHEMA_VERSION = 1
@@ -137,6 +138,7 @@ class Summary:
     ]
     reliability: Annotated[tuple[tuple[ReliabilityBin, ...], ...], Field(description="production's and staging's")]
     drift: tuple[ColumnDrift, ...]
+    unknown: Annotated[tuple[UnknownTexts, ...], Field(description="texts that a version was never shown, by column")]
     periods: tuple[Period, ...]
     slices_tested: int
     slices_worst: tuple[Slice, ...]

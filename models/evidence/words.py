@@ -82,6 +82,17 @@ def moment(at: datetime | None) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if at else NONE
 
 
+def doubt(summary: Summary) -> str:
+    """Why the verdict is not to be acted on; empty as a rule."""
+    doubts = summary.seen_before.doubts
+    return f"Not to be acted on: {'; '.join(doubts)}. The same rows are no new evidence." if doubts else ""
+
+
+def count(rows: int | None) -> str:
+    """A number of rows."""
+    return NONE if rows is None else f"{rows:,}"
+
+
 def scope(summary: Summary) -> str:
     """What a comparison rests on."""
     rows = summary.rows
