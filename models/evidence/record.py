@@ -21,6 +21,7 @@ from models.evidence.scores import LOSSES, SUMS, brier, log_loss, summed_scores
 from models.evidence.sketch import Sketch
 from models.evidence.unknown import Unknown
 from models.spec import ModelSpec
+from models.table.cells import is_gap
 
 __all__ = ["Comparison", "FileHeader", "Incomparable", "Pair", "Predictions"]
 
@@ -114,7 +115,7 @@ class Comparison:
         self.rows[:] += [n, *(int(rows.sum()) for rows in (*failures, *unusable))]
         self._add_answers(first[ok], second[ok], p[ok], s[ok], true[ok])
         if ids is not None:
-            self.identified += sum(map(bool, ids))
+            self.identified += sum(not is_gap(each or "") for each in ids)
             self.ids.add(ids[ok & (true >= 0)])
         outcome = np.where(true < 0, UNLABELLED, 3 - 2 * (first == true) - (second == true))
         # 3 - 2·right - right: 0 both, 1 only production, 2 only staging, 3 neither

@@ -16,7 +16,17 @@ from models.evidence.gather import FileFigures, Gathered
 from models.evidence.record import ROWS, Comparison
 from models.evidence.sequence import ERROR, LOG_THRESHOLD, Looks
 from models.evidence.statistics import QUANTILES, kappa, mcnemar, mean, measures, quantiles, wilson
-from models.evidence.summary import ColumnDrift, Cost, Evidence, Look, Period, ReliabilityBin, SeenBefore, Summary
+from models.evidence.summary import (
+    ColumnDrift,
+    Cost,
+    Evidence,
+    Look,
+    Period,
+    ReliabilityBin,
+    SeenBefore,
+    Summary,
+    UnknownTexts,
+)
 from models.evidence.verdict import MARGIN, Verdict, decide
 from models.spec import Size
 
@@ -92,7 +102,7 @@ def summarise(
         confusion=tuple(_table(table) for table in whole.confusion),
         reliability=tuple(_reliability(whole, model) for model in range(2)),
         drift=tuple(_drift(name, whole.pair.training[name], seen) for name, seen in whole.inputs.items()),
-        unknown=whole.unknown.columns(),
+        unknown=tuple(UnknownTexts(*each) for each in whole.unknown.columns()),
         periods=_periods(files),
         slices_tested=len(tested),
         slices_worst=worst,

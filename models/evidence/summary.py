@@ -14,7 +14,6 @@ from models.evidence.clusters import Slice
 from models.evidence.pair import Version
 from models.evidence.sketch import Share
 from models.evidence.statistics import Estimate, Measure
-from models.evidence.unknown import UnknownTexts
 from models.evidence.verdict import Verdict
 
 SCHEMA_VERSION = 1
@@ -71,6 +70,15 @@ class ColumnDrift:
     bins: tuple[str, ...]
     training: tuple[int, ...]
     seen: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class UnknownTexts:
+    """Rows with texts in one column that a version was never shown; None where it does not know what it was shown."""
+
+    column: str
+    production: int | None
+    staging: int | None
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ class Summary:
     ]
     reliability: Annotated[tuple[tuple[ReliabilityBin, ...], ...], Field(description="production's and staging's")]
     drift: tuple[ColumnDrift, ...]
-    unknown: Annotated[tuple[UnknownTexts, ...], Field(description="texts that a version was never shown, by column")]
+    unknown: Annotated[tuple[UnknownTexts, ...], Field(description="columns with texts that a version was never shown")]
     periods: tuple[Period, ...]
     slices_tested: int
     slices_worst: tuple[Slice, ...]

@@ -5,20 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 Counts = Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class UnknownTexts:
-    """One column with such texts; None where the version does not know what it was shown there."""
-
-    column: str
-    production: Annotated[int | None, Field(description="rows")]
-    staging: int | None
 
 
 @dataclass
@@ -35,14 +24,11 @@ class Unknown:
     def merge(self, other: Unknown) -> None:
         self.add(other.production, other.staging)
 
-    def columns(self) -> tuple[UnknownTexts, ...]:
-        """Columns with any unknown text, those with the most rows first."""
+    def columns(self) -> list[tuple[str, int | None, int | None]]:
+        """Column, production's rows and staging's, where there are any, those with the most first."""
         sides = [side or {} for side in (self.production, self.staging)]
-        found = [
-            UnknownTexts(name, sides[0].get(name), sides[1].get(name)) for name in dict.fromkeys([*sides[0], *sides[1]])
-        ]
-        most = {each: max(each.production or 0, each.staging or 0) for each in found}
-        return tuple(sorted((each for each in found if most[each]), key=lambda each: (-most[each], each.column)))
+        found = [(name, sides[0].get(name), sides[1].get(name)) for name in sorted({*sides[0], *sides[1]})]
+        return sorted((each for each in found if any(each[1:])), key=lambda each: -max(each[1] or 0, each[2] or 0))
 
     def to_json(self) -> dict[str, Any]:
         return {"production": self.production, "staging": self.staging}
