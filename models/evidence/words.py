@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from math import exp, log
+from math import exp, inf, log
 
 from models.evidence.statistics import Estimate
 from models.evidence.summary import Summary
@@ -52,6 +52,8 @@ def _figure(value: float, signed: bool, shares: bool) -> str:
 
 def evidence(log_e: float) -> str:
     """An e-value from its natural logarithm: what a stake of 1 has become by betting that a model is better."""
+    if log_e in (-inf, inf):  # beyond what a double can hold
+        return "×0" if log_e < 0 else "×∞"
     power = log_e / log(10)
     if abs(power) >= 4:
         return f"×10{str(round(power)).translate(_RAISED)}"
