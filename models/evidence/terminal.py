@@ -115,8 +115,7 @@ def _drift(summary: Summary) -> Table:
 
 
 def _unknown(summary: Summary) -> Table:
-    title = f"Texts that a model was never shown, rows of {summary.rows['read']:,}"
-    table = _table(title, "column", "production", "staging")
+    table = _table("Texts never shown, rows", "column", "production", "staging")
     for each in summary.unknown:
         table.add_row(printable(each.column), words.count(each.production), words.count(each.staging))
     return table
