@@ -26,7 +26,7 @@ def render(summary: Summary) -> str:
         s=summary,
         verdict=verdict.rstrip("."),
         rest=rest,
-        kind=_STYLES[summary.evidence.verdict.kind],
+        kind="open" if summary.seen_before.doubts else _STYLES[summary.evidence.verdict.kind],
         next_step=step,
         command=command,
         tiles=_tiles(summary),

@@ -22,10 +22,11 @@ STYLES = {
 
 def render(summary: Summary) -> RenderableType:
     """What `python -m models compare` prints: the verdict first, then the figures that it rests on."""
+    doubt = words.doubt(summary)
     parts: list[RenderableType] = [
         Text(f"{summary.staging} (staging) against {summary.production} (production)"),
-        *([Text(doubt, style="bold yellow")] if (doubt := words.doubt(summary)) else []),
-        Text(summary.evidence.sentence, style=STYLES[summary.evidence.verdict.kind]),
+        *([Text(doubt, style="bold yellow")] if doubt else []),
+        Text(summary.evidence.sentence, style="bold" if doubt else STYLES[summary.evidence.verdict.kind]),
         Text(words.scope(summary), style="dim"),
         *(printable(note, "yellow") for note in summary.notes),
         _evidence(summary),
