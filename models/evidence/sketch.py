@@ -82,12 +82,16 @@ class Sketch:
         return Share(share, sqrt(share * (1 - share) / len(common)), len(common))
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data: hashes as hexadecimal text, since JSON's numbers end at 2^53."""
+        """As plain data: hashes as hexadecimal text, since JSON's numbers end at 2^53; no `rows` where each had one.
+
+        A worker reads those of a training whenever it loads a version, as YAML: thousands of entries take their time.
+        """
         ordered = sorted(self.counts.items())
+        rows = [rows for _, rows in ordered]
         return {
             "k": self.k,
             "hashes": "".join(f"{each:016x}" for each, _ in ordered),
-            "rows": [rows for _, rows in ordered],
+            "rows": rows if any(each != 1 for each in rows) else [],
         }
 
     @classmethod
@@ -95,7 +99,10 @@ class Sketch:
         """What `to_json` gave. Raises ValueError, KeyError or TypeError where it is something else."""
         text = fields["hashes"]
         hashes = [int(text[at : at + 16], 16) for at in range(0, len(text), 16)]
-        return cls(int(fields["k"]), dict(zip(hashes, map(int, fields["rows"]), strict=True)))
+        rows = [int(each) for each in fields["rows"]] or [1] * len(hashes)
+        if (k := int(fields["k"])) < 1:
+            raise ValueError(f"a sample of {k} ids")
+        return cls(k, dict(zip(hashes, rows, strict=True)))
 
     def _plus(self, counts: Mapping[int, int]) -> None:
         for each, rows in counts.items():
