@@ -156,11 +156,10 @@ class Promote(MoveCommand):
             answer = ask(self.bucket, Question(self.model, production, version))
         except (NothingCompared, BadLabels, BucketError) as error:
             raise NotProven(f"not promoted: {error}") from None
-        pair = answer.evidence.gathered.pair
-        summary = answer.evidence.summary(
-            unit=self.unit, margin=self.margin, learned=learned(registry, (pair.production, pair.staging))
-        )
+        training, unsaid = learned(registry, answer.evidence.gathered.pair.versions)
+        summary = answer.evidence.summary(unit=self.unit, margin=self.margin, learned=training)
         sentence = f"{summary.evidence.sentence} ({summary.files:,} files, against version {production})"
+        sentence = " ".join((sentence, *unsaid))
         if missing := missing_for_promotion(summary, no_worse=self.no_worse, anyway=self.even_if_seen_before):
             raise NotProven(f"version {version} is not promoted: {missing}. What the evidence says: {sentence}")
         if doubts := summary.seen_before.doubts:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from models.table.cells import trimmed
+
 MOST_BINS = 20
 
 
@@ -41,7 +43,9 @@ def _numbers(cells: np.ndarray[Any, Any]) -> dict[str, Any]:
 
 def _text(cells: np.ndarray[Any, Any]) -> dict[str, Any]:
     """`categories` and `counts`, most frequent first; `other`: the texts beyond MOST_BINS, `gaps`: the empty ones."""
-    texts, counts = np.unique(np.where(pd.isna(cells), "", cells).astype(str), return_counts=True)
+    texts, counts = np.unique(
+        np.array([trimmed(str(cell)) for cell in np.where(pd.isna(cells), "", cells)], dtype=str), return_counts=True
+    )
     order = sorted(range(len(texts)), key=lambda at: (-counts[at], texts[at]))
     ranked = [(str(texts[at]), int(counts[at])) for at in order if texts[at] != ""]
     return {

@@ -74,11 +74,12 @@ class Compare(EvidenceCommand):
         question = Question(self.model, self.production, self.staging, window, files)
         preferred = None
         notes: list[str] = []
+        unasked: list[str] = []
         if self.production is None or self.staging is None:
             try:
                 standing = registry.aliases()
             except RegistryUnreachable as error:
-                notes.append(f"The registry was not asked who stands where: {error}.")
+                unasked.append(f"The registry was not asked who stands where, nor who learned from what: {error}.")
                 standing = {}
             first = self.production or standing.get(PRODUCTION)
             second = self.staging or standing.get(STAGING)
@@ -91,13 +92,16 @@ class Compare(EvidenceCommand):
             return 1
         if self.since or self.until:
             notes.append("Only files of a chosen time count: a time chosen after a look at the figures proves little.")
-        pair = answer.evidence.gathered.pair
+        pair = answer.evidence.gathered.pair.versions
+        training, unsaid = learned(registry, pair)
+        if not unasked:
+            notes += unsaid
         summary = answer.evidence.summary(
             unit=self.unit,
             margin=self.margin,
-            sizes=sizes(registry, (pair.production, pair.staging)),
-            learned=learned(registry, (pair.production, pair.staging)),
-            more_notes=(*answer.notes, *notes),
+            sizes=sizes(registry, pair),
+            learned=training,
+            more_notes=(*answer.notes, *unasked, *notes),
         )
         if self.html is not None:
             from models.evidence.report import render as page

@@ -114,7 +114,7 @@ class Evidence:
         self._failures: dict[tuple[str, str], Counter[str]] = {}
 
     def add(self, keys: Iterable[Key]) -> set[PairId]:
-        """Reads these comparisons, of one content the newest re-scoring first; gives the pairs that have changed."""
+        """Reads these comparisons, of one content the newest first; gives the pairs that have changed."""
         changed: set[PairId] = set()
         for found in read_comparisons(self._bucket, keys):
             if isinstance(found.what, str):

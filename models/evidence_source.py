@@ -56,10 +56,10 @@ class Found:
 
 
 def comparison_keys(bucket: Bucket) -> list[Key]:
-    """Every comparison there is; of one content the newest re-scoring first."""
+    """Every comparison there is; of one file the newest first, whose outputs still stand."""
     found = (parse_key(info.name, COMPARISONS) for info in bucket.objects(COMPARISONS))
     keys = [key for key in found if key is not None]
-    return sorted(keys, key=lambda key: (key.name, key.generation.content, -key.generation.rescore))
+    return sorted(keys, key=lambda key: (key.name, -key.generation.content, -key.generation.rescore))
 
 
 def read_comparisons(bucket: Bucket, keys: Iterable[Key]) -> Iterator[Found]:

@@ -100,13 +100,13 @@ def sizes(registry: Registry, pair: tuple[Version, Version]) -> tuple[Size, Size
     return first, second
 
 
-def learned(registry: Registry, pair: tuple[Version, Version]) -> Learned:
-    """The ids that both versions were fitted on, where their registration kept them and the registry answers."""
+def learned(registry: Registry, pair: tuple[Version, Version]) -> tuple[Learned, tuple[str, ...]]:
+    """What both versions were fitted on, and a note where the registry does not say: nothing is known of both then."""
     try:
-        first, second = (registry.training_ids(version.version) for version in pair)
-    except RegistryUnreachable:
-        return UNKNOWN
-    return first, second
+        first, second = (registry.training(version.version) for version in pair)
+    except RegistryUnreachable as error:
+        return UNKNOWN, (f"Whether a model has learned from these rows is not known: {str(error).rstrip('.')}.",)
+    return (first, second), ()
 
 
 def missing_for_promotion(summary: Summary, *, no_worse: bool, anyway: bool = False) -> str | None:

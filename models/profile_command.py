@@ -28,10 +28,11 @@ class Profile(Command):
         from models.profile.terminal import summary
 
         console = Console()
+        left_out: list[str] = []
         try:
             with console.status("reading"):
-                table = read_table(self.file)
-                second = None if self.against is None else read_table(self.against)
+                table = read_table(self.file, left_out.append)
+                second = None if self.against is None else read_table(self.against, left_out.append)
             with console.status("counting"):
                 analysis = analyse(table, self.label or None, second)
             with console.status("drawing"):
@@ -41,6 +42,8 @@ class Profile(Command):
         except (UnreadableTable, OSError) as error:
             print(f"profile: {error}", file=sys.stderr)
             return 1
+        for said in left_out:
+            print(said, file=sys.stderr)
         for part in summary(analysis, self.file.name):
             console.print(part)
         console.print(f"page: {self.out.resolve()}", highlight=False, markup=False, soft_wrap=True)

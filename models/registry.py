@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from models.evidence.sketch import Sketch
+from models.evidence.training import Training
 from models.spec import (
     GRAPH_FILE,
     MEMORY_TAG,
@@ -155,22 +155,18 @@ class Registry:
         measured = dict(found.tags or {}).get(MEMORY_TAG, "") if found else ""
         return Size(graph, int(measured) if measured.isdecimal() else None)
 
-    def training_ids(self, version: VersionId) -> Sketch | None:
-        """A sample of the ids that the version was fitted on; None where its registration kept none.
-
-        Raises RegistryUnreachable.
-        """
+    def training(self, version: VersionId) -> Training:
+        """What the version was fitted on, as far as its registration kept it. Raises RegistryUnreachable."""
         who = f"{self.model} version {version}"
         repository = self._ask(lambda: self._repository(version))
         if repository is None:
-            return None
+            return Training()
         with TemporaryDirectory() as folder:
-            self._bring(repository, SPEC_FILE, LARGEST_SPEC, Path(folder), who)
-            kept = read_metadata((Path(folder) / SPEC_FILE).read_bytes()).get("training") or {}
-        try:
-            return Sketch.from_json(kept["ids"]) if kept.get("ids") else None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
+            try:
+                self._bring(repository, SPEC_FILE, LARGEST_SPEC, Path(folder), who)
+            except UnfitModel:  # a description beyond every limit says nothing that is to be believed
+                return Training()
+            return Training.from_json(read_metadata((Path(folder) / SPEC_FILE).read_bytes()).get("training"))
 
     def _download(self, version: VersionId, pinned: Mapping[str, str], shelf: Shelf, who: str) -> Path:
         with shelf.new_part() as part:

@@ -186,6 +186,7 @@ def verdict_block(summary: Summary, link: str) -> str:
     command = f"python -m models compare --production {summary.production.version} --staging {summary.staging.version}"
     parts = [
         f"**{verdict.rstrip('.')}** (against production version {summary.production.version}). {rest}".strip(),
+        *filter(None, [words.doubt(summary)]),
         f"{words.scope(summary)}. [Report]({link}), or `{command}`.",
     ]
     return "\n\n".join((BEGIN, *parts, END))

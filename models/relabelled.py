@@ -73,7 +73,7 @@ def relabelled(old: Comparison, streams: Streams, late: LateLabels) -> Compariso
     _refuse_other_outputs(old, new)
     for name in ("seconds.production", "seconds.staging"):
         new.sums[name] = old.sums[name]
-    new.inputs = old.inputs
+    new.inputs, new.unknown = old.inputs, old.unknown
     for name, levels in old.slices.items():
         if levels.levels is None:
             new.slices[name].levels = None

@@ -9,11 +9,12 @@ import structlog
 from edge import metrics
 from edge.log import MayQuoteRows
 from ledger.names import Key
+from models.evidence.again import Learned
 from models.evidence.pair import Version
 from models.evidence.summary import Summary
 from models.evidence_gathered import Evidence, PairEvidence, PairId
 from models.evidence_source import comparison_keys, label_objects
-from models.judge import sizes
+from models.judge import learned, sizes
 from models.registry import Registry, RegistryUnreachable
 from models.registry_page import RegistryPage
 from models.spec import Size
@@ -34,6 +35,7 @@ class Watcher:
         self._read: set[Key] = set()
         self._stale: set[PairId] = set()
         self._sizes: dict[PairId, tuple[Size, Size]] = {}
+        self._learned: dict[PairId, Learned] = {}
 
     def look(self) -> bool:
         """Reads what is new and writes what has changed; False where something could not be done until the next."""
@@ -81,7 +83,16 @@ class Watcher:
         for pair in sorted(self._stale, key=str):
             if pair not in self._sizes:
                 self._sizes[pair] = sizes(self._registry, pair)
-            summary = pairs[pair].summary(unit=self._unit, margin=self._margin, sizes=self._sizes[pair])
+            training, unsaid = (self._learned[pair], ()) if pair in self._learned else learned(self._registry, pair)
+            if not unsaid:
+                self._learned[pair] = training
+            summary = pairs[pair].summary(
+                unit=self._unit,
+                margin=self._margin,
+                sizes=self._sizes[pair],
+                learned=training,
+                more_notes=unsaid,
+            )
             _tell(summary)
             run_id, changed = self._page.keep_run(summary, pairs[pair].gathered.files)
             # A version that was compared with several says what the newest comparison came to.

@@ -181,9 +181,7 @@ class Reconciler:
             self._others.tell(name, why)
         elif not self._said_more:
             self._said_more = True
-            log.info(
-                "not an input: more objects than are told by name; publisher status counts them", told=REMEMBERED
-            )
+            log.info("not an input: more objects than are told by name; publisher status counts them", told=REMEMBERED)
 
     def _is_due(self, info: ObjectInfo, done: Pass) -> bool:
         """May this input be published now, if it has no receipt?"""

@@ -31,7 +31,7 @@ from transport.event import ObjectEvent
 from worker import write
 from worker.hashed import Hashed
 from worker.manner import USUAL_MANNER, Manner
-from worker.predict import Predicted, Stopwatch, predict
+from worker.predict import Predicted, Stopwatch, Tally, predict
 from worker.scoring_process import Workshop
 
 MEMORY_OF_SPOOL = 8 << 20
@@ -124,11 +124,12 @@ class Shadow:
         ):
             served = _Served(output_stream, self.production, self.receipt.sha256)
             spool.write(write.header(scorer.spec))
-            scored_before = 0.0
+            scored_before, tally = 0.0, Tally()
             for predicted in predict(
                 input_stream,
                 scorer,
                 watch,
+                tally=tally,
                 truth_column=truth_column,
                 manner=self.manner,
                 all_columns=all_columns,
@@ -157,6 +158,7 @@ class Shadow:
                 )
                 scored_before = scored
             served.verify()
+            comparison.unknown.add(self.receipt.unknown, tally.unknown)
         return comparison
 
 

@@ -33,6 +33,7 @@ from models.airline.schema import (
     ROW_NUMBER_COLUMN,
 )
 
+IDS_OF_A_SEED = 10_000_000  # two seeds' passengers are different people
 GAPS_SHARE = 0.003  # of the real survey's arrival delays
 FEMALE_SHARE = 0.507
 DEPARTURE, ARRIVAL = "Departure Delay in Minutes", "Arrival Delay in Minutes"
@@ -118,7 +119,8 @@ def write_files(
     (out.parent if single else out).mkdir(parents=True, exist_ok=True)
     written = []
     for index in range(files):
-        table = survey(rows, _seed_of_file(seed, index), first_id=1 + index * rows, gaps=gaps)
+        first_id = 1 + seed * IDS_OF_A_SEED + index * rows
+        table = survey(rows, _seed_of_file(seed, index), first_id=first_id, gaps=gaps)
         path = out if single else out / f"survey-{index + 1:04d}.csv"
         _write(path, table if labels else table.drop(columns=LABEL_COLUMN))
         written.append(path)

@@ -26,6 +26,7 @@ class FileFigures:
 
     name: str
     generation: str
+    sha256: str | None
     first_event: datetime | None
     last_event: datetime | None
     both_right: int
@@ -73,7 +74,7 @@ class Gathered:
         """True where its rows have counted; a copy is then noted, each once.
 
         Of the re-scorings of one generation the first given counts. Equal content under the same name counts once, and
-        under any name where rows have ids: they are the same rows.
+        under any name where its rows have ids: they are the same rows.
         """
         scored = _scored(record)
         if scored is not None and scored in self._scored:
@@ -112,7 +113,7 @@ def _contents(record: Comparison) -> set[tuple[str, str]]:
     """Under which names the record's content counts; none in records of before its digest was kept."""
     if record.file is None or record.file.sha256 is None:
         return set()
-    anywhere = {("", record.file.sha256)} if record.pair.id_column else set()
+    anywhere = {("", record.file.sha256)} if record.identified else set()
     return {(record.file.name, record.file.sha256)} | anywhere
 
 
@@ -121,6 +122,7 @@ def _figures(record: Comparison) -> FileFigures:
     return FileFigures(
         name=record.file.name if record.file else "",
         generation=record.file.generation if record.file else "",
+        sha256=record.file.sha256 if record.file else None,
         first_event=record.first_event,
         last_event=record.last_event,
         both_right=int(record.paired[_BOTH]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.evidence.identity import identity
 from models.table.cells import trimmed
 
 MOST_NAMED = 20
-# An apostrophe that a worker puts before what a spreadsheet would run (SPREADSHEET_SAFE); labels come without it, or,
-# copied from an output, with it.
-_MADE_HARMLESS = re.compile("(^|[;\t\r\n])'(?=[\t\r=+\\-@＝＋－＠])")
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class LateLabels:
     def add(self, ids: Iterable[str | None], labels: Iterable[str | None]) -> None:
         """Adds labels; rows of the label file without an id or a label are passed over. Ids are compared as text."""
         for given_id, given_label in zip(ids, labels, strict=True):
-            key, label = _key(given_id), trimmed(given_label or "")
+            key, label = identity(given_id), trimmed(given_label or "")
             if key and label and self._of.setdefault(key, label) != label:
                 self._contradicted[key] = None
 
@@ -77,7 +74,7 @@ class LateLabels:
         """For N predicted rows (ids as an object array, None where a row has none) their labels; None for no label."""
         found: npt.NDArray[Any] = np.full(len(ids), None, dtype=object)
         for at, given in enumerate(ids):
-            key = _key(given)
+            key = identity(given)
             label = self._of.get(key)
             if label is not None:
                 self._met.add(key)
@@ -104,7 +101,3 @@ class LateLabels:
             named_labels=tuple(alone[:MOST_NAMED]),
             named_contradicted=tuple(self._contradicted)[:MOST_NAMED],
         )
-
-
-def _key(given: str | None) -> str:
-    return trimmed(_MADE_HARMLESS.sub(r"\1", given or ""))

@@ -83,6 +83,11 @@ class Pair:
     def __str__(self) -> str:
         return f"{self.production} and {self.staging}"
 
+    @property
+    def versions(self) -> tuple[Version, Version]:
+        """Production's and staging's."""
+        return self.production, self.staging
+
     def same_as(self, other: Pair) -> bool:
         """True where records of the two may be merged."""
         return (self.production, self.staging, self.classes, self.positive, self.columns, self.training) == (

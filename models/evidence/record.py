@@ -19,7 +19,9 @@ from models.evidence.exact import Floats, Integers, exact_sum, exact_sums_by_bin
 from models.evidence.pair import FileHeader, Incomparable, Pair, Predictions, pair_of
 from models.evidence.scores import LOSSES, SUMS, brier, log_loss, summed_scores
 from models.evidence.sketch import Sketch
+from models.evidence.unknown import Unknown
 from models.spec import ModelSpec
+from models.table.cells import is_gap
 
 __all__ = ["Comparison", "FileHeader", "Incomparable", "Pair", "Predictions"]
 
@@ -41,7 +43,8 @@ class Comparison:
     target (false, true, unknown). `joint` [2, J, J]: production's score by staging's, target false and true.
     `calibration` [2, 10, 2]: per model and tenth, rows and those with a true target; `calibration_sums` [2][10]: exact
     sums of their scores. `sums`: exact sums by name. `inputs`: per column counts in the bins of `pair.training`.
-    `slices`: per column its Levels. `ids`: a sample of the ids of labelled rows.
+    `slices`: per column its Levels. `identified`: rows that have an id; `ids`: a sample of those of labelled rows.
+    `unknown`: rows with texts that a version was never shown; who adds rows adds to it.
 
     Score and target: with two classes the positive class's probability, and whether the row is of that class. With
     more, the probability of the model's own predicted class, and whether that was right; the difference is then that
@@ -65,7 +68,9 @@ class Comparison:
         self.sums = dict.fromkeys(_SUMS, 0)
         self.inputs = {name: np.zeros(len(known.counts), dtype=np.int64) for name, known in pair.training.items()}
         self.slices = {name: Levels() for name in pair.columns}
+        self.identified = 0
         self.ids = Sketch()
+        self.unknown = Unknown()
 
     @classmethod
     def start(cls, production: ModelSpec, staging: ModelSpec, file: FileHeader | None = None) -> Comparison:
@@ -110,6 +115,7 @@ class Comparison:
         self.rows[:] += [n, *(int(rows.sum()) for rows in (*failures, *unusable))]
         self._add_answers(first[ok], second[ok], p[ok], s[ok], true[ok])
         if ids is not None:
+            self.identified += sum(not is_gap(each or "") for each in ids)
             self.ids.add(ids[ok & (true >= 0)])
         outcome = np.where(true < 0, UNLABELLED, 3 - 2 * (first == true) - (second == true))
         # 3 - 2·right - right: 0 both, 1 only production, 2 only staging, 3 neither
@@ -187,7 +193,9 @@ class Comparison:
             counts += other.inputs[name]
         for name, levels in self.slices.items():
             levels.merge(other.slices[name])
+        self.identified += other.identified
         self.ids.merge(other.ids)
+        self.unknown.merge(other.unknown)
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data (SCHEMA, SCHEMA_VERSION); `from_json` reads it.
@@ -215,7 +223,9 @@ class Comparison:
                 name: None if of.levels is None else {level: of.levels[level].tolist() for level in sorted(of.levels)}
                 for name, of in self.slices.items()
             },
+            "identified": self.identified,
             "ids": self.ids.to_json(),
+            "unknown": self.unknown.to_json(),
         }
 
     @classmethod
@@ -240,8 +250,9 @@ class Comparison:
                 counts[:] = fields["inputs"][name]
             for name, levels in fields["slices"].items():
                 record.slices[name].levels = levels and {level: _slice(counts) for level, counts in levels.items()}
-            if "ids" in fields:  # not in records of before they were kept
-                record.ids = Sketch.from_json(fields["ids"])
+            if "ids" in fields:  # not in records of before these were kept
+                record.identified, record.ids = int(fields["identified"]), Sketch.from_json(fields["ids"])
+                record.unknown = Unknown.from_json(fields["unknown"])
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(f"a damaged comparison record: {error!r}") from None
         return record

@@ -26,7 +26,7 @@ def render(summary: Summary) -> str:
         s=summary,
         verdict=verdict.rstrip("."),
         rest=rest,
-        kind=_STYLES[summary.evidence.verdict.kind],
+        kind="open" if summary.seen_before.doubts else _STYLES[summary.evidence.verdict.kind],
         next_step=step,
         command=command,
         tiles=_tiles(summary),
@@ -34,6 +34,8 @@ def render(summary: Summary) -> str:
         pictures=pictures(summary),
         agreement=_agreement(summary),
         costs=_costs(summary),
+        unknown=_unknown(summary),
+        doubt=words.doubt(summary),
         threshold=words.evidence(summary.evidence.threshold),
         scope=words.scope(summary),
     )
@@ -52,6 +54,8 @@ def _template() -> Template:
 
 def _next_step(summary: Summary) -> tuple[str, str]:
     kind = summary.evidence.verdict.kind
+    if summary.seen_before.doubts and kind is not Kind.PRODUCTION:
+        return "Production stays until there are rows that neither came before nor were learned from.", ""
     if kind is Kind.STAGING:
         return "To move production to it:", "python -m models promote staging --if-better"
     if kind is Kind.NO_DIFFERENCE and summary.cheaper:
@@ -127,3 +131,10 @@ def _costs(summary: Summary) -> Table:
         for name, cost in (("production", summary.production_cost), ("staging", summary.staging_cost))
     )
     return Table(("", "per row", "per file", "memory", "artifact"), rows)
+
+
+def _unknown(summary: Summary) -> Table | None:
+    if not summary.unknown:
+        return None
+    rows = tuple((each.column, words.count(each.production), words.count(each.staging)) for each in summary.unknown)
+    return Table(("column", "production", "staging"), rows)

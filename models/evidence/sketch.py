@@ -16,6 +16,9 @@ from hashlib import blake2b
 from math import sqrt
 from typing import Any
 
+from models.evidence.identity import identity
+from models.table.cells import is_gap
+
 K = 256
 K_OF_TRAINING = 4096  # a few files of evidence are a small part of what a model learned from
 
@@ -37,8 +40,9 @@ class Sketch:
         self.counts: dict[int, int] = dict(counts or {})
 
     def add(self, ids: Iterable[str]) -> None:
-        """Adds rows by their ids; empty ids are none."""
-        self._plus(Counter(_hash(each) for each in ids if each))
+        """Adds rows by their ids; a gap is none."""
+        known = (identity(each) for each in ids)
+        self._plus(Counter(_hash(each) for each in known if not is_gap(each)))
 
     def merge(self, other: Sketch) -> None:
         """Adds the rows of another sketch; keeps as many ids as the smaller of the two."""
@@ -78,12 +82,16 @@ class Sketch:
         return Share(share, sqrt(share * (1 - share) / len(common)), len(common))
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data: hashes as hexadecimal text, since JSON's numbers end at 2^53."""
+        """As plain data: hashes as hexadecimal text, since JSON's numbers end at 2^53; no `rows` where each had one.
+
+        A worker reads those of a training whenever it loads a version, as YAML: thousands of entries take their time.
+        """
         ordered = sorted(self.counts.items())
+        rows = [rows for _, rows in ordered]
         return {
             "k": self.k,
             "hashes": "".join(f"{each:016x}" for each, _ in ordered),
-            "rows": [rows for _, rows in ordered],
+            "rows": rows if any(each != 1 for each in rows) else [],
         }
 
     @classmethod
@@ -91,7 +99,10 @@ class Sketch:
         """What `to_json` gave. Raises ValueError, KeyError or TypeError where it is something else."""
         text = fields["hashes"]
         hashes = [int(text[at : at + 16], 16) for at in range(0, len(text), 16)]
-        return cls(int(fields["k"]), dict(zip(hashes, map(int, fields["rows"]), strict=True)))
+        rows = [int(each) for each in fields["rows"]] or [1] * len(hashes)
+        if (k := int(fields["k"])) < 1:
+            raise ValueError(f"a sample of {k} ids")
+        return cls(k, dict(zip(hashes, rows, strict=True)))
 
     def _plus(self, counts: Mapping[int, int]) -> None:
         for each, rows in counts.items():

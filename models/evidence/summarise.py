@@ -16,7 +16,17 @@ from models.evidence.gather import FileFigures, Gathered
 from models.evidence.record import ROWS, Comparison
 from models.evidence.sequence import ERROR, LOG_THRESHOLD, Looks
 from models.evidence.statistics import QUANTILES, kappa, mcnemar, mean, measures, quantiles, wilson
-from models.evidence.summary import ColumnDrift, Cost, Evidence, Look, Period, ReliabilityBin, SeenBefore, Summary
+from models.evidence.summary import (
+    ColumnDrift,
+    Cost,
+    Evidence,
+    Look,
+    Period,
+    ReliabilityBin,
+    SeenBefore,
+    Summary,
+    UnknownTexts,
+)
 from models.evidence.verdict import MARGIN, Verdict, decide
 from models.spec import Size
 
@@ -38,7 +48,7 @@ def summarise(
 
     `unit`: `row`, or `file` where rows of a file hang together; `margin`: the difference in accuracy that matters; the
     `sizes` are production's and staging's; `failures`: why files could not be compared, one text each; `learned`: the
-    ids that both were fitted on.
+    data that both were fitted on.
     """
     files, whole, again = gathered.files, gathered.whole, seen_before(gathered, learned)
     won, lost, labelled = (
@@ -92,6 +102,7 @@ def summarise(
         confusion=tuple(_table(table) for table in whole.confusion),
         reliability=tuple(_reliability(whole, model) for model in range(2)),
         drift=tuple(_drift(name, whole.pair.training[name], seen) for name, seen in whole.inputs.items()),
+        unknown=tuple(UnknownTexts(*each) for each in whole.unknown.columns()),
         periods=_periods(files),
         slices_tested=len(tested),
         slices_worst=worst,
@@ -99,15 +110,14 @@ def summarise(
         slices=tested,
         production_cost=costs[0],
         staging_cost=costs[1],
-        notes=(*_again(again), *_failed(failures), *_notes(whole, looks, dispersion, tested)),
+        notes=(*_copies(again), *_failed(failures), *_notes(whole, looks, dispersion, tested)),
     )
 
 
-def _again(again: SeenBefore) -> list[str]:
-    notes = [f"Not to be acted on: {doubt}." for doubt in again.doubts]
-    if again.copies:
-        notes.append(f"{again.copies:,} files with {again.copied_rows:,} rows are left out: their content had counted.")
-    return notes
+def _copies(again: SeenBefore) -> tuple[str, ...]:
+    if not again.copies:
+        return ()
+    return (f"{again.copies:,} files with {again.copied_rows:,} rows are left out: their content has counted already.",)
 
 
 def _rows(whole: Comparison) -> dict[str, int]:

@@ -73,6 +73,15 @@ class ColumnDrift:
 
 
 @dataclass(frozen=True)
+class UnknownTexts:
+    """Rows with texts in one column that a version was never shown; None where it does not know what it was shown."""
+
+    column: str
+    production: int | None
+    staging: int | None
+
+
+@dataclass(frozen=True)
 class Period:
     """What both models answered in a stretch of files; `psi` of the scores against the first period's."""
 
@@ -137,6 +146,7 @@ class Summary:
     ]
     reliability: Annotated[tuple[tuple[ReliabilityBin, ...], ...], Field(description="production's and staging's")]
     drift: tuple[ColumnDrift, ...]
+    unknown: Annotated[tuple[UnknownTexts, ...], Field(description="columns with texts that a version was never shown")]
     periods: tuple[Period, ...]
     slices_tested: int
     slices_worst: tuple[Slice, ...]

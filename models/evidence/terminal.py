@@ -22,9 +22,11 @@ STYLES = {
 
 def render(summary: Summary) -> RenderableType:
     """What `python -m models compare` prints: the verdict first, then the figures that it rests on."""
+    doubt = words.doubt(summary)
     parts: list[RenderableType] = [
         Text(f"{summary.staging} (staging) against {summary.production} (production)"),
-        Text(summary.evidence.sentence, style=STYLES[summary.evidence.verdict.kind]),
+        *([Text(doubt, style="bold yellow")] if doubt else []),
+        Text(summary.evidence.sentence, style="bold" if doubt else STYLES[summary.evidence.verdict.kind]),
         Text(words.scope(summary), style="dim"),
         *(printable(note, "yellow") for note in summary.notes),
         _evidence(summary),
@@ -35,6 +37,8 @@ def render(summary: Summary) -> RenderableType:
     drifted = [column for column in summary.drift if column.grade != "stable"]
     if summary.drift:
         parts.append(_drift(summary) if drifted else Text("No input column has drifted from the training data."))
+    if summary.unknown:
+        parts.append(_unknown(summary))
     if summary.slices_tested:
         parts.append(_slices(summary))
     return Group(*parts)
@@ -108,6 +112,13 @@ def _drift(summary: Summary) -> Table:
     for column in sorted(summary.drift, key=lambda each: -each.psi):
         if column.grade != "stable":
             table.add_row(printable(column.column), f"{column.psi:.3f}", f"{column.jensen_shannon:.3f}", column.grade)
+    return table
+
+
+def _unknown(summary: Summary) -> Table:
+    table = _table("Texts never shown, rows", "column", "production", "staging")
+    for each in summary.unknown:
+        table.add_row(printable(each.column), words.count(each.production), words.count(each.staging))
     return table
 
 

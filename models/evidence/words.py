@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from math import exp, log
+from math import exp, inf, log
 
 from models.evidence.statistics import Estimate
 from models.evidence.summary import Summary
@@ -52,6 +52,8 @@ def _figure(value: float, signed: bool, shares: bool) -> str:
 
 def evidence(log_e: float) -> str:
     """An e-value from its natural logarithm: what a stake of 1 has become by betting that a model is better."""
+    if log_e in (-inf, inf):  # beyond what a double can hold
+        return "×0" if log_e < 0 else "×∞"
     power = log_e / log(10)
     if abs(power) >= 4:
         return f"×10{str(round(power)).translate(_RAISED)}"
@@ -80,6 +82,17 @@ def size(count: int | None) -> str:
 def moment(at: datetime | None) -> str:
     """A time to the minute, UTC."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if at else NONE
+
+
+def doubt(summary: Summary) -> str:
+    """Why the verdict is not to be acted on; empty as a rule."""
+    doubts = summary.seen_before.doubts
+    return f"Not to be acted on: {'; '.join(doubts)}. The same rows are no new evidence." if doubts else ""
+
+
+def count(rows: int | None) -> str:
+    """A number of rows."""
+    return NONE if rows is None else f"{rows:,}"
 
 
 def scope(summary: Summary) -> str:

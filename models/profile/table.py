@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from models.table.cells import text_cells
-from models.table.faults import Unreadable
-from models.table.read import Table
+from models.table.faults import Fault, Unreadable
+from models.table.read import Batch, Table
 
 
 class UnreadableTable(Exception):
     """The file is no table that can be profiled; the text says why."""
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, tell: Callable[[str], None] = lambda said: None) -> pd.DataFrame:
     """Every column of a CSV file (also `.gz`) as text, gaps as None; rows that are none of the table's are left out.
 
-    Raises UnreadableTable.
+    `tell`: is given one sentence where rows were left out. Raises UnreadableTable.
     """
     parts: list[pd.DataFrame] = []
+    rows, left_out, first = 0, 0, ""
     try:
         with path.open("rb") as stream:
-            table = Table(stream, None, all_columns=True)
-            for batch in table.batches():
-                cells = {name: text_cells(column).texts for name, column in batch.cells.items()}
-                sound = [position not in batch.faults for position in batch.positions.tolist()]
-                part = pd.DataFrame(cells, dtype=object)[sound]
-                parts.append(part.where(part != "", None))
+            for batch in Table(stream, None, all_columns=True).batches():
+                part, faults = _split(batch)
+                parts.append(part)
+                if faults and not first:
+                    at = min(faults)
+                    first = _named(batch.first_row + at, faults[at])
+                rows, left_out = rows + batch.rows, left_out + len(faults)
     except FileNotFoundError:
         raise UnreadableTable(f"{path}: there is no such file") from None
     except (Unreadable, OSError) as error:
         raise UnreadableTable(f"{path} cannot be read as CSV: {error}") from None
-    if not any(len(part) for part in parts):
+    if not rows:
         raise UnreadableTable(f"{path} has a header and no rows")
+    if left_out == rows:
+        raise UnreadableTable(f"{path}: none of its {rows:,} rows can be read; the first, {first}")
+    if left_out:
+        tell(f"{path.name}: {left_out:,} of {rows:,} rows are left out; the first, {first}")
     return pd.concat(parts, ignore_index=True)
+
+
+def _split(batch: Batch) -> tuple[pd.DataFrame, dict[int, Fault]]:
+    """The rows that can be read, and what is wrong with the others by their place in the batch."""
+    columns = {name: text_cells(cells) for name, cells in batch.cells.items()}
+    faults = {
+        int(batch.positions[index]): fault._replace(column=name)
+        for name, column in columns.items()
+        for index, fault in column.bad.items()
+    } | batch.faults
+    sound = [position not in faults for position in batch.positions.tolist()]
+    part = pd.DataFrame({name: column.texts for name, column in columns.items()}, dtype=object)[sound]
+    return part.where(part != "", None), faults
+
+
+def _named(row: int, fault: Fault) -> str:
+    return f"row {row}{f', column {fault.column!r}' if fault.column else ''} {fault.message}"

@@ -114,6 +114,7 @@ def add_file(
         Predictions(sides[1][0], sides[1][1].astype(np.float64), 0.01),
         truth,
         columns,
+        ids,
     )
     put(bucket, key.comparison, json.dumps(record.to_json()).encode())
     return key

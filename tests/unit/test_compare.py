@@ -221,7 +221,7 @@ class TestLabels:
         assert any("labels/bad.csv has the columns passenger, stars; of labels" in n for n in summary()["notes"])
         (tmp_path / "bad.csv").write_bytes(b"")
         assert run("--labels", str(tmp_path / "bad.csv")) == 1
-        assert "bad.csv has the columns (none)" in capsys.readouterr().err
+        assert "bad.csv is no CSV that can be read: the file is empty" in capsys.readouterr().err
         assert run("--labels", str(tmp_path / "none.csv")) == 1
         assert "none.csv cannot be read: No such file" in capsys.readouterr().err
 

@@ -197,3 +197,7 @@ def test_evidence_is_written_as_what_a_stake_has_become(log_e, text):
 def test_figures_have_fitting_units():
     assert [words.duration(each) for each in (12.0, 0.0104, 16e-6, 0.0)] == ["12 s", "10.4 ms", "16 µs", "–"]
     assert [words.size(each) for each in (None, 12, 43_000_000, 2_000_000_000)] == ["–", "12 B", "43 MB", "2 GB"]
+
+
+def test_evidence_beyond_what_a_double_holds_has_words_too():
+    assert (words.evidence(float("-inf")), words.evidence(float("inf"))) == ("×0", "×∞")

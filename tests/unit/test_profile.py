@@ -284,14 +284,22 @@ class TestFiles:
         [
             (b"", "is empty"),
             (b"a,b\n", "has a header and no rows"),
-            (b"a,b\n1,2\n1,2,3,4\n", "cannot be read as CSV"),
-            (b"a\n\xff\xfe\n", "is not UTF-8 text"),
+            (b"a,b\n1,2,3,4\n", "none of its 1 rows can be read; the first, row 1 has 4 fields, the header has 2"),
+            (b"a\n\xff\xfe\n", "the first, row 1, column 'a' is not UTF-8 text"),
+            (b"PK\x03\x04", "cannot be read as CSV: the file is a zip archive"),
         ],
     )
     def test_files_that_are_no_tables(self, tmp_path: Path, content: bytes, told: str) -> None:
         (tmp_path / "x.csv").write_bytes(content)
         with pytest.raises(UnreadableTable, match=told):
             read_table(tmp_path / "x.csv")
+
+    def test_rows_that_are_none_are_counted_and_the_first_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "x.csv").write_bytes(b"a,b\n1,2\n1,2,3,4\n5,\xff\n6,NA\n")
+        told: list[str] = []
+        table = read_table(tmp_path / "x.csv", told.append)
+        assert table.to_numpy().tolist() == [["1", "2"], ["6", None]]
+        assert told == ["x.csv: 2 of 4 rows are left out; the first, row 2 has 4 fields, the header has 2"]
 
     def test_labels_that_do_not_fit(self) -> None:
         with pytest.raises(UnreadableTable, match=r"no column 'satisfaction' \(there are: 'id', .*--label ''"):
@@ -306,10 +314,14 @@ class TestCommand:
     ) -> None:
         survey().to_csv(tmp_path / "train.csv", index=False)
         survey(1, shift=2000.0).to_csv(tmp_path / "new.csv", index=False)
+        with (tmp_path / "new.csv").open("a") as file:
+            file.write("too,few\n")
         out = tmp_path / "deep" / "page.html"
         arguments = [str(tmp_path / "train.csv"), "--against", str(tmp_path / "new.csv"), "--label", "happy"]
         assert main("models", "", COMMANDS, arguments=["profile", *arguments, "--out", str(out)]) == 0
-        printed = capsys.readouterr().out
+        told = capsys.readouterr()
+        assert "new.csv: 1 of 401 rows are left out; the first, row 401 has 2 fields" in told.err
+        printed = told.out
         assert "400 rows, 8 columns" in printed
         assert "major" in printed
         assert str(out) in printed

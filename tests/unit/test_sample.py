@@ -32,10 +32,12 @@ def test_a_file_has_the_columns_of_the_survey_in_its_order(tmp_path: Path) -> No
     assert first.split(",")[-2].endswith(".0")  # the real survey's arrival delays are floats, for their gaps
 
 
-def test_ids_are_unique_over_all_files_of_one_call(tmp_path: Path) -> None:
+def test_ids_are_unique_over_all_files_of_one_call_and_over_seeds(tmp_path: Path) -> None:
     paths = write_files(tmp_path, files=3, rows=40, seed=0)
     ids = pd.concat([pd.read_csv(path) for path in paths])[ID_COLUMN]
     assert sorted(ids) == list(range(1, 121))
+    (other,) = write_files(tmp_path / "other.csv", files=1, rows=40, seed=1)
+    assert set(ids).isdisjoint(pd.read_csv(other)[ID_COLUMN])
 
 
 def test_a_gzip_and_a_file_without_labels(tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ def test_the_command_writes_and_reads_back_as_a_data_set(tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda table: table.drop(columns=["Class", "Age"]), "lacks the columns Age, Class"),
+        (lambda table: table.drop(columns=["Class", "Age"]), "the header lacks 'Age', 'Class'"),
         (lambda table: table.drop(columns=[LABEL_COLUMN]), "no column 'satisfaction'"),
         (
             lambda table: table.assign(Age=table["Age"].astype(str).where(table.index != 2, "forty")),

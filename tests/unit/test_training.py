@@ -1,10 +1,12 @@
 """A training: the graph that is registered answers as the estimator does, and the run says how it came about."""
 
+import hashlib
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -15,6 +17,7 @@ from models.airline.sample import write_files
 from models.airline.schema import CLASSES, FEATURE_COLUMNS
 from models.baseline import training_profile
 from models.evidence.columns import TrainingBins
+from models.evidence.sketch import training_sketch
 from models.register import Candidate, RegistrationRefused, check_against_estimator
 from models.registry import Registry
 from models.rows import BadRows
@@ -152,8 +155,6 @@ def test_the_network_equals_keras_and_its_run_has_metrics_per_epoch(tiny_registr
 
 
 def test_a_profile_has_a_bin_per_value_where_they_are_few_and_counts_gaps() -> None:
-    import pandas as pd
-
     rows = pd.DataFrame({"few": [0.0, 1.0, 1.0, np.nan], "text": ["b", "", "a", "b"], "empty": [np.nan] * 4})
     profile = training_profile(rows, {"few": "double", "text": "string", "empty": "double"})
     assert profile["few"] == {"edges": [-0.5, 0.5, 1.5], "counts": [1, 2], "gaps": 1}
@@ -178,6 +179,15 @@ def test_train_trains_on_files_and_prints_its_figures(tmp_path: Path, capsys: py
     assert "40 rows" not in printed.err
     assert Registry(f"sqlite:///{tmp_path / 'new.db'}", "mine").aliases() == {"production": "1"}
     assert not (Path.cwd() / "mlruns").exists()
+
+    # Then the version knows the file, and the nine tenths of its rows that it was fitted on
+    kept = Registry(f"sqlite:///{tmp_path / 'new.db'}", "mine").training("1")
+    assert kept.sha256 == hashlib.sha256(data.read_bytes()).hexdigest()
+    everybody = training_sketch(pd.read_csv(data, dtype=str)["id"])
+    assert kept.ids is not None
+    found = everybody.share_in(kept.ids)
+    assert found is not None
+    assert (found.value, found.sample) == (0.9, 400)
 
     # When it is run again, for whoever has nothing in production
     again = command.model_copy(update={"unless_served": True})

@@ -131,4 +131,20 @@ SAFEGUARDS = (
         "        pass\n",
         ("tests/unit/test_status.py::test_unknown_texts_are_added_up_by_column",),
     ),
+    Safeguard(
+        11,
+        "a gap in text is a gap in the baseline of the drift too",
+        "models/baseline.py",
+        'np.where(pd.isna(cells), "", cells)',
+        "cells",
+        ("tests/unit/evidence/test_gaps.py::test_as_many_gaps_as_in_training_are_no_drift",),
+    ),
+    Safeguard(
+        11,
+        "texts that a version was never shown are counted in the comparison",
+        "worker/shadow.py",
+        "            comparison.unknown.add(self.receipt.unknown, tally.unknown)\n",
+        "",
+        ("tests/unit/evidence/test_unknown.py::test_they_are_said_per_column_in_json_text_and_page",),
+    ),
 )

@@ -1,0 +1,86 @@
+"""The sample of ids: it adds up in any order, and what it estimates is near the truth."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.evidence.sketch import K, Sketch, training_sketch
+from models.evidence.training import Training
+
+batches = st.lists(st.lists(st.integers(0, 60).map(str), max_size=40), max_size=6)
+
+
+def sketch(*files: list[str], k: int = K) -> Sketch:
+    whole = Sketch(k)
+    for ids in files:
+        part = Sketch(k)
+        part.add(ids)
+        whole.merge(part)
+    return whole
+
+
+@given(batches, st.randoms(use_true_random=False))
+def test_any_split_of_the_rows_in_any_order_gives_the_same(files, random):
+    at_once = sketch([each for ids in files for each in ids], k=10)
+    random.shuffle(files)
+    assert sketch(*files, k=10).to_json() == at_once.to_json()
+
+
+@given(batches)
+def test_it_is_exact_where_all_ids_are_in_it(files):
+    rows = [each for ids in files for each in ids]
+    found = sketch(*files).repeated()
+    if not rows:
+        assert found is None
+    else:
+        assert found is not None
+        assert (found.value, found.error) == (pytest.approx(1 - len(set(rows)) / len(rows)), 0)
+
+
+@given(batches)
+def test_it_comes_back_from_json(files):
+    made = sketch(*files, k=10)
+    again = Sketch.from_json(json.loads(json.dumps(made.to_json())))
+    assert (again.k, again.counts) == (made.k, made.counts)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_its_estimates_are_within_five_points_of_the_truth(share):
+    first = [f"a{n}" for n in range(5_000)]
+    again = (first * 20)[: round(5_000 * share / (1 - share))]
+    repeated = sketch(first, again).repeated()
+    assert repeated is not None
+    assert repeated.value == pytest.approx(share, abs=0.05)
+    new = [f"b{n}" for n in range(2_000)]
+    known = round(2_000 * share)
+    learned = sketch(new[known:] + first[:known]).share_in(training_sketch(first))
+    assert learned is not None
+    assert learned.value == pytest.approx(share, abs=0.08)
+
+
+def test_rows_without_an_id_are_none_of_its_rows():
+    assert sketch(["", " ", "NA", "\u200b"]).repeated() is None
+    found = sketch(["7", " 7\u00a0", "'=7", "=7"]).repeated()  # a worker puts an apostrophe before what would be run
+    assert found is not None
+    assert (found.value, found.sample) == (0.5, 2)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        None,
+        [],
+        "x",
+        {},
+        {"ids": 5},
+        {"ids": {"k": 1}},
+        {"ids": {"k": 0, "hashes": "", "rows": []}},
+        {"ids": {"k": 1, "hashes": "zz", "rows": [1]}},
+    ],
+)
+def test_what_cannot_be_read_of_a_training_is_not_known(kept):
+    assert Training.from_json(kept) == Training()
