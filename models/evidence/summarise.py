@@ -117,7 +117,8 @@ def summarise(
 def _copies(again: SeenBefore) -> tuple[str, ...]:
     if not again.copies:
         return ()
-    return (f"{again.copies:,} files with {again.copied_rows:,} rows are left out: their content has counted already.",)
+    files = f"{again.copies:,} files" if again.copies > 1 else "1 file"
+    return (f"Left out, as their content has counted already: {again.copied_rows:,} rows, in {files}.",)
 
 
 def _rows(whole: Comparison) -> dict[str, int]:

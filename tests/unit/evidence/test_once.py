@@ -33,7 +33,7 @@ def test_copied_touched_and_renamed_rows_count_once_and_how_many_were_left_out_i
     assert data["seen_before"]["repeated"]["value"] == 0
     assert data["seen_before"]["doubts"] == []
     assert run("compare") == 0
-    assert "14 files with 2,800 rows are left out: their content has counted already." in capsys.readouterr().out
+    assert "Left out, as their content has counted already: 2,800 rows, in 14 files." in capsys.readouterr().out
 
 
 def test_without_ids_equal_rows_under_another_name_may_be_others(house: House, summary: Summary) -> None:
