@@ -18,6 +18,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.pipeline import Pipeline
 
 from models.estimators.imputing import imputing_in_doubles
+from models.estimators.trees import trees_in_doubles
 from models.graph import FEATURES, OPSETS, GraphParts, behind
 from models.spec import PROBABILITIES_OUTPUT
 
@@ -130,7 +131,7 @@ def _mended() -> Iterator[None]:
         for name in replaced:
             setattr(module, name, ours[name])
     try:
-        with imputing_in_doubles():
+        with imputing_in_doubles(), trees_in_doubles():
             yield
     finally:
         for module, replaced in users.items():
