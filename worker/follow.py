@@ -103,7 +103,7 @@ class Follower:
         """Brings a version's files back where the local cache lost or changed them. Never raises."""
         try:
             self._registry.fetch(version.spec.version, self._cache)
-        except (RegistryUnreachable, UnfitModel) as error:
+        except (RegistryUnreachable, UnfitModel, OSError) as error:
             log.error("model cache not repaired", model=str(version.spec), error=str(error))
 
     def look(self) -> None:

@@ -131,6 +131,7 @@ class Swaps:
     def _try(self, attempt: Attempt, fetch: Callable[[], FetchedVersion]) -> None:
         """The order of a swap: download and verify, load beside the old one and score the example, only then serve."""
         began = time.monotonic()
+        version = None
         try:
             version = fetch()
             attempt.fetched = True
@@ -139,7 +140,10 @@ class Swaps:
             return
         except UnfitModel as error:
             reason = str(error)
-            self._end(attempt, lambda: self._refuse(attempt, reason))
+            if version is None or version.lies_there:
+                self._end(attempt, lambda: self._refuse(attempt, reason))
+            else:  # the cache lost its files meanwhile, which does not speak against the version
+                self._end(attempt, lambda: self._put_off(attempt, reason))
         except Exception as error:  # noqa: BLE001 - whatever it was, it does not speak against the version
             reason = str(error) if isinstance(error, RegistryUnreachable) else repr(error)
             self._end(attempt, lambda: self._put_off(attempt, reason))
