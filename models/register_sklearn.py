@@ -13,10 +13,11 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, String
 from sklearn.compose import ColumnTransformer
 
 from models.baseline import training_profile
+from models.estimators.admission import admit
 from models.estimators.agreement import columns_without_gaps
 from models.estimators.conversion import Inputs, convert, convert_in_doubles, last_step
-from models.estimators.decision import MOST_PROBABLE, threshold_of
 from models.estimators.limited import TookTooLong, within
+from models.estimators.rule import OtherRule, decision_of, probable
 from models.evidence.sketch import Sketch, training_sketch
 from models.register import TOLERANCE, Candidate, RegistrationRefused, register
 from models.serving_form import UnfitGraph, input_columns, serving_form
@@ -54,6 +55,7 @@ def register_sklearn(
     the second of two. Raises RegistrationRefused where skl2onnx cannot convert it, or the graph answers otherwise than
     the estimator; nothing is registered then.
     """
+    admit(estimator, rows)
     names = [str(name) for name in (columns if columns is not None else getattr(estimator, "feature_names_in_", rows))]
     missing = [name for name in names if name not in rows.columns]
     if missing:
@@ -64,11 +66,14 @@ def register_sklearn(
     shown = rows if training_rows is None else training_rows[names]
     booleans = [name for name in names if _is_boolean(rows[name])]
     kind = type(last_step(estimator)).__name__
+    try:
+        decision = decision_of(estimator)
+    except OtherRule as error:
+        raise RegistrationRefused(str(error)) from None
     refusals = []
     for way, number, converted in WAYS:
         try:
-            inner = _graph(estimator, rows, number, converted)
-            decision = threshold_of(estimator) or MOST_PROBABLE
+            inner = _graph(probable(estimator), rows, number, converted)
             graph = serving_form(inner, classes, positive=chosen, columns=names, booleans=booleans, decision=decision)
             types = input_columns(graph)
             candidate = Candidate(

@@ -102,7 +102,9 @@ def bring(repository: Any, name: str, into: Path, limit: int, who: str) -> Path:
         local = repository.get_local_path(name)
     except Exception as error:
         if getattr(error, "error_code", None) == "INVALID_PARAMETER_VALUE":  # what it says of a link, for good
-            raise UnfitModel(f"{who}: {name} is a link that leads out of its folder; register the model again") from None
+            raise UnfitModel(
+                f"{who}: {name} is a link that leads out of its folder; register the model again"
+            ) from None
         raise
     if local is not None:
         found = Path(local).stat()

@@ -12,10 +12,12 @@ import pandas as pd
 from models.estimators.answers import Answers, answers
 from models.estimators.decision import Decision
 from models.estimators.probes import GAP, Probes, gaps_together, probes
+from models.estimators.rule import ADVICE, probable
 from models.estimators.thresholds import thresholds
 from models.register import Candidate, RegistrationRefused, raw_columns
 
 NAMED = 3
+SAME = 1e-9  # how far a sum in doubles may be off
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,13 @@ def columns_without_gaps(
 
     Raises RegistrationRefused where they part on anything else: a row given, or what a probe put into a column.
     """
-    _refuse(candidate, _compared(candidate, estimator, rows, decision, tolerance), tolerance)
+    given = _compared(candidate, estimator, rows, decision, tolerance)
+    _refuse(candidate, given, tolerance)
+    _refuse_other_rule(given.answers, candidate.classes, decision)
     texts = [name for name, kind in candidate.types.items() if kind == "string"]
-    made = probes(rows, texts, thresholds(estimator, rows, texts))
+    made = probes(rows, texts, thresholds(probable(estimator), rows, texts))
     found = _compared(candidate, estimator, made.rows, decision, tolerance)
+    _refuse_other_rule(found.answers, candidate.classes, decision)
     of_gap = np.array([value == GAP for value in made.values])
     other = np.flatnonzero(found.differs & ~of_gap)
     if other.size:
@@ -83,6 +88,19 @@ def _refuse(candidate: Candidate, found: Compared, tolerance: float) -> None:
             f"the {candidate.kind} graph and its estimator differ on {wrong.size} of {len(found.differs)} rows (first "
             f"on row {row + 1}: {found.probabilities[row].tolist()} and {found.answers.probabilities[row].tolist()}, "
             f"tolerance {tolerance}); the graph would serve other predictions than were tested"
+        )
+
+
+def _refuse_other_rule(own: Answers, classes: tuple[str, ...], decision: Decision) -> None:
+    """Whatever the graph says: what the estimator answers must follow from its probabilities."""
+    decided = decision.labels(own.probabilities, classes)
+    wrong = np.flatnonzero(~own.refused & (own.labels != decided) & ~decision.is_close(own.probabilities, SAME))
+    if wrong.size:
+        row = int(wrong[0])
+        raise RegistrationRefused(
+            f"the estimator predicts {own.labels[row]!r} where its own probabilities, "
+            f"{own.probabilities[row].tolist()} of {', '.join(map(repr, classes))}, are for {decided[row]!r}: it "
+            f"decides by another rule, which a version cannot serve; {ADVICE}"
         )
 
 

@@ -29,7 +29,9 @@ def trees_in_doubles() -> Iterator[None]:
     """While it lasts skl2onnx gives trees whose input is doubles their thresholds, weights and base in doubles."""
     before = {name: _registration._converter_pool[name] for name in _NAMES}
     for name, theirs in before.items():
-        _registration._converter_pool[name] = _registration.RegisteredConverter(_in_doubles(theirs._fct), theirs._options)
+        _registration._converter_pool[name] = _registration.RegisteredConverter(
+            _in_doubles(theirs._fct), theirs._options
+        )
     try:
         yield
     finally:

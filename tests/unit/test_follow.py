@@ -423,7 +423,6 @@ class TestTheRegistryAway:
 
     def test_files_that_the_cache_loses_before_they_are_loaded_are_fetched_again(self, world, monkeypatch):
         world.move(PRODUCTION, world.register())
-        prepare = world.servers[PRODUCTION].prepare
 
         def losing(version, abandoned):
             monkeypatch.undo()
@@ -434,7 +433,6 @@ class TestTheRegistryAway:
 
         assert world.look() == [("version not fetched", PRODUCTION, "1")]
         assert world.follower.refused == {}
-        assert world.servers[PRODUCTION].prepare == prepare
         assert world.look() == [("version in force", PRODUCTION, "1")]
 
     def test_whatever_a_look_comes_to_the_next_one_is_made(self, world, monkeypatch):
