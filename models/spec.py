@@ -123,8 +123,8 @@ def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
     positive = None if extra.get("positive_class") is None else str(extra["positive_class"])
     if positive is not None and positive not in classes:
         raise UnfitModel(
-            f"{who}: its positive class {positive!r} is none of its classes {', '.join(map(repr, classes))}; register it "
-            f"again with one of them"
+            f"{who}: its positive class {positive!r} is none of its classes {', '.join(map(repr, classes))}; "
+            f"register it again with one of them"
         )
     return ModelSpec(
         name=name,
