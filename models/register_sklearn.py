@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import numpy as np
 import onnx
 import pandas as pd
-from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
-from sklearn.compose import ColumnTransformer
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
 from models.baseline import training_profile
 from models.estimators.admission import admit
 from models.estimators.agreement import columns_without_gaps
 from models.estimators.conversion import Inputs, convert, convert_in_doubles, last_step
+from models.estimators.inputs import graph_inputs, is_boolean, is_zero_one
 from models.estimators.limited import TookTooLong, within
 from models.estimators.rule import OtherRule, decision_of, probable
 from models.evidence.sketch import Sketch, training_sketch
@@ -64,8 +64,8 @@ def register_sklearn(
     classes = tuple(str(label) for label in estimator.classes_)
     chosen = _positive(positive, classes)
     shown = rows if training_rows is None else training_rows[names]
-    booleans = [name for name in names if _is_boolean(rows[name])]
-    kind = type(last_step(estimator)).__name__
+    booleans = [name for name in names if is_boolean(rows[name] if rows[name].notna().any() else shown[name])]
+    inner, kind = probable(estimator), type(last_step(estimator)).__name__
     try:
         decision = decision_of(estimator)
     except OtherRule as error:
@@ -73,8 +73,9 @@ def register_sklearn(
     refusals = []
     for way, number, converted in WAYS:
         try:
-            inner = _graph(probable(estimator), rows, number, converted)
-            graph = serving_form(inner, classes, positive=chosen, columns=names, booleans=booleans, decision=decision)
+            inputs = graph_inputs(inner, rows, number, booleans)
+            made = _graph(partial(converted, inner, inputs))
+            graph = serving_form(made, classes, positive=chosen, columns=names, booleans=booleans, decision=decision)
             types = input_columns(graph)
             candidate = Candidate(
                 kind=kind,
@@ -86,7 +87,7 @@ def register_sklearn(
                 profile={} if training_rows is None else training_profile(shown, types),
                 texts=shown_texts(shown, types),
                 training_ids=_ids(training_rows, id_column),
-                flags={name: name in booleans for name in names if name in booleans or _is_zero_one(shown[name])},
+                flags={name: name in booleans for name in names if name in booleans or is_zero_one(shown[name])},
             )
             candidate = replace(
                 candidate, no_gaps=columns_without_gaps(candidate, estimator, rows, decision, TOLERANCE)
@@ -114,31 +115,9 @@ def _positive(given: Any, classes: Sequence[str]) -> str | None:
     return str(given)
 
 
-def _is_boolean(cells: pd.Series[Any]) -> bool:
-    present = cells.dropna()
-    return len(present) > 0 and all(isinstance(cell, bool | np.bool_) for cell in present)
-
-
-def _is_zero_one(cells: pd.Series[Any]) -> bool:
-    return bool(np.issubdtype(np.asarray(cells).dtype, np.number)) and set(cells.dropna().unique()) <= {0, 1}
-
-
-def _graph(
-    estimator: Any, rows: pd.DataFrame, number: type, converted: Callable[[Any, Inputs], onnx.ModelProto]
-) -> onnx.ModelProto:
-    first = estimator.steps[0][1] if hasattr(estimator, "steps") else estimator
-    kinds = [number if np.issubdtype(np.asarray(rows[name]).dtype, np.number) else StringTensorType for name in rows]
-    if isinstance(first, ColumnTransformer):  # picks its columns by name
-        inputs = [(str(name), kind([None, 1])) for name, kind in zip(rows, kinds, strict=True)]
-    elif len(set(kinds)) == 1:
-        inputs = [("rows", kinds[0]([None, len(kinds)]))]
-    else:
-        raise RegistrationRefused(
-            "text and number columns together need a ColumnTransformer as the pipeline's first step, so that the graph "
-            "knows which is which"
-        )
+def _graph(convert_it: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:
     try:
-        return within(CONVERSION_SECONDS, lambda: converted(estimator, inputs))
+        return within(CONVERSION_SECONDS, convert_it)
     except TookTooLong as error:
         raise RegistrationRefused(f"skl2onnx does not come to an end with this estimator: {error}") from None
     except Exception as error:  # skl2onnx raises many kinds, and all say that it cannot convert this one

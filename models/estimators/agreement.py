@@ -11,6 +11,7 @@ import pandas as pd
 
 from models.estimators.answers import Answers, answers
 from models.estimators.decision import Decision
+from models.estimators.inputs import is_boolean
 from models.estimators.probes import GAP, Probes, gaps_together, probes
 from models.estimators.rule import ADVICE, probable
 from models.estimators.thresholds import thresholds
@@ -41,7 +42,9 @@ def columns_without_gaps(
     _refuse(candidate, given, tolerance)
     _refuse_other_rule(given.answers, candidate.classes, decision)
     texts = [name for name, kind in candidate.types.items() if kind == "string"]
-    made = probes(rows, texts, thresholds(probable(estimator), rows, texts))
+    booleans = [name for name in candidate.flags if candidate.flags[name] and name in rows and is_boolean(rows[name])]
+    others = [*texts, *booleans]
+    made = probes(rows, texts, thresholds(probable(estimator), rows, others), booleans)
     found = _compared(candidate, estimator, made.rows, decision, tolerance)
     _refuse_other_rule(found.answers, candidate.classes, decision)
     of_gap = np.array([value == GAP for value in made.values])
@@ -51,7 +54,7 @@ def columns_without_gaps(
     closed = tuple(dict.fromkeys(made.columns[at] for at in np.flatnonzero(found.differs & of_gap)))
     open_to_gaps = [name for name in candidate.types if name not in closed]
     if open_to_gaps:
-        together = gaps_together(rows, texts, open_to_gaps)
+        together = gaps_together(rows, others, open_to_gaps)
         also = _compared(candidate, estimator, together.rows, decision, tolerance)
         if also.differs.any():
             raise RegistrationRefused(_parted(candidate, together, also, np.flatnonzero(also.differs)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,19 +28,28 @@ class Probes:
         return len(self.rows)
 
 
-def probes(rows: pd.DataFrame, texts: Sequence[str], special: Mapping[str, np.ndarray[Any, Any]]) -> Probes:
-    """Probes from `rows`, whose columns `texts` are text and the others numbers.
+def probes(
+    rows: pd.DataFrame,
+    texts: Sequence[str],
+    special: Mapping[str, np.ndarray[Any, Any]],
+    booleans: Collection[str] = (),
+) -> Probes:
+    """Probes from `rows`, whose columns `texts` are text, `booleans` true and false, and the others numbers.
 
-    In each column alone: a gap, and (text) texts that were never seen or (numbers) half steps, values beyond the range
-    and the `special` ones of that column.
+    In each column alone: a gap, and (text) texts that were never seen, (booleans) each of the two, or (numbers) half
+    steps, values beyond the range and the `special` ones of that column.
     """
     templates = _templates(rows)
-    made = _Made(rows, texts)
+    made = _Made(rows, [*texts, *booleans])
     for name in map(str, rows.columns):
         made.put([name], None, GAP, templates)
         if name in texts:
             for text in UNKNOWN_TEXTS:
                 made.put([name], text, repr(text), templates.head(3))
+            continue
+        if name in booleans:
+            for flag in (True, False):
+                made.put([name], flag, repr(flag), templates.head(3))
             continue
         for number, value in enumerate(_numbers(rows[name].to_numpy(np.float64), special.get(name))):
             made.put([name], value, repr(float(value)), templates.iloc[[number % len(templates)]])
@@ -60,10 +69,10 @@ def gaps_together(rows: pd.DataFrame, texts: Sequence[str], columns: Sequence[st
 
 
 class _Made:
-    """Probes in the making, out of `rows`."""
+    """Probes in the making, out of `rows`; `objects`: the columns that are not numbers."""
 
-    def __init__(self, rows: pd.DataFrame, texts: Sequence[str]) -> None:
-        self._gaps = {name: _gap_of(rows[name]) for name in texts}
+    def __init__(self, rows: pd.DataFrame, objects: Sequence[str]) -> None:
+        self._gaps = {name: _gap_of(rows[name]) for name in objects}
         self._rows: list[pd.DataFrame] = []
         self._columns: list[str] = []
         self._values: list[str] = []
@@ -73,8 +82,8 @@ class _Made:
         part = into.copy()
         for name in names:
             if name in self._gaps:
-                text = self._gaps[name] if value is None else value
-                part[name] = pd.Series([text] * len(part), index=part.index, dtype=object)
+                cell = self._gaps[name] if value is None else value
+                part[name] = pd.Series([cell] * len(part), index=part.index, dtype=object)
             else:
                 part[name] = np.full(len(part), np.nan if value is None else value, dtype=np.float64)
         self._rows.append(part)
