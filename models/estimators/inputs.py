@@ -42,8 +42,8 @@ def graph_inputs(estimator: Any, rows: pd.DataFrame, number: type, booleans: Col
     if len(set(kinds.values())) > 1:
         texts = [name for name, kind in kinds.items() if kind is StringTensorType]
         raise RegistrationRefused(
-            f"text and number columns together need a ColumnTransformer as the pipeline's first step, so that the graph "
-            f"knows which is which (text: {', '.join(map(repr, texts))})"
+            f"text and number columns together need a ColumnTransformer as the pipeline's first step, so that the "
+            f"graph knows which is which (text: {', '.join(map(repr, texts))})"
         )
     return [("rows", next(iter(kinds.values()))([None, len(kinds)]))]
 

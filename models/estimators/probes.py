@@ -100,6 +100,9 @@ def _gap_of(cells: pd.Series[Any]) -> Any:
 
 
 def _templates(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows without gaps where there are such, so that a probe differs by what was put into it alone."""
+    whole = rows.dropna()
+    rows = whole if len(whole) else rows
     return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(TEMPLATES, len(rows))).astype(int))]
 
 

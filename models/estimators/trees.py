@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from onnx import numpy_helper
-from skl2onnx.common import _registration
 from skl2onnx.common.data_types import DoubleTensorType
 
-_NAMES = (
-    "SklearnDecisionTreeClassifier",
-    "SklearnDecisionTreeRegressor",
-    "SklearnExtraTreeClassifier",
-    "SklearnExtraTreesClassifier",
-    "SklearnGradientBoostingClassifier",
-    "SklearnHistGradientBoostingClassifier",
-    "SklearnRandomForestClassifier",
-)
+from models.estimators.converters import Converter, Replacements
+
 _VALUES = ("nodes_values", "nodes_hitrates", "class_weights", "target_weights", "base_values")
 _OPSET = 3  # of ai.onnx.ml: the first whose ensembles hold doubles
 
 
-@contextmanager
-def trees_in_doubles() -> Iterator[None]:
-    """While it lasts skl2onnx gives trees whose input is doubles their thresholds, weights and base in doubles."""
-    before = {name: _registration._converter_pool[name] for name in _NAMES}
-    for name, theirs in before.items():
-        _registration._converter_pool[name] = _registration.RegisteredConverter(
-            _in_doubles(theirs._fct), theirs._options
-        )
-    try:
-        yield
-    finally:
-        _registration._converter_pool.update(before)
+def _in_doubles(theirs: Any) -> Converter:
+    """Trees whose input is doubles get their thresholds, weights and base in doubles."""
 
-
-def _in_doubles(theirs: Any) -> Any:
     def convert(scope: Any, operator: Any, container: Any) -> None:
         if not isinstance(operator.inputs[0].type, DoubleTensorType):
             theirs(scope, operator, container)
@@ -59,3 +37,17 @@ def _in_doubles(theirs: Any) -> Any:
             del container.add_node
 
     return convert
+
+
+TREES: Replacements = dict.fromkeys(
+    (
+        "SklearnDecisionTreeClassifier",
+        "SklearnDecisionTreeRegressor",
+        "SklearnExtraTreeClassifier",
+        "SklearnExtraTreesClassifier",
+        "SklearnGradientBoostingClassifier",
+        "SklearnHistGradientBoostingClassifier",
+        "SklearnRandomForestClassifier",
+    ),
+    _in_doubles,
+)
