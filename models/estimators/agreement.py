@@ -12,7 +12,6 @@ import pandas as pd
 
 from models.estimators.answers import Answers, answers
 from models.estimators.decision import Decision
-from models.estimators.inputs import is_boolean
 from models.estimators.probes import GAP, Probes, gaps_together, probes
 from models.estimators.rule import ADVICE, probable
 from models.estimators.thresholds import thresholds
@@ -40,7 +39,7 @@ def columns_without_gaps(
     Raises RegistrationRefused where they part on anything else: a row given, or what a probe put into a column.
     """
     texts = [name for name, kind in candidate.types.items() if kind == "string"]
-    booleans = [name for name in candidate.flags if candidate.flags[name] and is_boolean(rows[name])]
+    booleans = [name for name, nothing_else in candidate.flags.items() if nothing_else]
     others = [*texts, *booleans]
 
     def compared(asked: pd.DataFrame) -> Compared:

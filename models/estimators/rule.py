@@ -36,10 +36,14 @@ def probable(estimator: Any) -> Any:
         if inner is None:
             break
         estimator = inner
-    if isinstance(estimator, Pipeline) and (last := probable(estimator.steps[-1][1])) is not estimator.steps[-1][1]:
-        steps = last.steps if isinstance(last, Pipeline) else [("last", last)]
-        return Pipeline([*(("_" + name, step) for name, step in estimator.steps[:-1]), *steps])
-    return estimator
+    if not isinstance(estimator, Pipeline):
+        return estimator
+    steps = [(name, step) for name, step in estimator.steps if step not in (None, "passthrough")]
+    last = probable(steps[-1][1])
+    if len(steps) == len(estimator.steps) and last is steps[-1][1]:
+        return estimator
+    behind = last.steps if isinstance(last, Pipeline) else [("last", last)]
+    return Pipeline([*((f"before {name}", step) for name, step in steps[:-1]), *behind])
 
 
 def decision_of(estimator: Any) -> Decision:
