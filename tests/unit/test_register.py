@@ -20,6 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from models.__main__ import COMMANDS
+from models.graph import GraphParts
 from models.register import RegistrationRefused
 from models.register_sklearn import register_sklearn
 from models.registry import Registry
@@ -28,6 +29,7 @@ from models.spec import UnfitModel
 from tests.registry import copy_registry
 from tests.unit.test_graph import linear
 from worker.predict import Predicted, Stopwatch, predict
+from worker.write import positive_index
 
 MINE = "my-model"
 
@@ -220,6 +222,53 @@ def test_register_takes_a_graph_with_its_columns_and_example(registry: Registry,
     assert fetched.spec.profile["b"]["edges"][-1] == pytest.approx(59.9)
     Scorer(fetched.graph.read_bytes(), fetched.spec).check_example()
     assert registry.aliases() == {}  # who registers does not deploy
+
+
+@pytest.mark.parametrize("given", [0, "0"])
+def test_the_positive_class_is_compared_as_text(registry: Registry, tmp_path: Path, given: Any) -> None:
+    rows, labels = flowers(gaps=False)
+    classifier = LogisticRegression().fit(rows[["Petals"]], (labels == "rose").astype(int))
+    version = register_sklearn(
+        classifier, rows[["Petals"]], model=MINE, positive=given, tracking_uri=registry.tracking_uri
+    )
+    spec = registry.fetch(version, tmp_path / "cache").spec
+    assert (spec.classes, spec.positive, positive_index(spec)) == (("0", "1"), "0", 0)
+
+
+def test_a_positive_class_that_is_none_is_refused(registry: Registry) -> None:
+    rows, labels = flowers(gaps=False)
+    classifier = LogisticRegression().fit(rows[["Petals"]], labels == "rose")
+    with pytest.raises(RegistrationRefused, match="the positive class 'Ture' is none of 'False', 'True'"):
+        register_sklearn(classifier, rows[["Petals"]], model=MINE, positive="Ture", tracking_uri=registry.tracking_uri)
+    assert registry.versions() == []
+
+
+def labelled(classes: list[str]) -> onnx.ModelProto:
+    """`linear`, which names the more probable of `classes` itself."""
+    model = linear()
+    parts = GraphParts("_/labelled/")
+    chosen = parts.add("ArgMax", "p", axis=1, keepdims=0)
+    parts.nodes.append(onnx.helper.make_node("Gather", [parts.constant(classes), chosen], ["names"]))
+    model.graph.node.extend(parts.nodes)
+    model.graph.initializer.extend(parts.constants)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("names", onnx.TensorProto.STRING, ["N"]))
+    return model
+
+
+def test_a_graph_whose_labels_are_in_another_order_is_refused(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx.save(labelled(["yes", "no"]), tmp_path / "other.onnx")
+    # without an example too: its one row of zeros is a draw
+    assert run_register(registry, tmp_path / "other.onnx", input_columns="a,b") == 1
+    said = capsys.readouterr().err
+    assert "of the classes 'no', 'yes' (--classes)" in said
+    assert "the order 'yes', 'no'" in said
+    assert registry.versions() == []
+
+    onnx.save(labelled(["no", "yes"]), tmp_path / "same.onnx")
+    assert run_register(registry, tmp_path / "same.onnx", input_columns="a,b") == 0
+    assert "its probability is that of 'yes', the second class" in capsys.readouterr().out
 
 
 def test_register_without_an_example_records_one_of_zeros(registry: Registry, tmp_path: Path) -> None:
