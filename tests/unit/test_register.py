@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from models.__main__ import COMMANDS
@@ -129,6 +129,19 @@ def test_a_text_that_a_graph_was_not_fitted_on_costs_its_own_row_alone(registry:
     scorer.score = lambda columns: (_ for _ in ()).throw(RuntimeError("bad allocation"))  # type: ignore[method-assign]
     with pytest.raises(UnfitModel, match="bad allocation"):
         predicted(rows.head(3))
+
+
+def test_a_gap_that_a_version_does_not_take_is_an_error_of_its_row(registry: Registry, tmp_path: Path) -> None:
+    # given an estimator that refuses gaps, whose graph would take them for the lowest bin
+    rows, labels = flowers(gaps=False)
+    numbers = rows[["Petals", "Stem length / cm"]]
+    pipeline = make_pipeline(KBinsDiscretizer(3, encode="onehot-dense", strategy="uniform"), LogisticRegression())
+    version = register_sklearn(pipeline.fit(numbers, labels), numbers, model=MINE, tracking_uri=registry.tracking_uri)
+    fetched = registry.fetch(version, tmp_path / "cache")
+    assert not any(column.takes_gaps for column in fetched.spec.columns)
+    scorer = Scorer(fetched.graph.read_bytes(), fetched.spec)
+    [batch] = predict(io.BytesIO(b"Petals,Stem length / cm\n3,1.5\nNA,1.5\n4,0.5\n"), scorer, Stopwatch())
+    assert batch.error_texts == {1: "Petals: is a gap, which this model does not take here"}
 
 
 def test_a_plain_classifier_on_numbers_gets_an_input_per_column(registry: Registry, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -110,14 +111,15 @@ def test_a_tree_that_branches_on_what_is_missing_is_converted() -> None:
     tree = DecisionTreeClassifier(random_state=0).fit(rows, np.where(rows.age.isna(), "no", "yes"))
     assert np.isinf(tree.tree_.threshold).any()
     [(way, number, convert)] = [way for way in candidates.WAYS if way[0] == "in doubles"]
-    graph = candidates.within(30, lambda: convert(tree, [("rows", number([None, 2]))]))
+    graph = candidates.within(10, lambda: convert(tree, [("rows", number([None, 2]))]))
     assert graph.graph.node, way
     assert_equal(sklearn_candidate(tree, rows), tree, rows)
 
 
 def test_a_conversion_without_end_is_ended_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def endless(estimator: Any, inputs: Any) -> Any:
-        while True:
+        until = time.monotonic() + 10  # so that this test has an end whatever becomes of the limit
+        while time.monotonic() < until:
             pass
 
     monkeypatch.setattr(candidates, "CONVERSION_SECONDS", 0.05)
