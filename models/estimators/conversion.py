@@ -18,6 +18,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.pipeline import Pipeline
 
 from models.estimators.converters import replaced
+from models.estimators.discriminant import DISCRIMINANTS
 from models.estimators.encoding import ENCODERS
 from models.estimators.imputing import IMPUTERS
 from models.estimators.trees import TREES
@@ -147,7 +148,7 @@ def _mended() -> Iterator[None]:
         for name in before:
             setattr(module, name, ours[name])
     try:
-        with replaced({**ENCODERS, **IMPUTERS, **TREES, **VOTING}):
+        with replaced({**DISCRIMINANTS, **ENCODERS, **IMPUTERS, **TREES, **VOTING}):
             yield
     finally:
         for module, before in users.items():

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
     AdaBoostClassifier,
     GradientBoostingClassifier,
@@ -270,6 +271,7 @@ def test_where_they_part_the_column_is_named_and_what_was_put_into_it() -> None:
         AdaBoostClassifier(n_estimators=4, random_state=0),
         CalibratedClassifierCV(LinearSVC(), cv=2),
         SGDClassifier(loss="log_loss", random_state=0),
+        LinearDiscriminantAnalysis(),
     ],
     ids=lambda one: type(one).__name__,
 )
