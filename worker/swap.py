@@ -140,9 +140,10 @@ class Swaps:
             return
         except UnfitModel as error:
             reason = str(error)
-            if version is None or version.lies_there:
+            needed = (version, self.in_force.of(attempt.alias))  # one is loaded beside the other
+            if all(one is None or one.lies_there for one in needed):
                 self._end(attempt, lambda: self._refuse(attempt, reason))
-            else:  # the cache lost its files meanwhile, which does not speak against the version
+            else:  # the cache lost files meanwhile, which does not speak against the version
                 self._end(attempt, lambda: self._put_off(attempt, reason))
         except Exception as error:  # noqa: BLE001 - whatever it was, it does not speak against the version
             reason = str(error) if isinstance(error, RegistryUnreachable) else repr(error)

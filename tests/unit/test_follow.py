@@ -435,6 +435,19 @@ class TestTheRegistryAway:
         assert world.follower.refused == {}
         assert world.look() == [("version in force", PRODUCTION, "1")]
 
+    def test_files_that_the_cache_lost_of_what_serves_are_there_again_for_the_next_version(self, world):
+        # Given a version in force whose graph the cache has lost: a process that starts anew could not load it
+        world.move(PRODUCTION, world.register())
+        world.look()
+        before = world.follower.in_force.production
+        before.graph.unlink()
+        # When another is to be loaded beside it
+        world.move(PRODUCTION, world.register(weight=2.0))
+        world.look()
+        # Then it is fetched again first
+        assert before.lies_there
+        assert world.versions == ("2", None)
+
     def test_whatever_a_look_comes_to_the_next_one_is_made(self, world, monkeypatch):
         # Given a registry that raises what nobody has foreseen, once
         world.move(PRODUCTION, world.register())
