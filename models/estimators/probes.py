@@ -11,6 +11,7 @@ import pandas as pd
 
 TEMPLATES = 20  # of the rows given, spread over them
 MOST_VALUES = 200  # put into one column
+MOST_GAPS = 400  # in all: an estimator that refuses gaps is asked for each such row alone
 UNKNOWN_TEXTS = ("never seen before", "Ünbekannt 東京", "0")
 SEVERAL = "several columns"
 GAP = "a gap"
@@ -42,7 +43,7 @@ def probes(
     templates = _templates(rows)
     made = _Made(rows, [*texts, *booleans])
     for name in map(str, rows.columns):
-        made.put([name], None, GAP, templates)
+        made.put([name], None, GAP, templates.head(max(3, MOST_GAPS // len(rows.columns))))
         if name in texts:
             for text in UNKNOWN_TEXTS:
                 made.put([name], text, repr(text), templates.head(3))
@@ -51,8 +52,7 @@ def probes(
             for flag in (True, False):
                 made.put([name], flag, repr(flag), templates.head(3))
             continue
-        for number, value in enumerate(_numbers(rows[name].to_numpy(np.float64), special.get(name))):
-            made.put([name], value, repr(float(value)), templates.iloc[[number % len(templates)]])
+        made.put_numbers(name, _numbers(rows[name].to_numpy(np.float64), special.get(name)), templates)
     return made.probes()
 
 
@@ -89,6 +89,12 @@ class _Made:
         self._rows.append(part)
         self._columns += [names[0] if len(names) == 1 else SEVERAL] * len(part)
         self._values += [shown] * len(part)
+
+    def put_numbers(self, name: str, values: np.ndarray[Any, Any], into: pd.DataFrame) -> None:
+        """Adds a row for each of `values` in the column `name`, made from the rows `into` by turns."""
+        self._rows.append(into.iloc[np.arange(len(values)) % len(into)].assign(**{name: values.astype(np.float64)}))
+        self._columns += [name] * len(values)
+        self._values += [repr(float(value)) for value in values]
 
     def probes(self) -> Probes:
         return Probes(pd.concat(self._rows, ignore_index=True), tuple(self._columns), tuple(self._values))
