@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from models.estimators.conversion import last_step
 from models.register import RegistrationRefused
 
 
@@ -36,5 +37,5 @@ def admit(estimator: Any, rows: Any) -> None:
         raise RegistrationRefused(f"{kind} gives several answers to a row: register one classifier for each")
     if not hasattr(estimator, "predict_proba"):
         raise RegistrationRefused(
-            f"{kind} gives no probabilities (predict_proba), which a version needs: put it into CalibratedClassifierCV"
+            f"{type(last_step(estimator)).__name__} gives no probabilities (predict_proba), which a version needs: put it into CalibratedClassifierCV"
         )
