@@ -37,5 +37,6 @@ def admit(estimator: Any, rows: Any) -> None:
         raise RegistrationRefused(f"{kind} gives several answers to a row: register one classifier for each")
     if not hasattr(estimator, "predict_proba"):
         raise RegistrationRefused(
-            f"{type(last_step(estimator)).__name__} gives no probabilities (predict_proba), which a version needs: put it into CalibratedClassifierCV"
+            f"{type(last_step(estimator)).__name__} gives no probabilities (predict_proba), which a version needs: "
+            f"put it into CalibratedClassifierCV"
         )
