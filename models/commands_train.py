@@ -159,12 +159,13 @@ class Register(_RegistryCommand):
         from models.serving_form import UnfitGraph
         from models.tracking import Tracking
 
+        classes = _names(self.classes) or []
         try:
             version = register_file(
                 self.file,
                 Tracking(self.mlflow_tracking_uri),
                 self.model,
-                classes=_names(self.classes) or [],
+                classes=classes,
                 positive=self.positive,
                 columns=_names(self.input_columns),
                 id_column=self.id_column,
@@ -174,6 +175,8 @@ class Register(_RegistryCommand):
         except (UnfitGraph, RegistrationRefused, BadRows, MlflowException, OSError) as error:
             return _refused("register", error)
         print(f"{self.model} version {version}: `python -m models stage {version}` lets it score in the shadow")
+        if self.positive is None and len(classes) == 2:
+            print(f"its probability is that of {classes[1]!r}, the second class; --positive names the other")
         return 0
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from google.protobuf.message import DecodeError
 
 from models.baseline import training_profile
+from models.label_order import refuse_other_order
 from models.register import Candidate, register
 from models.rows import read_rows
 from models.serving_form import UnfitGraph, input_columns, serving_form
@@ -36,10 +37,13 @@ def register_file(
 
     `example`: a CSV of raw rows, with each text that the model knows. The first ones are what a worker checks the
     version with before it serves, and from PROFILE_ROWS rows on they are also what drift is measured against. Without
-    it the example is one row of gaps and zeros. Raises UnfitGraph, RegistrationRefused, BadRows.
+    it the example is one row of gaps and zeros. `positive`: the class whose probability is written where there are two,
+    by default the second. Raises UnfitGraph, RegistrationRefused, BadRows.
     """
     if len(set(classes)) < 2 or len(set(classes)) < len(classes):
         raise UnfitGraph(f"two or more different classes are needed, in the order of the probabilities: {classes}")
+    classes = tuple(map(str, classes))
+    positive = None if positive is None else str(positive)
     if positive is not None and positive not in classes:
         raise UnfitGraph(f"the positive class {positive!r} is none of {', '.join(classes)}")
     form = serving_form(_load(path), classes, positive=positive, columns=columns)
@@ -51,7 +55,7 @@ def register_file(
     candidate = Candidate(
         kind=path.stem,
         graph=form,
-        classes=tuple(classes),
+        classes=classes,
         positive=positive if positive is not None or len(classes) > 2 else classes[1],
         id_column=id_column,
         label_column=label_column,
@@ -59,6 +63,7 @@ def register_file(
         texts=None if example is None else shown_texts(rows, types),
     )
     candidate.score(rows)
+    refuse_other_order(candidate, rows)
     parameters = {"file": path.name, "classes": ", ".join(classes)}
     with tracking.run(f"register {path.name}", parameters, {"kind": candidate.kind}):
         return register(candidate, rows, tracking, model, tags or {})

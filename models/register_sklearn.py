@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import onnx
 import pandas as pd
-from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
-from sklearn.compose import ColumnTransformer
 
-from models.baseline import training_profile
-from models.estimators.agreement import columns_without_gaps
-from models.estimators.conversion import Inputs, convert, convert_in_doubles, last_step
-from models.estimators.decision import MOST_PROBABLE, threshold_of
-from models.estimators.limited import TookTooLong, within
-from models.evidence.sketch import Sketch, training_sketch
-from models.register import TOLERANCE, Candidate, RegistrationRefused, register
-from models.serving_form import UnfitGraph, input_columns, serving_form
-from models.shown import shown_texts
-from models.spec import UnfitModel
+from models.estimators.candidate import sklearn_candidate
+from models.register import register
 from models.tracking import DEFAULT_TRACKING_URI, Tracking
-
-CONVERSION_SECONDS = 120.0
-# Most converters are made for floats, which are too coarse for some thresholds and sums.
-WAYS: tuple[tuple[str, type, Callable[[Any, Inputs], onnx.ModelProto]], ...] = (
-    ("in doubles up to the last step", DoubleTensorType, convert_in_doubles),
-    ("in floats", FloatTensorType, convert),
-    ("in doubles", DoubleTensorType, convert),
-)
 
 
 def register_sklearn(
@@ -54,88 +33,15 @@ def register_sklearn(
     the second of two. Raises RegistrationRefused where skl2onnx cannot convert it, or the graph answers otherwise than
     the estimator; nothing is registered then.
     """
-    names = [str(name) for name in (columns if columns is not None else getattr(estimator, "feature_names_in_", rows))]
-    missing = [name for name in names if name not in rows.columns]
-    if missing:
-        raise RegistrationRefused(f"rows lack the columns {', '.join(map(str, missing))}")
-    rows = rows[names]
-    classes = tuple(str(label) for label in estimator.classes_)
-    chosen = _positive(positive, classes)
-    shown = rows if training_rows is None else training_rows[names]
-    booleans = [name for name in names if _is_boolean(rows[name])]
-    kind = type(last_step(estimator)).__name__
-    refusals = []
-    for way, number, converted in WAYS:
-        try:
-            inner = _graph(estimator, rows, number, converted)
-            decision = threshold_of(estimator) or MOST_PROBABLE
-            graph = serving_form(inner, classes, positive=chosen, columns=names, booleans=booleans, decision=decision)
-            types = input_columns(graph)
-            candidate = Candidate(
-                kind=kind,
-                graph=graph,
-                classes=classes,
-                positive=chosen,
-                id_column=id_column,
-                label_column=label_column,
-                profile={} if training_rows is None else training_profile(shown, types),
-                texts=shown_texts(shown, types),
-                training_ids=_ids(training_rows, id_column),
-                flags={name: name in booleans for name in names if name in booleans or _is_zero_one(shown[name])},
-            )
-            candidate = replace(
-                candidate, no_gaps=columns_without_gaps(candidate, estimator, rows, decision, TOLERANCE)
-            )
-        except (RegistrationRefused, UnfitGraph, UnfitModel) as refusal:
-            refusals.append(f"{way}: {refusal}")
-            continue
-        tracking = Tracking(tracking_uri)
-        with tracking.run(f"register {kind}", {"estimator": kind}, {"kind": kind}):
-            return register(candidate, rows, tracking, model, {})
-    raise RegistrationRefused("; ".join(dict.fromkeys(refusals)))
-
-
-def _ids(training_rows: pd.DataFrame | None, id_column: str | None) -> Sketch | None:
-    if training_rows is None or id_column is None or id_column not in training_rows:
-        return None
-    return training_sketch(training_rows[id_column].astype(str))
-
-
-def _positive(given: Any, classes: Sequence[str]) -> str | None:
-    if given is None:
-        return classes[1] if len(classes) == 2 else None
-    if str(given) not in classes:
-        raise RegistrationRefused(f"the positive class {str(given)!r} is none of {', '.join(map(repr, classes))}")
-    return str(given)
-
-
-def _is_boolean(cells: pd.Series[Any]) -> bool:
-    present = cells.dropna()
-    return len(present) > 0 and all(isinstance(cell, bool | np.bool_) for cell in present)
-
-
-def _is_zero_one(cells: pd.Series[Any]) -> bool:
-    return bool(np.issubdtype(np.asarray(cells).dtype, np.number)) and set(cells.dropna().unique()) <= {0, 1}
-
-
-def _graph(
-    estimator: Any, rows: pd.DataFrame, number: type, converted: Callable[[Any, Inputs], onnx.ModelProto]
-) -> onnx.ModelProto:
-    first = estimator.steps[0][1] if hasattr(estimator, "steps") else estimator
-    kinds = [number if np.issubdtype(np.asarray(rows[name]).dtype, np.number) else StringTensorType for name in rows]
-    if isinstance(first, ColumnTransformer):  # picks its columns by name
-        inputs = [(str(name), kind([None, 1])) for name, kind in zip(rows, kinds, strict=True)]
-    elif len(set(kinds)) == 1:
-        inputs = [("rows", kinds[0]([None, len(kinds)]))]
-    else:
-        raise RegistrationRefused(
-            "text and number columns together need a ColumnTransformer as the pipeline's first step, so that the graph "
-            "knows which is which"
-        )
-    try:
-        return within(CONVERSION_SECONDS, lambda: converted(estimator, inputs))
-    except TookTooLong as error:
-        raise RegistrationRefused(f"skl2onnx does not come to an end with this estimator: {error}") from None
-    except Exception as error:  # skl2onnx raises many kinds, and all say that it cannot convert this one
-        message = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        raise RegistrationRefused(f"skl2onnx cannot convert this estimator: {message}") from error
+    candidate = sklearn_candidate(
+        estimator,
+        rows,
+        columns=columns,
+        positive=positive,
+        id_column=id_column,
+        label_column=label_column,
+        training_rows=training_rows,
+    )
+    tracking = Tracking(tracking_uri)
+    with tracking.run(f"register {candidate.kind}", {"estimator": candidate.kind}, {"kind": candidate.kind}):
+        return register(candidate, rows, tracking, model, {})

@@ -29,7 +29,7 @@ from models.spec import (
     read_metadata,
     read_spec,
 )
-from models.version_files import Shelf, bring, folder_name
+from models.version_files import Shelf, bring, folder_name, sha256_of
 
 VersionId = str
 Answer = TypeVar("Answer")
@@ -62,6 +62,14 @@ class FetchedVersion:
     spec: ModelSpec
     graph: Path
     sha256: str
+
+    @property
+    def lies_there(self) -> bool:
+        """Whether the cache still has the graph as it was fetched."""
+        try:
+            return sha256_of(self.graph) == self.sha256
+        except OSError:
+            return False
 
 
 class Registry:
@@ -129,7 +137,7 @@ class Registry:
         """The version's two files under `into`, downloaded unless they lie there with the right digests.
 
         Many processes may share `into`. Raises UnfitModel where the version cannot serve, RegistryUnreachable where
-        the registry or its artefact store gave no answer.
+        the registry or its artefact store gave no answer, or the store has not its files now.
         """
         who = f"{self.model} version {version}"
         found = self._ask(lambda: self.client.get_model_version(self.model, version))

@@ -180,15 +180,17 @@ def _answer(
 
 def _chosen(parts: GraphParts, probabilities: str, decision: Decision) -> str:
     """The place [N] of each row's class."""
-    if decision.threshold is None:
+    if decision.threshold is None and decision.draw == 0:
         return parts.add("ArgMax", probabilities, axis=1, keepdims=0)
+    draw = parts.constant(np.float32(decision.draw))
+    if decision.threshold is None:
+        best = parts.add("ReduceMax", probabilities, parts.constant(np.array([1], dtype=np.int64)), keepdims=1)
+        is_best = parts.add("GreaterOrEqual", probabilities, parts.add("Sub", best, draw))
+        return parts.add("ArgMax", parts.add("Cast", is_best, to=TensorProto.FLOAT), axis=1, keepdims=0)
     places = [parts.constant(np.array(place, dtype=np.int64)) for place in (decision.positive, 1 - decision.positive)]
     one = parts.add("Gather", probabilities, places[0], axis=1)
-    # The smallest float32 that reaches the threshold, so that it is the same to compare with it.
-    reached = np.float32(decision.threshold)
-    if float(reached) < decision.threshold:
-        reached = np.nextafter(reached, np.float32(np.inf))
-    return parts.add("Where", parts.add("GreaterOrEqual", one, parts.constant(reached)), *places)
+    reached = parts.add("Sub", parts.constant(np.float32(decision.threshold)), draw)
+    return parts.add("Where", parts.add("GreaterOrEqual", one, reached), *places)
 
 
 def _is_probabilities(value: onnx.ValueInfoProto, classes: int) -> bool:

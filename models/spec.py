@@ -119,13 +119,20 @@ def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
             f"{who}: its metadata does not name its classes; "
             f"register it with `python -m models register`, which writes them"
         )
+    classes = tuple(str(label) for label in extra["classes"])
+    positive = None if extra.get("positive_class") is None else str(extra["positive_class"])
+    if positive is not None and positive not in classes:
+        raise UnfitModel(
+            f"{who}: its positive class {positive!r} is none of its classes {', '.join(map(repr, classes))}; "
+            f"register it again with one of them"
+        )
     return ModelSpec(
         name=name,
         version=version,
         run_id=run_id,
         columns=tuple(_column(entry, extra, who) for entry in inputs),
-        classes=tuple(str(label) for label in extra["classes"]),
-        positive=extra.get("positive_class"),
+        classes=classes,
+        positive=positive,
         id_column=extra.get("id_column"),
         label_column=extra.get("label_column"),
         example=_example(extra.get("example")),

@@ -98,7 +98,14 @@ def bring(repository: Any, name: str, into: Path, limit: int, who: str) -> Path:
 
     Raises UnfitModel where it is not one plain file of at most `limit` bytes, the repository's own errors otherwise.
     """
-    local = repository.get_local_path(name)
+    try:
+        local = repository.get_local_path(name)
+    except Exception as error:
+        if getattr(error, "error_code", None) == "INVALID_PARAMETER_VALUE":  # what it says of a link, for good
+            raise UnfitModel(
+                f"{who}: {name} is a link that leads out of its folder; register the model again"
+            ) from None
+        raise
     if local is not None:
         found = Path(local).stat()
         if not stat.S_ISREG(found.st_mode):  # a device or a pipe would be copied for ever

@@ -103,7 +103,7 @@ class Follower:
         """Brings a version's files back where the local cache lost or changed them. Never raises."""
         try:
             self._registry.fetch(version.spec.version, self._cache)
-        except (RegistryUnreachable, UnfitModel) as error:
+        except (RegistryUnreachable, UnfitModel, OSError) as error:
             log.error("model cache not repaired", model=str(version.spec), error=str(error))
 
     def look(self) -> None:
@@ -189,7 +189,13 @@ class Follower:
         if alias == PRODUCTION:
             self._told.discard("alias removed")
         if not (alias in swaps.refused or alias in swaps.under_way or (before and before.spec.version == version)):
-            swaps.begin(alias, version, lambda: self._registry.fetch(version, self._cache), cached=False)
+            swaps.begin(alias, version, lambda: self._fetched(alias, version), cached=False)
+
+    def _fetched(self, alias: str, version: VersionId) -> FetchedVersion:
+        before = self.in_force.of(alias)
+        if before is not None and not before.lies_there:  # a process that starts anew loads it beside the other
+            self.repair(before)
+        return self._registry.fetch(version, self._cache)
 
     def _fall_back(self, *, overdue: bool = False) -> bool:
         """Starts with the last good versions where the registry gives none, or is `overdue`; False where it does not.

@@ -131,6 +131,7 @@ class Swaps:
     def _try(self, attempt: Attempt, fetch: Callable[[], FetchedVersion]) -> None:
         """The order of a swap: download and verify, load beside the old one and score the example, only then serve."""
         began = time.monotonic()
+        version = None
         try:
             version = fetch()
             attempt.fetched = True
@@ -139,7 +140,11 @@ class Swaps:
             return
         except UnfitModel as error:
             reason = str(error)
-            self._end(attempt, lambda: self._refuse(attempt, reason))
+            needed = (version, self.in_force.of(attempt.alias))  # one is loaded beside the other
+            if all(one is None or one.lies_there for one in needed):
+                self._end(attempt, lambda: self._refuse(attempt, reason))
+            else:  # the cache lost files meanwhile, which does not speak against the version
+                self._end(attempt, lambda: self._put_off(attempt, reason))
         except Exception as error:  # noqa: BLE001 - whatever it was, it does not speak against the version
             reason = str(error) if isinstance(error, RegistryUnreachable) else repr(error)
             self._end(attempt, lambda: self._put_off(attempt, reason))

@@ -14,10 +14,13 @@ from worker.formula import harmless
 
 
 def positive_index(spec: ModelSpec) -> int | None:
-    """Which column of the probabilities is written where there are two classes; None where all are."""
+    """Which column of the probabilities is written where there are two classes; None where all are.
+
+    Of a version that names no positive class it is the second. `read_spec` lets none through that names another.
+    """
     if len(spec.classes) != 2:
         return None
-    return spec.classes.index(spec.positive) if spec.positive in spec.classes else 1
+    return 1 if spec.positive is None else spec.classes.index(spec.positive)
 
 
 def header(spec: ModelSpec) -> bytes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from models.estimators.inputs import is_boolean
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,11 @@ def answers(estimator: Any, rows: pd.DataFrame) -> Answers:
     ask: Callable[[pd.DataFrame], Any] = (
         (lambda part: part) if hasattr(estimator, "feature_names_in_") else pd.DataFrame.to_numpy
     )
-    parts = [(0, len(rows))] if len(rows) else []
+    booleans = [name for name in rows if is_boolean(rows[name])]
+    parts = _parts(rows, booleans)
     while parts:
         start, stop = parts.pop()
-        part = ask(rows.iloc[start:stop])
+        part = ask(_as_booleans(rows.iloc[start:stop], booleans))
         try:
             given = estimator.predict(part), estimator.predict_proba(part)
         except Exception:  # noqa: BLE001 - estimators refuse rows with errors of many kinds
@@ -46,3 +49,15 @@ def answers(estimator: Any, rows: pd.DataFrame) -> Answers:
         labels[start:stop] = [str(label) for label in np.ravel(given[0])]
         probabilities[start:stop] = np.asarray(given[1], dtype=np.float64).reshape(stop - start, classes)
     return Answers(labels, probabilities)
+
+
+def _parts(rows: pd.DataFrame, booleans: Sequence[Any]) -> list[tuple[int, int]]:
+    """Stretches of rows to ask for together: with a gap in it a column of true and false is another kind of column."""
+    gaps = rows[booleans].isna().any(axis=1).to_numpy(bool)
+    ends = [*(np.flatnonzero(gaps[1:] != gaps[:-1]) + 1), len(rows)]
+    return [(int(start), int(stop)) for start, stop in zip([0, *ends[:-1]], ends, strict=True) if stop > start]
+
+
+def _as_booleans(rows: pd.DataFrame, booleans: Sequence[Any]) -> pd.DataFrame:
+    whole = [name for name in booleans if rows[name].notna().all()]
+    return rows.astype(dict.fromkeys(whole, bool)) if whole else rows

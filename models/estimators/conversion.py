@@ -10,14 +10,19 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, compose, helper
 from onnx.utils import Extractor
 from skl2onnx import to_onnx
 from skl2onnx.common import tree_ensemble
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.pipeline import Pipeline
 
-from models.estimators.imputing import imputing_in_doubles
+from models.estimators.converters import replaced
+from models.estimators.discriminant import DISCRIMINANTS
+from models.estimators.encoding import ENCODERS
+from models.estimators.imputing import IMPUTERS
+from models.estimators.trees import TREES
+from models.estimators.voting import VOTING
 from models.graph import FEATURES, OPSETS, GraphParts, behind
 from models.spec import PROBABILITIES_OUTPUT
 
@@ -38,6 +43,7 @@ def convert(estimator: Any, inputs: Inputs, outputs: Sequence[str] = (PROBABILIT
             options={id(last_step(estimator)): {"zipmap": False}},
             target_opset=OPSETS,
         )
+    _name_floats(converted)
     names = [value.name for value in converted.graph.input]
     return Extractor(converted).extract_model(names, list(outputs))
 
@@ -65,7 +71,19 @@ def convert_in_doubles(estimator: Any, inputs: Inputs) -> onnx.ModelProto:
             [helper.make_tensor_value_info(name, TensorProto.DOUBLE, ["N", wide])],
             [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["N", wide])],
         )
-    return behind(converted, features_graph(last, int(last.n_features_in_)))
+    # Both graphs name their own values by what they are: the second gets names that the first has not.
+    classifier = compose.add_prefix(features_graph(last, int(last.n_features_in_)), "_/last/")
+    return behind(converted, classifier)
+
+
+def _name_floats(converted: onnx.ModelProto) -> None:
+    """ONNX's classifiers give floats, also of doubles; skl2onnx names the output after the input."""
+    makers = {name: node for node in converted.graph.node for name in node.output}
+    for value in converted.graph.output:
+        maker = makers.get(value.name)
+        is_classifier = maker and maker.domain == "ai.onnx.ml" and maker.op_type.endswith("Classifier")
+        if is_classifier and value.type.tensor_type.elem_type == TensorProto.DOUBLE:
+            value.type.tensor_type.elem_type = TensorProto.FLOAT
 
 
 def last_step(estimator: Any) -> Any:
@@ -126,13 +144,13 @@ def _mended() -> Iterator[None]:
             strict=True,
         )
     )
-    for module, replaced in users.items():
-        for name in replaced:
+    for module, before in users.items():
+        for name in before:
             setattr(module, name, ours[name])
     try:
-        with imputing_in_doubles():
+        with replaced({**DISCRIMINANTS, **ENCODERS, **IMPUTERS, **TREES, **VOTING}):
             yield
     finally:
-        for module, replaced in users.items():
-            for name, original in replaced.items():
+        for module, before in users.items():
+            for name, original in before.items():
                 setattr(module, name, original)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 TEMPLATES = 20  # of the rows given, spread over them
 MOST_VALUES = 200  # put into one column
+MOST_GAPS = 400  # in all: an estimator that refuses gaps is asked for each such row alone
 UNKNOWN_TEXTS = ("never seen before", "Ünbekannt 東京", "0")
 SEVERAL = "several columns"
 GAP = "a gap"
@@ -28,22 +29,30 @@ class Probes:
         return len(self.rows)
 
 
-def probes(rows: pd.DataFrame, texts: Sequence[str], special: Mapping[str, np.ndarray[Any, Any]]) -> Probes:
-    """Probes from `rows`, whose columns `texts` are text and the others numbers.
+def probes(
+    rows: pd.DataFrame,
+    texts: Sequence[str],
+    special: Mapping[str, np.ndarray[Any, Any]],
+    booleans: Collection[str] = (),
+) -> Probes:
+    """Probes from `rows`, whose columns `texts` are text, `booleans` true and false, and the others numbers.
 
-    In each column alone: a gap, and (text) texts that were never seen or (numbers) half steps, values beyond the range
-    and the `special` ones of that column.
+    In each column alone: a gap, and (text) texts that were never seen, (booleans) each of the two, or (numbers) half
+    steps, values beyond the range and the `special` ones of that column.
     """
     templates = _templates(rows)
-    made = _Made(rows, texts)
+    made = _Made(rows, [*texts, *booleans])
     for name in map(str, rows.columns):
-        made.put([name], None, GAP, templates)
+        made.put([name], None, GAP, templates.head(max(3, MOST_GAPS // len(rows.columns))))
         if name in texts:
             for text in UNKNOWN_TEXTS:
                 made.put([name], text, repr(text), templates.head(3))
             continue
-        for number, value in enumerate(_numbers(rows[name].to_numpy(np.float64), special.get(name))):
-            made.put([name], value, repr(float(value)), templates.iloc[[number % len(templates)]])
+        if name in booleans:
+            for flag in (True, False):
+                made.put([name], flag, repr(flag), templates.head(3))
+            continue
+        made.put_numbers(name, _numbers(rows[name].to_numpy(np.float64), special.get(name)), templates)
     return made.probes()
 
 
@@ -60,10 +69,10 @@ def gaps_together(rows: pd.DataFrame, texts: Sequence[str], columns: Sequence[st
 
 
 class _Made:
-    """Probes in the making, out of `rows`."""
+    """Probes in the making, out of `rows`; `objects`: the columns that are not numbers."""
 
-    def __init__(self, rows: pd.DataFrame, texts: Sequence[str]) -> None:
-        self._gaps = {name: _gap_of(rows[name]) for name in texts}
+    def __init__(self, rows: pd.DataFrame, objects: Sequence[str]) -> None:
+        self._gaps = {name: _gap_of(rows[name]) for name in objects}
         self._rows: list[pd.DataFrame] = []
         self._columns: list[str] = []
         self._values: list[str] = []
@@ -73,13 +82,19 @@ class _Made:
         part = into.copy()
         for name in names:
             if name in self._gaps:
-                text = self._gaps[name] if value is None else value
-                part[name] = pd.Series([text] * len(part), index=part.index, dtype=object)
+                cell = self._gaps[name] if value is None else value
+                part[name] = pd.Series([cell] * len(part), index=part.index, dtype=object)
             else:
                 part[name] = np.full(len(part), np.nan if value is None else value, dtype=np.float64)
         self._rows.append(part)
         self._columns += [names[0] if len(names) == 1 else SEVERAL] * len(part)
         self._values += [shown] * len(part)
+
+    def put_numbers(self, name: str, values: np.ndarray[Any, Any], into: pd.DataFrame) -> None:
+        """Adds a row for each of `values` in the column `name`, made from the rows `into` by turns."""
+        self._rows.append(into.iloc[np.arange(len(values)) % len(into)].assign(**{name: values.astype(np.float64)}))
+        self._columns += [name] * len(values)
+        self._values += [repr(float(value)) for value in values]
 
     def probes(self) -> Probes:
         return Probes(pd.concat(self._rows, ignore_index=True), tuple(self._columns), tuple(self._values))
@@ -91,6 +106,9 @@ def _gap_of(cells: pd.Series[Any]) -> Any:
 
 
 def _templates(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows without gaps where there are such, so that a probe differs by what was put into it alone."""
+    whole = rows.dropna()
+    rows = whole if len(whole) else rows
     return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(TEMPLATES, len(rows))).astype(int))]
 
 

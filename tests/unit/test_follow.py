@@ -19,6 +19,7 @@ from transport.folder import FolderBucket
 from worker.follow import Follower
 from worker.pool import Pool
 from worker.process import Abandoned
+from worker.scoring_process import load
 from worker.swap import InForce
 from worker.trial import Trial, TriedPool
 
@@ -408,6 +409,44 @@ class TestTheRegistryAway:
 
         assert world.look() == [("version not fetched", PRODUCTION, "1")]
         assert world.look() == [("version in force", PRODUCTION, "1")]
+
+    def test_a_version_whose_files_come_later_is_in_force_then(self, world):
+        # Given a version in production whose graph is still being copied
+        world.move(PRODUCTION, world.register())
+        [graph_file] = world.folder.glob(f"artefact-*/{GRAPH_FILE}")
+        later = graph_file.rename(graph_file.with_suffix(".part"))
+        assert [world.look() for _ in range(2)] == [[("version not fetched", PRODUCTION, "1")], []]
+        # When it is there
+        later.rename(graph_file)
+        # Then the next look takes it
+        assert world.look() == [("version in force", PRODUCTION, "1")]
+
+    def test_files_that_the_cache_loses_before_they_are_loaded_are_fetched_again(self, world, monkeypatch):
+        world.move(PRODUCTION, world.register())
+
+        def losing(version, abandoned):
+            monkeypatch.undo()
+            version.graph.unlink()
+            load(version)
+
+        monkeypatch.setattr(world.servers[PRODUCTION], "prepare", losing)
+
+        assert world.look() == [("version not fetched", PRODUCTION, "1")]
+        assert world.follower.refused == {}
+        assert world.look() == [("version in force", PRODUCTION, "1")]
+
+    def test_files_that_the_cache_lost_of_what_serves_are_there_again_for_the_next_version(self, world):
+        # Given a version in force whose graph the cache has lost: a process that starts anew could not load it
+        world.move(PRODUCTION, world.register())
+        world.look()
+        before = world.follower.in_force.production
+        before.graph.unlink()
+        # When another is to be loaded beside it
+        world.move(PRODUCTION, world.register(weight=2.0))
+        world.look()
+        # Then it is fetched again first
+        assert before.lies_there
+        assert world.versions == ("2", None)
 
     def test_whatever_a_look_comes_to_the_next_one_is_made(self, world, monkeypatch):
         # Given a registry that raises what nobody has foreseen, once

@@ -16,10 +16,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from models.__main__ import COMMANDS
+from models.graph import GraphParts
 from models.register import RegistrationRefused
 from models.register_sklearn import register_sklearn
 from models.registry import Registry
@@ -28,6 +29,7 @@ from models.spec import UnfitModel
 from tests.registry import copy_registry
 from tests.unit.test_graph import linear
 from worker.predict import Predicted, Stopwatch, predict
+from worker.write import positive_index
 
 MINE = "my-model"
 
@@ -129,6 +131,19 @@ def test_a_text_that_a_graph_was_not_fitted_on_costs_its_own_row_alone(registry:
         predicted(rows.head(3))
 
 
+def test_a_gap_that_a_version_does_not_take_is_an_error_of_its_row(registry: Registry, tmp_path: Path) -> None:
+    # given an estimator that refuses gaps, whose graph would take them for the lowest bin
+    rows, labels = flowers(gaps=False)
+    numbers = rows[["Petals", "Stem length / cm"]]
+    pipeline = make_pipeline(KBinsDiscretizer(3, encode="onehot-dense", strategy="uniform"), LogisticRegression())
+    version = register_sklearn(pipeline.fit(numbers, labels), numbers, model=MINE, tracking_uri=registry.tracking_uri)
+    fetched = registry.fetch(version, tmp_path / "cache")
+    assert not any(column.takes_gaps for column in fetched.spec.columns)
+    scorer = Scorer(fetched.graph.read_bytes(), fetched.spec)
+    [batch] = predict(io.BytesIO(b"Petals,Stem length / cm\n3,1.5\nNA,1.5\n4,0.5\n"), scorer, Stopwatch())
+    assert batch.error_texts == {1: "Petals: is a gap, which this model does not take here"}
+
+
 def test_a_plain_classifier_on_numbers_gets_an_input_per_column(registry: Registry, tmp_path: Path) -> None:
     rows, labels = flowers(gaps=False)
     numbers = rows[["Stem length / cm", "Petals"]]
@@ -220,6 +235,53 @@ def test_register_takes_a_graph_with_its_columns_and_example(registry: Registry,
     assert fetched.spec.profile["b"]["edges"][-1] == pytest.approx(59.9)
     Scorer(fetched.graph.read_bytes(), fetched.spec).check_example()
     assert registry.aliases() == {}  # who registers does not deploy
+
+
+@pytest.mark.parametrize("given", [0, "0"])
+def test_the_positive_class_is_compared_as_text(registry: Registry, tmp_path: Path, given: Any) -> None:
+    rows, labels = flowers(gaps=False)
+    classifier = LogisticRegression().fit(rows[["Petals"]], (labels == "rose").astype(int))
+    version = register_sklearn(
+        classifier, rows[["Petals"]], model=MINE, positive=given, tracking_uri=registry.tracking_uri
+    )
+    spec = registry.fetch(version, tmp_path / "cache").spec
+    assert (spec.classes, spec.positive, positive_index(spec)) == (("0", "1"), "0", 0)
+
+
+def test_a_positive_class_that_is_none_is_refused(registry: Registry) -> None:
+    rows, labels = flowers(gaps=False)
+    classifier = LogisticRegression().fit(rows[["Petals"]], labels == "rose")
+    with pytest.raises(RegistrationRefused, match="the positive class 'Ture' is none of 'False', 'True'"):
+        register_sklearn(classifier, rows[["Petals"]], model=MINE, positive="Ture", tracking_uri=registry.tracking_uri)
+    assert registry.versions() == []
+
+
+def labelled(classes: list[str]) -> onnx.ModelProto:
+    """`linear`, which names the more probable of `classes` itself."""
+    model = linear()
+    parts = GraphParts("_/labelled/")
+    chosen = parts.add("ArgMax", "p", axis=1, keepdims=0)
+    parts.nodes.append(onnx.helper.make_node("Gather", [parts.constant(classes), chosen], ["names"]))
+    model.graph.node.extend(parts.nodes)
+    model.graph.initializer.extend(parts.constants)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("names", onnx.TensorProto.STRING, ["N"]))
+    return model
+
+
+def test_a_graph_whose_labels_are_in_another_order_is_refused(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx.save(labelled(["yes", "no"]), tmp_path / "other.onnx")
+    # without an example too: its one row of zeros is a draw
+    assert run_register(registry, tmp_path / "other.onnx", input_columns="a,b") == 1
+    said = capsys.readouterr().err
+    assert "of the classes 'no', 'yes' (--classes)" in said
+    assert "the order 'yes', 'no'" in said
+    assert registry.versions() == []
+
+    onnx.save(labelled(["no", "yes"]), tmp_path / "same.onnx")
+    assert run_register(registry, tmp_path / "same.onnx", input_columns="a,b") == 0
+    assert "its probability is that of 'yes', the second class" in capsys.readouterr().out
 
 
 def test_register_without_an_example_records_one_of_zeros(registry: Registry, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos.safeguards import delivery, evidence, meaning, told
+from tests.chaos.safeguards import delivery, evidence, meaning, registration, told
 from tests.chaos.safeguards.safeguard import Safeguard as Safeguard
 
 SAFEGUARDS = (*delivery.SAFEGUARDS, *meaning.SAFEGUARDS, *told.SAFEGUARDS, *evidence.SAFEGUARDS)

@@ -1,0 +1,42 @@
+"""What cannot be registered whatever its graph says: no fitted classifier with probabilities, no table of rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from models.estimators.conversion import last_step
+from models.register import RegistrationRefused
+
+
+def admit(estimator: Any, rows: Any) -> None:
+    """Raises RegistrationRefused, with what to do, unless this is a fitted classifier of one answer, and a table."""
+    kind = type(estimator).__name__
+    if not isinstance(rows, pd.DataFrame):
+        raise RegistrationRefused(
+            f"the rows are {type(rows).__name__}, and a version knows its columns by name: give a DataFrame, "
+            f"pd.DataFrame(rows, columns=[…])"
+        )
+    if not len(rows):
+        raise RegistrationRefused("there is no row to compare the estimator and its graph on: give some")
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        raise RegistrationRefused(f"this {kind} was never fitted: call fit first") from None
+    except TypeError:
+        raise RegistrationRefused(
+            f"{kind} is no estimator of scikit-learn's, which is what skl2onnx cannot convert: register its own ONNX "
+            f"export with `python -m models register`"
+        ) from None
+    if not hasattr(estimator, "classes_"):
+        raise RegistrationRefused(f"{kind} has no classes: a version answers with one of some classes, not a number")
+    if isinstance(estimator.classes_, list):
+        raise RegistrationRefused(f"{kind} gives several answers to a row: register one classifier for each")
+    if not hasattr(estimator, "predict_proba"):
+        raise RegistrationRefused(
+            f"{type(last_step(estimator)).__name__} gives no probabilities (predict_proba), which a version needs: "
+            f"put it into CalibratedClassifierCV"
+        )
