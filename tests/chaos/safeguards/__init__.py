@@ -5,4 +5,10 @@ from __future__ import annotations
 from tests.chaos.safeguards import delivery, evidence, meaning, registration, told
 from tests.chaos.safeguards.safeguard import Safeguard as Safeguard
 
-SAFEGUARDS = (*delivery.SAFEGUARDS, *meaning.SAFEGUARDS, *told.SAFEGUARDS, *evidence.SAFEGUARDS)
+SAFEGUARDS = (
+    *delivery.SAFEGUARDS,
+    *meaning.SAFEGUARDS,
+    *evidence.SAFEGUARDS,
+    *told.SAFEGUARDS,
+    *registration.SAFEGUARDS,
+)

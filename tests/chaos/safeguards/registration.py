@@ -6,6 +6,7 @@ from tests.chaos.safeguards.safeguard import Safeguard
 
 CANDIDATE = "tests/unit/estimators/test_candidate.py::"
 FOLLOW = "tests/unit/test_follow.py::TestTheRegistryAway::"
+REGISTRY = "tests/unit/test_registry.py::"
 
 SAFEGUARDS = (
     Safeguard(
