@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,6 @@ UNREADABLE = "\x1a"  # in a cell: a byte that is not UTF-8; ASCII's own sign for
 NUL = "\0"
 MAX_WHOLE = 2**53 - 1  # beyond it a double has not every whole number
 
-_GAPS = pa.array(GAPS)
 _DECIMAL_COMMA = r"^[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?$"
 _WORDS = {"true": 1.0, "false": 0.0}
 
@@ -47,6 +47,12 @@ class TextCells:
     unknown: np.ndarray[Any, Any] | None = None
 
 
+@cache
+def _gaps() -> pa.Array:
+    """Made when first asked for: pyarrow looks for pandas then, which a scoring process forbids once it has begun."""
+    return pa.array(GAPS)
+
+
 def trimmed(text: str) -> str:
     """A cell, a header's name or a label without the blanks at its ends."""
     return text.strip(BLANKS)
@@ -61,7 +67,7 @@ def text_cells(cells: pa.Array, known: Collection[str] | None = None) -> TextCel
     """Cells as texts. `known`: the texts that the model was shown; one that looks like a gap is a text then."""
     coded = cells.dictionary_encode()
     words = pc.utf8_trim(coded.dictionary, BLANKS)
-    gaps = pc.is_in(words, _GAPS)
+    gaps = pc.is_in(words, _gaps())
     shown = None
     if known is not None:
         shown = pc.is_in(words, pa.array(list(known), pa.string()))
@@ -98,7 +104,7 @@ def number_cells(cells: pa.Array, *, decimal_comma: bool = False) -> tuple[Numbe
             numbers = pc.cast(cells, pa.float64())
         except pa.ArrowInvalid:
             plain = _plain(cells, decimal_comma)
-            numbers = pc.cast(pc.if_else(pc.is_in(plain, _GAPS), pa.scalar(None, pa.string()), plain), pa.float64())
+            numbers = pc.cast(pc.if_else(pc.is_in(plain, _gaps()), pa.scalar(None, pa.string()), plain), pa.float64())
     except pa.ArrowInvalid:
         return _one_by_one(cells, decimal_comma)
     array = np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
