@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.table.cells import trimmed
+from models.table.gaps import trimmed
 
 MOST_BINS = 20
 

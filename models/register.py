@@ -32,7 +32,7 @@ from models.spec import (
     ModelSpec,
     UnfitModel,
 )
-from models.table.cells import trimmed
+from models.table.gaps import trimmed
 from models.tracking import Tracking
 
 EXAMPLE_ROWS = 16

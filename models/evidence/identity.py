@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from models.table.cells import trimmed
+from models.table.gaps import trimmed
 
 # An apostrophe that a worker puts before what a spreadsheet would run (SPREADSHEET_SAFE); an id comes without it, or,
 # copied from an output, with it.

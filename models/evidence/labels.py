@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.evidence.identity import identity
-from models.table.cells import trimmed
+from models.table.gaps import trimmed
 
 MOST_NAMED = 20
 

@@ -21,7 +21,7 @@ from models.evidence.scores import LOSSES, SUMS, brier, log_loss, summed_scores
 from models.evidence.sketch import Sketch
 from models.evidence.unknown import Unknown
 from models.spec import ModelSpec
-from models.table.cells import is_gap
+from models.table.gaps import is_gap
 
 __all__ = ["Comparison", "FileHeader", "Incomparable", "Pair", "Predictions"]
 

@@ -17,7 +17,7 @@ from math import sqrt
 from typing import Any
 
 from models.evidence.identity import identity
-from models.table.cells import is_gap
+from models.table.gaps import is_gap
 
 K = 256
 K_OF_TRAINING = 4096  # a few files of evidence are a small part of what a model learned from

@@ -15,23 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.table.faults import Fault, RowFault
+from models.table.gaps import BLANKS, GAPS
 
-# What str.strip takes off, and what has no width: spaces, joiners, the byte-order mark.
-BLANKS = (
-    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000\u180e\u200b\u200c\u200d\u2060\ufeff"
-)
-# Those of `pandas.read_csv` by default, and "na".
-GAPS = (
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
-    "NULL", "NaN", "None", "n/a", "na", "nan", "null",
-)  # fmt: skip
 UNREADABLE = "\x1a"  # in a cell: a byte that is not UTF-8; ASCII's own sign for a character that cannot be represented
 NUL = "\0"
 MAX_WHOLE = 2**53 - 1  # beyond it a double has not every whole number
 
 _DECIMAL_COMMA = r"^[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?$"
-_WORDS = {"true": 1.0, "false": 0.0}
 
 Texts = np.ndarray[Any, Any]  # [n] str objects, "" for a gap
 Numbers = np.ndarray[Any, Any]  # [n] float64, NaN for a gap
@@ -51,16 +41,6 @@ class TextCells:
 def _gaps() -> pa.Array:
     """Made when first asked for: pyarrow looks for pandas then, which a scoring process forbids once it has begun."""
     return pa.array(GAPS)
-
-
-def trimmed(text: str) -> str:
-    """A cell, a header's name or a label without the blanks at its ends."""
-    return text.strip(BLANKS)
-
-
-def is_gap(text: str) -> bool:
-    """True for a cell that holds nothing, blanks or not."""
-    return trimmed(text) in GAPS
 
 
 def text_cells(cells: pa.Array, known: Collection[str] | None = None) -> TextCells:

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from models.table.cells import NUL, UNREADABLE, trimmed
+from models.table.cells import NUL, UNREADABLE
 from models.table.faults import FileFault, Unreadable
+from models.table.gaps import trimmed
 
 SEPARATORS = (",", ";", "\t", "|")  # the first that fits
 MAX_HEADER_BYTES = 1 << 20

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.table.cells import BLANKS, trimmed
 from models.table.dialect import Dialect
 from models.table.faults import Fault, FileFault, RowFault, Unreadable
+from models.table.gaps import BLANKS, trimmed
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.spec import Column
-from models.table.cells import GAPS, is_gap, trimmed
 from models.table.cells import copied as texts
 from models.table.faults import Fault, RowFault
+from models.table.gaps import GAPS, is_gap, trimmed
 from models.table.read import Batch
 from worker.validate import validate
 

@@ -22,7 +22,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "the gaps are those of pandas",
-        "models/table/cells.py",
+        "models/table/gaps.py",
         '    "NULL", "NaN", "None", "n/a",',
         '    "NULL", "NaN", "n/a",',
         (TABLE + "test_same_meaning.py::test_gaps_without_blanks_are_those_of_pandas",),

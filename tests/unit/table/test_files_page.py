@@ -11,9 +11,9 @@ import pytest
 
 from edge import metrics
 from models.spec import Column
-from models.table.cells import GAPS
 from models.table.columns import converted
 from models.table.faults import FileFault, RowFault
+from models.table.gaps import GAPS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "files.md").read_text(encoding="utf-8")
 COLUMNS = {

@@ -19,8 +19,8 @@ from models.evidence_source import LateLabels, add_labels
 from models.profile.table import read_table
 from models.rows import BadRows, read_rows
 from models.spec import Column
-from models.table.cells import BLANKS, GAPS
 from models.table.columns import converted
+from models.table.gaps import BLANKS, GAPS
 from models.table.read import Table
 from worker.validate import validate
 
