@@ -123,11 +123,16 @@ class _Output:
         return Predictions(labels, both)
 
     def _class_written(self, labels: np.ndarray[Any, Any], probability: np.ndarray[Any, Any]) -> int:
-        # An output does not say whose probability it holds; the two versions may have other ideas of "positive".
+        # An output does not say whose probability it holds; the two versions may have other ideas of "positive". A row
+        # of a class has more of that class's probability than others, whatever threshold a version decides by.
         place = self._classes.index(self._positive)
-        sure = np.abs(np.nan_to_num(probability, nan=0.5) - 0.5) > 0.0
-        fits = (labels[sure] == self._positive) == (probability[sure] > 0.5)
-        return place if 2 * np.count_nonzero(fits) >= np.count_nonzero(sure) else 1 - place
+        known = ~np.isnan(probability)
+        chosen, others = known & (labels == self._positive), known & (labels != self._positive)
+        if chosen.any() and others.any():
+            fits = probability[chosen].mean() >= probability[others].mean()
+        else:
+            fits = np.count_nonzero((probability > 0.5)[known] == chosen[known]) >= np.count_nonzero(known) / 2
+        return place if fits else 1 - place
 
 
 class _Given:

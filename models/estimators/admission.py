@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from models.estimators.conversion import last_step
 from models.register import RegistrationRefused
+from models.table.gaps import trimmed
 
 
 def admit(estimator: Any, rows: Any) -> None:
@@ -40,3 +41,15 @@ def admit(estimator: Any, rows: Any) -> None:
             f"{type(last_step(estimator)).__name__} gives no probabilities (predict_proba), which a version needs: "
             f"put it into CalibratedClassifierCV"
         )
+
+
+def refuse_blanks(rows: pd.DataFrame) -> None:
+    """Raises RegistrationRefused where a text has blanks at its ends: a worker takes them off, in every file."""
+    for name in rows.columns:
+        for cell in rows[name].unique() if rows[name].dtype.kind not in "biufc" else ():
+            if isinstance(cell, str) and trimmed(cell) != cell:
+                raise RegistrationRefused(
+                    f"column {str(name)!r} has texts with blanks at their ends ({cell[:40]!r}), which a worker takes "
+                    f"off: train on texts without (pd.read_csv(…, skipinitialspace=True), or .str.strip()), and "
+                    f"give such rows here"
+                )

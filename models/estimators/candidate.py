@@ -12,7 +12,7 @@ import pandas as pd
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
 from models.baseline import training_profile
-from models.estimators.admission import admit
+from models.estimators.admission import admit, refuse_blanks
 from models.estimators.agreement import columns_without_gaps
 from models.estimators.conversion import Inputs, convert, convert_in_doubles, last_step
 from models.estimators.inputs import graph_inputs, is_boolean, is_zero_one
@@ -53,6 +53,7 @@ def sklearn_candidate(
     if missing:
         raise RegistrationRefused(f"rows lack the columns {', '.join(map(str, missing))}")
     rows = rows[names]
+    refuse_blanks(rows)
     classes = tuple(str(label) for label in estimator.classes_)
     chosen = _positive(positive, classes)
     shown = rows if training_rows is None else training_rows[names]

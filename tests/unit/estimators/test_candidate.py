@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -249,6 +249,21 @@ def test_what_is_no_fitted_estimator_or_no_table_is_told_so() -> None:
         sklearn_candidate(fitted, ROWS[NUMBERS].head(0))
     with pytest.raises(RegistrationRefused, match="no estimator of scikit-learn's"):
         sklearn_candidate({"classes_": ["a", "b"]}, ROWS[NUMBERS])
+
+
+def test_texts_with_blanks_at_their_ends_are_refused_in_rows_and_in_what_was_learned() -> None:
+    # given a table as `", ".join` writes it and read_csv reads it
+    table = pd.DataFrame({"class": [" Eco", " Business"] * 30, "age": range(60)})
+    pipeline = make_pipeline(
+        make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["class"]), remainder="passthrough"),
+        LogisticRegression(),
+    ).fit(table, ["no", "yes"] * 30)
+
+    # then neither its own rows nor trimmed ones make a version that knows none of its texts
+    with pytest.raises(RegistrationRefused, match=r"column 'class' has texts with blanks at their ends \(' Eco'\)"):
+        sklearn_candidate(pipeline, table)
+    with pytest.raises(RegistrationRefused, match=r"learned texts with blanks at their ends \(' Business'\)"):
+        sklearn_candidate(pipeline, table.assign(**{"class": table["class"].str.strip()}))
 
 
 def test_where_they_part_the_column_is_named_and_what_was_put_into_it() -> None:
