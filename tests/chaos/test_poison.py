@@ -42,6 +42,7 @@ class Killer:
                 self.killed.add(pid)
 
 
+@pytest.mark.slow
 def test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it(running: Running, model_cache: Path) -> None:
     # given a file that ends every process that reads it, among others
     others = surveys(20, 100)

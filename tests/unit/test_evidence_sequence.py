@@ -111,6 +111,7 @@ def clustered(random: np.random.Generator, share: float, files: int, together: f
     return won, discordant - won
 
 
+@pytest.mark.slow
 def test_files_whose_rows_hang_together_raise_no_false_alarms_with_files_as_the_unit_and_the_warning_is_shown():
     # given 2,000 comparisons of two equally good models in 40 files of 500 rows, looked at after each file
     won, lost = clustered(np.random.default_rng(7), 0.5, 40)

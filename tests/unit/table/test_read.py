@@ -319,7 +319,7 @@ def tables(draw):
     st.booleans(),
     st.booleans(),
 )
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_what_csv_reads_is_read_in_order_at_any_block_size(table, block_bytes, line_end, quoted, zipped):
     width, body = table
     names = [f"c{i}" for i in range(width)]
