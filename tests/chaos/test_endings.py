@@ -46,7 +46,10 @@ def patient(running: Running) -> Running:
 )
 @pytest.mark.parametrize(
     "number",
-    [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.slow)],
+    [
+        pytest.param(signal.SIGTERM, id="SIGTERM"),
+        pytest.param(signal.SIGINT, id="Ctrl-C", marks=[pytest.mark.slow, pytest.mark.nightly]),
+    ],
 )
 def test_ended_under_load_a_worker_loses_nothing(
     patient: Running, model_cache: Path, number: signal.Signals, in_time: bool

@@ -44,7 +44,10 @@ def test_a_file_replaced_while_it_is_queued(running: Running, model_cache: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("in_shadow", [False, True], ids=["by production", "by its shadow"])
+@pytest.mark.parametrize(
+    "in_shadow",
+    [pytest.param(False, id="by production"), pytest.param(True, id="by its shadow", marks=pytest.mark.nightly)],
+)
 def test_a_file_replaced_while_it_is_being_scored(running: Running, model_cache: Path, in_shadow: bool) -> None:
     # given a scoring process that was stopped in the middle of a file
     name, path = "big.csv", running.root / "big.csv"

@@ -2,7 +2,7 @@
 
 The sources are copied, one safeguard is taken out of the copy, and the tests named beside it are run there: every one
 of them has to fail. `make test-all` says so for all of them, with SINCE="2 days ago" for those whose file changed in
-the commits since then. The quick tests run always.
+the commits since then, as far as these are quick. The quick tests run always.
 """
 
 from __future__ import annotations
@@ -116,7 +116,11 @@ def test_these_tests_pass_in_a_copy_with_every_safeguard_in_place(copy: Path) ->
 
 
 @pytest.mark.safeguard
-@pytest.mark.parametrize("safeguard", CHOSEN, ids=str)
+@pytest.mark.parametrize(
+    "safeguard",
+    [pytest.param(one, marks=pytest.mark.nightly) if one.nightly else one for one in CHOSEN],
+    ids=lambda one: str(one),
+)
 def test_without_its_safeguard_an_invariant_is_seen_to_break(safeguard: Safeguard, copy: Path) -> None:
     # given the sources without one safeguard
     file = copy / safeguard.file

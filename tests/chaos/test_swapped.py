@@ -26,7 +26,9 @@ def swaps_seen(worker: Program) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("count", "rows", "swaps"), [(24, 400, 2), (48, 400, 5)])
+@pytest.mark.parametrize(
+    ("count", "rows", "swaps"), [(24, 400, 2), pytest.param(48, 400, 5, marks=pytest.mark.nightly)]
+)
 def test_a_swap_while_files_run_leaves_each_file_to_one_version(
     running: Running, model_cache: Path, count: int, rows: int, swaps: int
 ) -> None:

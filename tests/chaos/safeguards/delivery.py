@@ -83,6 +83,7 @@ SAFEGUARDS = (
             SWAPPED + "test_a_swap_while_files_run_leaves_each_file_to_one_version[24-400-2]",
             SWAPPED + "test_a_swap_under_one_file_takes_effect_with_the_next",
         ),
+        nightly=True,
     ),
     Safeguard(
         4,
@@ -110,6 +111,7 @@ SAFEGUARDS = (
         "MAX_HEADER_BYTES = 1 << 20",
         "MAX_HEADER_BYTES = 1 << 28",
         ("tests/chaos/test_memory.py::test_a_big_file_takes_no_more_memory_than_a_small_one[100 MB]",),
+        nightly=True,
     ),
     Safeguard(
         6,
@@ -145,6 +147,7 @@ SAFEGUARDS = (
             "tests/contract/test_queue.py::test_what_was_delivered_too_often_is_a_dead_letter_with_its_source",
             POISON + "test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it",
         ),
+        nightly=True,
     ),
     Safeguard(
         8,

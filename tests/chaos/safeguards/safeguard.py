@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Safeguard:
-    """`lines` of `file` keep the invariant; with `without` in their place each of `tests` fails."""
+    """`lines` of `file` keep the invariant; with `without` in their place each of `tests` fails.
+
+    `nightly`: that takes longer than CI has; `make test-all` sees it.
+    """
 
     invariant: int
     words: str
@@ -15,6 +18,7 @@ class Safeguard:
     lines: str
     without: str
     tests: tuple[str, ...]
+    nightly: bool = False
 
     def __str__(self) -> str:
         return f"{self.invariant}: {self.words}"
