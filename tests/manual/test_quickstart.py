@@ -71,7 +71,7 @@ def test_the_quickstart_as_a_reader_types_it(reader: Reader, port: int, monkeypa
     assert "│ forest │ 1       │ production │" in told["python -m models train forest"]
     rejected = told["cat bucket/output/receipts/people.csv@*.json"]
     assert '"status": "rejected"' in rejected
-    assert "the header lacks 'Gender', 'Customer Type', 'Age'" in rejected
+    assert "the header lacks 'Gender', 'Customer Type', 'Type of Travel'" in rejected
     assert "version 2" in told["python mine.py"]
     assert told["grep '\"version\"' bucket/output/receipts/survey.csv@*.json"].strip() == '"version": "2",'
     assert "production moved from version 2 to version 1" in told['python -m models rollback --why "to see it"']
