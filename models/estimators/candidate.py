@@ -93,7 +93,7 @@ def sklearn_candidate(
 def _ids(training_rows: pd.DataFrame | None, id_column: str | None) -> Sketch | None:
     if training_rows is None or id_column is None or id_column not in training_rows:
         return None
-    return training_sketch(training_rows[id_column].astype(str))
+    return training_sketch(training_rows[id_column].astype(str).to_numpy())
 
 
 def _positive(given: Any, classes: Sequence[str]) -> str | None:

@@ -16,12 +16,12 @@ import numpy.typing as npt
 from models.evidence import bins
 from models.evidence.columns import SLICE_COUNTS, UNLABELLED, Cells, Levels, number_levels, text_levels
 from models.evidence.exact import Floats, Integers, exact_sum, exact_sums_by_bin
+from models.evidence.identity import hashes
 from models.evidence.pair import FileHeader, Incomparable, Pair, Predictions, pair_of
 from models.evidence.scores import LOSSES, SUMS, brier, log_loss, summed_scores
 from models.evidence.sketch import Sketch
 from models.evidence.unknown import Unknown
 from models.spec import ModelSpec
-from models.table.gaps import is_gap
 
 __all__ = ["Comparison", "FileHeader", "Incomparable", "Pair", "Predictions"]
 
@@ -115,8 +115,9 @@ class Comparison:
         self.rows[:] += [n, *(int(rows.sum()) for rows in (*failures, *unusable))]
         self._add_answers(first[ok], second[ok], p[ok], s[ok], true[ok])
         if ids is not None:
-            self.identified += sum(not is_gap(each or "") for each in ids)
-            self.ids.add(ids[ok & (true >= 0)])
+            found, known = hashes(ids)
+            self.identified += int(known.sum())
+            self.ids.add_hashes(found[known & ok & (true >= 0)])
         outcome = np.where(true < 0, UNLABELLED, 3 - 2 * (first == true) - (second == true))
         # 3 - 2·right - right: 0 both, 1 only production, 2 only staging, 3 neither
         self._add_columns(columns, ok, first == second, outcome.astype(np.int64))

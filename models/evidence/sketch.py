@@ -9,15 +9,14 @@ sketches, PODC 2007.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from math import sqrt
 from typing import Any
 
-from models.evidence.identity import identity
-from models.table.gaps import is_gap
+import numpy as np
+
+from models.evidence.identity import Hashes, Ids, hashes
 
 K = 256
 K_OF_TRAINING = 4096  # a few files of evidence are a small part of what a model learned from
@@ -39,10 +38,15 @@ class Sketch:
         self.k = k
         self.counts: dict[int, int] = dict(counts or {})
 
-    def add(self, ids: Iterable[str]) -> None:
+    def add(self, ids: Ids) -> None:
         """Adds rows by their ids; a gap is none."""
-        known = (identity(each) for each in ids)
-        self._plus(Counter(_hash(each) for each in known if not is_gap(each)))
+        found, known = hashes(ids)
+        self.add_hashes(found[known])
+
+    def add_hashes(self, found: Hashes) -> None:
+        """Adds rows by the hashes of their ids."""
+        different, rows = np.unique(found[found <= np.uint64(self.bound)], return_counts=True)
+        self._plus(dict(zip(different[: self.k].tolist(), rows[: self.k].tolist(), strict=True)))
 
     def merge(self, other: Sketch) -> None:
         """Adds the rows of another sketch; keeps as many ids as the smaller of the two."""
@@ -111,12 +115,8 @@ class Sketch:
             self.counts = {each: self.counts[each] for each in heapq.nsmallest(self.k, self.counts)}
 
 
-def training_sketch(ids: Iterable[str]) -> Sketch:
+def training_sketch(ids: Ids) -> Sketch:
     """The sketch of the rows that a model is fitted on."""
     sketch = Sketch(K_OF_TRAINING)
     sketch.add(ids)
     return sketch
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")

@@ -83,7 +83,7 @@ def test_rows_that_a_version_was_fitted_on_are_no_evidence(
 ) -> None:
     # given a version fitted on 600 of 1,000 labelled rows
     if kept == "its ids":
-        survey, training = answered(range(600)), {"ids": training_sketch(f"p-{n}" for n in range(600)).to_json()}
+        survey, training = answered(range(600)), {"ids": training_sketch([f"p-{n}" for n in range(600)]).to_json()}
         files = survey, answered(range(600, 1_000))
     else:  # a file without ids is known by its bytes alone
         files = tuple(answered(part, header=HEADER_WITHOUT_ID) for part in (range(600), range(600, 1_000)))
@@ -109,7 +109,7 @@ def test_rows_that_a_version_was_fitted_on_are_no_evidence(
 def test_new_rows_are_evidence_for_a_version_whose_training_is_known(
     house: House, run: Run, summary: Summary, tmp_path: Path
 ) -> None:
-    kept = {"ids": training_sketch(f"p-{n}" for n in range(600)).to_json(), "sha256": "ab" * 32}
+    kept = {"ids": training_sketch([f"p-{n}" for n in range(600)]).to_json(), "sha256": "ab" * 32}
     address = registry(tmp_path, production=kept, staging=kept)
     house.drop("new.csv", answered(range(600, 1_000)))
 
@@ -138,7 +138,7 @@ def test_ids_are_the_same_with_blanks_around_and_gaps_are_none(house: House, sum
 
 
 def test_the_version_s_page_warns_too(house: House, tmp_path: Path) -> None:
-    kept = {"ids": training_sketch(f"p-{n}" for n in range(400)).to_json()}
+    kept = {"ids": training_sketch([f"p-{n}" for n in range(400)]).to_json()}
     known = Registry(registry(tmp_path, staging=kept), MODEL)
     house.drop("survey.csv", answered(range(400)))
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.evidence.identity import hashes, identity
 from models.evidence.sketch import K, Sketch, training_sketch
 from models.evidence.training import Training
 
@@ -84,3 +85,41 @@ def test_rows_without_an_id_are_none_of_its_rows():
 )
 def test_what_cannot_be_read_of_a_training_is_not_known(kept):
     assert Training.from_json(kept) == Training()
+
+
+def test_ids_have_one_hash_however_they_were_written_and_others_another():
+    ids = [
+        "a1",
+        "\u00a0a1 ",
+        "=1",
+        "'=1",
+        "Müller",
+        "x" * 64,
+        "x" * 65,
+        f" {'x' * 65}",
+        None,
+        "",
+        "nan",
+        " #N/A ",
+        "1.#IND",
+    ]
+
+    bits, known = hashes(ids)
+
+    a1, spaced, formula, harmless, umlaut, short, long, long_spaced = bits[:8].tolist()
+    assert (a1, formula, long) == (spaced, harmless, long_spaced)
+    assert len({a1, formula, umlaut, short, long}) == 5
+    assert known.tolist() == [True] * 8 + [False] * 5
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=70), max_size=20))
+def test_a_hash_is_the_same_among_any_others(ids):
+    bits, known = hashes(ids)
+
+    alone = [hashes([each]) for each in ids]
+    assert bits.tolist() == [int(one[0]) for one, _ in alone]
+    assert known.tolist() == [bool(one[0]) for _, one in alone]
+    by_identity = {
+        identity(each): found for each, found, is_one in zip(ids, bits.tolist(), known, strict=True) if is_one
+    }
+    assert len({*by_identity.values()}) == len(by_identity)
