@@ -38,7 +38,7 @@ class Unknown:
             texts = rows.columns[name]
             odd = odd & ~failed
             self.rows[name] += int(np.count_nonzero(odd))
-            self._texts[name] += int(np.count_nonzero((texts != "") & ~failed))
+            self._texts[name] += int(np.count_nonzero(~rows.gaps[name] & ~failed))
             named = self._named[name]
             if len(named) <= NAMED and odd.any():
                 named.update(dict.fromkeys(texts[odd][:1000]))

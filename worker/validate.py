@@ -20,12 +20,14 @@ class Rows:
 
     `columns`: column → [n] str objects ("" for a gap) or numbers (NaN for a gap, and in the rows that have an error);
     `faults`: index into these n rows → what is wrong with the first bad cell; `unknown`: column of text → [n] True
-    where the model was never shown that text, for the columns of which it is known what it was shown.
+    where the model was never shown that text, for the columns of which it is known what it was shown, and `gaps` [n]
+    of them.
     """
 
     columns: dict[str, np.ndarray[Any, Any]]
     faults: dict[int, Fault]
     unknown: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    gaps: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
 
 def validate(batch: Batch, columns: Sequence[Column], *, decimal_comma: bool = False) -> Rows:
@@ -38,7 +40,7 @@ def validate(batch: Batch, columns: Sequence[Column], *, decimal_comma: bool = F
         for index, fault in found.bad.items():
             rows.faults.setdefault(index, fault._replace(column=column.name))
         if found.unknown is not None:
-            rows.unknown[column.name] = found.unknown
+            rows.unknown[column.name], rows.gaps[column.name] = found.unknown, found.gaps
         rows.columns[column.name] = (
             np.where(np.isfinite(found.values), found.values, 0.0) if column.is_whole else found.values
         )

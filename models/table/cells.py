@@ -30,10 +30,14 @@ Bad = dict[int, Fault]  # index of a cell that means nothing → why
 
 @dataclass(frozen=True)
 class TextCells:
-    """A column's n cells as texts; `unknown`: [n] True where a text is none of the known ones, None where none are."""
+    """A column's n cells as texts; `unknown`: [n] True where a text is none of the known ones, None where none are.
+
+    `gaps`: [n] True where a cell holds nothing.
+    """
 
     texts: Texts
     bad: Bad
+    gaps: np.ndarray[Any, Any]
     unknown: np.ndarray[Any, Any] | None = None
 
 
@@ -54,6 +58,7 @@ def text_cells(cells: pa.Array, known: Collection[str] | None = None) -> TextCel
         gaps = pc.and_not(gaps, shown)
     objects = np.array([*pc.if_else(gaps, "", words).to_pylist(), None], dtype=object)[:-1]
     where = coded.indices.to_numpy()
+    nothing = gaps.to_numpy(zero_copy_only=False)
     reasons = {word: reason for word, cell in enumerate(coded.dictionary.to_pylist()) if (reason := unfit(cell))}
     bad = (
         {int(index): reasons[where[index]] for index in np.flatnonzero(np.isin(where, list(reasons)))}
@@ -65,7 +70,9 @@ def text_cells(cells: pa.Array, known: Collection[str] | None = None) -> TextCel
         odd = pc.invert(pc.or_(shown, gaps)).to_numpy(zero_copy_only=False)
         odd[list(reasons)] = False
         unknown = odd[where] if len(where) else np.zeros(0, dtype=bool)
-    return TextCells(objects[where] if len(where) else np.empty(0, dtype=object), bad, unknown)
+    if not len(where):
+        return TextCells(np.empty(0, dtype=object), bad, np.zeros(0, dtype=bool), unknown)
+    return TextCells(objects[where], bad, nothing[where], unknown)
 
 
 def copied(cells: pa.Array) -> Texts:

@@ -32,8 +32,7 @@ def converted(cells: pa.Array, column: Column, *, decimal_comma: bool = False) -
     """The cells as `column` takes them. Where it takes no gaps, one is bad as well."""
     if column.is_text:
         text = text_cells(cells, column.known)
-        gaps = _without(text.texts == "", text.bad)
-        return Converted(text.texts, gaps, text.bad | _refused(gaps, column), text.unknown)
+        return Converted(text.texts, text.gaps, text.bad | _refused(text.gaps, column), text.unknown)
     if column.is_flag:
         numbers, bad = flag_cells(cells, strict=column.is_boolean, decimal_comma=decimal_comma)
     else:
