@@ -40,7 +40,7 @@ class Strays:
                 found |= self._beyond_the_header(cells)
             if quotes:
                 found |= self._swallowed(cells, place)
-        for index in _where(pc.is_in(pc.utf8_lower(pc.utf8_trim(columns[0], BLANKS)), self._names)):
+        for index in self._like_a_header(columns[0]):
             row = [_folded(cells[index].as_py()) for cells in columns[: len(self._wanted)]]
             if row == self._wanted:
                 found[index] = Fault(RowFault.HEADER, "is the header again")
@@ -51,6 +51,13 @@ class Strays:
                     " belongs into a file of its own",
                 )
         return found
+
+    def _like_a_header(self, cells: pa.Array) -> Iterator[int]:
+        """Where a cell is a name of the header, in any case. Each different cell is looked at once."""
+        coded = cells.dictionary_encode()
+        named = pc.is_in(pc.utf8_lower(pc.utf8_trim(coded.dictionary, BLANKS)), self._names)
+        if pc.any(named).as_py():
+            yield from _where(pc.take(named, coded.indices))
 
     def _beyond_the_header(self, cells: pa.Array) -> dict[int, Fault]:
         fault = Fault(RowFault.FIELDS, f"has {self._dialect.fields} fields, the header has {len(self._dialect.header)}")
