@@ -37,17 +37,18 @@ def hashes(ids: Ids) -> tuple[Hashes, npt.NDArray[np.bool_]]:
     Of up to 64 characters these are mixed one after the other, all ids side by side, and finished as SplitMix64 is
     (G. Steele, D. Lea, C. Flood, Fast splittable pseudorandom number generators, OOPSLA 2014); longer ids by BLAKE2b.
     """
-    found, known = np.zeros(len(ids), np.uint64), np.ones(len(ids), dtype=bool)
-    if not len(ids):
+    texts = [each or "" for each in (ids.tolist() if isinstance(ids, np.ndarray) else ids)]
+    found, known = np.zeros(len(texts), np.uint64), np.ones(len(texts), dtype=bool)
+    if not texts:
         return found, known
-    lengths = np.array([len(each) if each else 0 for each in ids])
-    codes = _codes([each if each and len(each) <= _LONGEST else "-" for each in ids])
-    last = codes[np.arange(len(codes)), np.count_nonzero(codes, axis=1) - 1]
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    codes = _codes(texts if lengths.max() <= _LONGEST else [each[:_LONGEST] for each in texts])
+    last = codes[np.arange(len(codes)), np.clip(lengths, 1, _LONGEST) - 1]
     odd = (lengths == 0) | (lengths > _LONGEST) | np.isin(codes[:, 0], _ODD_ENDS) | np.isin(last, _ODD_ENDS)
     odd |= ((codes == _APOSTROPHE) | (codes == _NUMBER_SIGN)).any(axis=1)
-    found[~odd] = _mixed(codes[~odd])
+    found = _mixed(codes)
     for at in np.flatnonzero(odd).tolist():
-        one = identity(ids[at])
+        one = identity(texts[at])
         known[at] = not is_gap(one)
         found[at] = (_mixed(_codes([one]))[0] if len(one) <= _LONGEST else _long(one)) if known[at] else 0
     return found, known
