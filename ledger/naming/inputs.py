@@ -29,7 +29,7 @@ def why_no_input(name: str, prefix: str, bucket_url: str) -> str | None:
 
 
 def looks_like_input(name: str, prefix: str) -> bool:
-    """True where a person may have meant this object to be scored: a table, nor hidden, nor unfinished, nor written."""
+    """True where a person may have meant this object to be scored: a table; not hidden, unfinished, or ours."""
     below = name.removeprefix(prefix)
     lowered = below.rpartition("/")[2].lower()
     if name.startswith((OUTPUT, LABELS)) or any(part.startswith(".") for part in below.split("/")):

@@ -41,7 +41,7 @@ def of_sqlite() -> bytes:
 
 FILES = {
     "zip": zipped("survey.csv"),
-    "Excel": zipped("[Content_Types].xml").replace(b"[Content_Types].xml", b"[Content_Types].xml"),
+    "Excel": zipped("[Content_Types].xml"),
     "xz": lzma.compress(CSV),
     "bzip2": bz2.compress(CSV),
     "zstd": pa.compress(CSV, codec="zstd", asbytes=True),
