@@ -36,7 +36,7 @@ from models.airline.network import train as train_network
 from models.airline.schema import FEATURE_COLUMNS, ID_COLUMN
 from models.aliases import move
 from models.registry import PRODUCTION, STAGING, FetchedVersion, Registry
-from models.scoring import Scorer
+from models.scoring.scorer import Scorer
 from transport.event import Generation, ObjectEvent
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
@@ -222,6 +222,8 @@ class PlainLoop:
         self._folder = folder
         folder.mkdir()
         self._scorers = {alias: Scorer(v.graph.read_bytes(), v.spec) for alias, v in versions.items()}
+        for scorer in self._scorers.values():
+            scorer.prepare()
         self.watches: list[Stopwatch] = []
 
     def score(self, files: list[Path]) -> None:

@@ -100,7 +100,7 @@ class MoveCommand(RegistryCommand):
 
     def refuse_unfit(self, registry: Registry, version: str) -> None:
         """Raises UnfitModel where a worker would refuse the version: fetches it and scores its own example."""
-        from models.scoring import Scorer
+        from models.scoring.scorer import Scorer
 
         with tempfile.TemporaryDirectory() as folder:
             fetched = registry.fetch(version, Path(folder))

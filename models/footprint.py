@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from models.scoring import Scorer
+from models.scoring.scorer import Scorer
 from models.spec import GRAPH_FILE, SPEC_FILE, read_spec
 
 PATIENCE_SECONDS = 300.0
@@ -35,7 +35,7 @@ def _grown(version: Path) -> int:
     spec, graph = read_spec((version / SPEC_FILE).read_bytes(), "measured", "0"), version / GRAPH_FILE
     before = _resident()
     scorer = Scorer(graph.read_bytes(), spec)
-    scorer.check_example()
+    scorer.prepare()
     return max(0, _resident() - before)
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from models.evidence.sketch import Sketch
 from models.footprint import memory_bytes
 from models.registry import Registry, RegistryUnreachable
-from models.scoring import Scorer, Scores
+from models.scoring.scorer import Scorer, Scores
 from models.serving_form import input_columns
 from models.spec import (
     GRAPH_FILE,

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from models.plots import calibration_plot, confusion_plot
-from models.scoring import Scores
+from models.scoring.scorer import Scores
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 EXPERIMENT = "airline-satisfaction"

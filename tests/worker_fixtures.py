@@ -19,7 +19,7 @@ from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Outcome
 from models.registry import FetchedVersion
-from models.scoring import Scorer
+from models.scoring.scorer import Scorer
 from models.spec import Column, Example, ModelSpec
 from transport.bucket import Bucket, get, put
 from transport.event import Generation, ObjectEvent

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ledger.receipt import MAX_LISTED_ERRORS, RowError
-from models.scoring import Scorer, Scores
+from models.scoring.scorer import Scorer, Scores
 from models.spec import ModelSpec
 from models.table.cells import Texts, copied, text_cells, unfit, unfit_cells
 from models.table.faults import Fault, FileFault, RowFault, Unreadable

@@ -11,7 +11,7 @@ from ledger.commit import claim_metadata, claim_outcome, open_claim
 from ledger.names import Key
 from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
 from models.registry import FetchedVersion
-from models.scoring import Scorer
+from models.scoring.scorer import Scorer
 from models.spec import ModelSpec
 from models.table.faults import Unreadable
 from models.table.limits import Limits

@@ -26,7 +26,7 @@ from typing import Any, Protocol, TypeVar
 
 from edge.log import start_log
 from models.registry import FetchedVersion
-from models.scoring import Scorer
+from models.scoring.scorer import Scorer
 from models.spec import UnfitModel
 from transport.bucket import Bucket
 from transport.open import open_bucket
@@ -77,7 +77,7 @@ class Workshop:
         for one in wanted:
             scorer = self._load(one)
         try:
-            scorer.check_example()
+            scorer.prepare()
         except UnfitModel:
             with self._changing:
                 self._loaded.pop(_key(version), None)

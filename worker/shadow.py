@@ -23,7 +23,7 @@ from ledger.names import Key
 from ledger.receipt import Outcome
 from models.evidence.record import Comparison, FileHeader, Predictions
 from models.registry import FetchedVersion
-from models.scoring import Scorer
+from models.scoring.scorer import Scorer
 from models.spec import ModelSpec
 from models.table.read import ReadAgain
 from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, put

@@ -17,7 +17,7 @@ from models.aliases import move
 from models.baseline import training_profile
 from models.evidence.sketch import training_sketch
 from models.register import Candidate, check_against_estimator, register
-from models.scoring import Scores
+from models.scoring.scorer import Scores
 from models.serving_form import input_columns, serving_form
 from models.shown import shown_texts
 from models.spec import METADATA_KEY

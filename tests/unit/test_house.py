@@ -22,7 +22,7 @@ MAY_IMPORT = {
 }
 MODELS_FOR_WORKERS = {
     "models.spec",
-    "models.scoring",
+    "models.scoring.scorer",
     "models.registry",
     "models.version_files",  # the registry's cache on this machine
     "models.table.cells",

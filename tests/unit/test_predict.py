@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ledger.receipt import MAX_LISTED_ERRORS
 from models.registry import PRODUCTION, STAGING, Registry
-from models.scoring import BLOCK_ROWS, Scorer
+from models.scoring.blocks import BLOCK_ROWS, LADDER
+from models.scoring.scorer import Scorer
 from models.table.limits import Limits, Unreadable
 from tests.registry import MODEL
 from tests.worker_fixtures import SPEC, scorer, survey, table
@@ -40,13 +41,19 @@ def answers(lines):
 
 @pytest.fixture(scope="module")
 def tiny_models(tiny_registry: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scorer]:
-    """The forest and the boosting of the tiny registry, loaded."""
+    """The forest and the boosting of the tiny registry, as they serve."""
     registry, cache = Registry(tiny_registry, MODEL), tmp_path_factory.mktemp("cache")
     aliases = registry.aliases()
     return {
-        kind: load(registry.fetch(aliases[alias], cache))
+        kind: prepared(load(registry.fetch(aliases[alias], cache)))
         for kind, alias in (("forest", PRODUCTION), ("boosting", STAGING))
     }
+
+
+def prepared(model: Scorer) -> Scorer:
+    """The same as it serves: in large blocks as well."""
+    model.prepare()
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +108,9 @@ def assert_rows_are_answered_alone(data: bytes, model: Scorer) -> None:
     choose = np.random.default_rng(7)
     check(choose.permutation(count))
     check(np.arange(count)[::-1])
-    check(choose.integers(0, count, 3 * BLOCK_ROWS + 17))
-    for size in (1, 2, 3, 7, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1):
+    for size in LADDER:
+        check(choose.integers(0, count, size + 17))
+    for size in (1, 2, 3, 7, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS):
         start = int(choose.integers(0, count - size))
         check(np.arange(start, start + size))
     check(np.array([], dtype=np.int64))
@@ -124,7 +132,7 @@ def test_a_network_gives_the_same_in_pieces_and_among_any_others(tmp_path: Path,
     uri = new_registry(tmp_path)
     training, test = synthetic_dataset(1500, seed=1), synthetic_dataset(300, seed=2)
     made = train_and_register("network", training, test, Tracking(uri), MODEL, who="tests", epochs=2)
-    model = load(Registry(uri, MODEL).fetch(made.version, tmp_path / "cache"))
+    model = prepared(load(Registry(uri, MODEL).fetch(made.version, tmp_path / "cache")))
 
     assert_pieces_give_the_same(flights, model)
     assert_rows_are_answered_alone(flights, model)

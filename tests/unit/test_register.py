@@ -24,7 +24,7 @@ from models.graph import GraphParts
 from models.register import RegistrationRefused
 from models.register_sklearn import register_sklearn
 from models.registry import Registry
-from models.scoring import Scorer
+from models.scoring.scorer import Scorer
 from models.spec import UnfitModel
 from tests.registry import copy_registry
 from tests.unit.test_graph import linear

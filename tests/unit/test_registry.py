@@ -20,7 +20,7 @@ import pytest
 
 from deploy.waiting import wait_for
 from models.registry import FetchedVersion, Registry, RegistryUnreachable
-from models.scoring import Scorer
+from models.scoring.scorer import Scorer
 from models.spec import GRAPH_FILE, SHA256_TAG, SPEC_FILE, UnfitModel
 from models.version_files import folder_name
 from tests.unit.registered import (

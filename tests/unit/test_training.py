@@ -21,7 +21,7 @@ from models.evidence.sketch import training_sketch
 from models.register import Candidate, RegistrationRefused, check_against_estimator
 from models.registry import Registry
 from models.rows import BadRows
-from models.scoring import Scorer
+from models.scoring.scorer import Scorer
 from models.serving_form import serving_form
 from models.trained import Trained
 from tests.registry import MODEL, TINY, copy_registry

@@ -89,7 +89,7 @@ SAFEGUARDS = (
         4,
         "a version serves only once it has scored its own example",
         "worker/scoring_process.py",
-        "            scorer.check_example()\n",
+        "            scorer.prepare()\n",
         "            pass\n",
         (SWAPPED + "test_a_version_that_fails_its_own_example_never_serves",),
     ),
@@ -103,6 +103,14 @@ SAFEGUARDS = (
             "tests/unit/table/test_read.py::TestMalformedRows",
             "tests/unit/test_predict.py::test_every_row_keeps_its_place_with_an_answer_or_a_reason",
         ),
+    ),
+    Safeguard(
+        5,
+        "a row's answer is the same among any others: only blocks that give the same bits",
+        "models/scoring/blocks.py",
+        "            if answer(_rows(rows, 0, size)) != (labels, probabilities):\n                break\n",
+        "",
+        ("tests/unit/scoring/test_blocks.py",),
     ),
     Safeguard(
         6,

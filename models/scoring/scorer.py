@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from models.scoring.blocks import BLOCK_ROWS, Bits, Columns, equal_sizes, filled, next_block, trial_rows
 from models.spec import LABEL_OUTPUT, PROBABILITIES_OUTPUT, Column, Example, ModelSpec, UnfitModel
 
-BLOCK_ROWS = 256
 # A graph may name files for its weights. Below a file there is none, and onnxruntime lets no name climb out of here.
 NO_FOLDER = os.path.join(os.devnull, "nothing")
 EXAMPLE_TOLERANCE = 1e-5  # float32 sums in another order, as on another processor, stay far below it
@@ -48,27 +48,39 @@ class Scorer:
         except Exception as error:  # noqa: BLE001 - onnxruntime raises many kinds, all of which mean: unfit
             raise UnfitModel(f"{spec}: onnxruntime refuses its graph: {_first_line(error)}") from None
         self._inputs = {node.name: _dtype(spec, node.name, node.type) for node in self._session.get_inputs()}
+        self._block_sizes: tuple[int, ...] = (BLOCK_ROWS,)
         self._refuse_mismatch()
 
-    def score(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> Scores:
+    def prepare(self) -> None:
+        """Scores the spec's own example, and finds the blocks in which it may score many rows.
+
+        Raises UnfitModel where the answer is not the recorded one.
+        """
+        started = time.monotonic()
+        example = self.check_example()
+        rows = trial_rows(example_columns(example, self.spec.columns), self.spec.columns)
+        self._block_sizes = equal_sizes(self._bits, self._feeds(rows), time.monotonic() - started)
+
+    def score(self, columns: Columns) -> Scores:
         """Scores N rows: each input column as an array [N] of str objects or numbers (a gap: "" or NaN).
 
-        Always runs blocks of BLOCK_ROWS rows, the last one filled up with its own last row: the sums of a matrix
-        product or of trees depend on the batch's shape in their last bit, and a row's answer must not.
+        Always runs full blocks, the last one filled up with its own last row: see `models.scoring.blocks`.
         """
-        feeds = {name: np.asarray(columns[name]).astype(kind, copy=False) for name, kind in self._inputs.items()}
+        feeds = self._feeds(columns)
         rows = len(next(iter(feeds.values())))
         labels = np.empty(rows, dtype=object)
         probabilities = np.empty((rows, len(self.spec.classes)), dtype=np.float32)
-        for start in range(0, rows, BLOCK_ROWS):
-            size = min(BLOCK_ROWS, rows - start)
-            block = {name: _filled(cells[start : start + size]) for name, cells in feeds.items()}
-            label, probability = self._session.run([LABEL_OUTPUT, PROBABILITIES_OUTPUT], block)
-            labels[start : start + size] = label[:size]
-            probabilities[start : start + size] = probability[:size]
+        start = 0
+        while start < rows:
+            size = next_block(rows - start, self._block_sizes)
+            stop = min(start + size, rows)
+            label, probability = self._run({name: filled(cells[start:stop], size) for name, cells in feeds.items()})
+            labels[start:stop] = label[: stop - start]
+            probabilities[start:stop] = probability[: stop - start]
+            start = stop
         return Scores(labels, probabilities)
 
-    def score_each(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> tuple[Scores, dict[int, str]]:
+    def score_each(self, columns: Columns) -> tuple[Scores, dict[int, str]]:
         """The same for rows of which the graph may not take some (a text it was not fitted on): index → what it said.
 
         Those have no label, and NaN for probabilities. The others are scored as without them. Raises UnfitModel where
@@ -79,7 +91,7 @@ class Scorer:
             self.check_example()
         return found, refused
 
-    def score_rows(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> tuple[Scores, dict[int, str]]:
+    def score_rows(self, columns: Columns) -> tuple[Scores, dict[int, str]]:
         """The same, whatever the graph does with its own example."""
         rows = len(next(iter(columns.values())))
         found = Scores(np.full(rows, None, dtype=object), np.full((rows, len(self.spec.classes)), np.nan, np.float32))
@@ -99,8 +111,8 @@ class Scorer:
                 found.labels[start:stop], found.probabilities[start:stop] = scores.labels, scores.probabilities
         return found, refused
 
-    def check_example(self) -> None:
-        """Scores the spec's own example. Raises UnfitModel where the answer is not the recorded one."""
+    def check_example(self) -> Example:
+        """Scores the spec's own example; gives it. Raises UnfitModel where the answer is not the recorded one."""
         example = self.spec.example
         if example is None:
             raise UnfitModel(f"{self.spec} has no input example; register it again with one")
@@ -113,6 +125,18 @@ class Scorer:
             scores.probabilities, recorded, rtol=0, atol=EXAMPLE_TOLERANCE
         ):
             raise UnfitModel(f"{self.spec} scores its own input example otherwise than recorded at its registration")
+        return example
+
+    def _feeds(self, columns: Columns) -> Columns:
+        return {name: np.asarray(columns[name]).astype(kind, copy=False) for name, kind in self._inputs.items()}
+
+    def _run(self, block: Columns) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        labels, probabilities = self._session.run([LABEL_OUTPUT, PROBABILITIES_OUTPUT], dict(block))
+        return labels, probabilities
+
+    def _bits(self, block: Columns) -> Bits:
+        labels, probabilities = self._run(block)
+        return labels.tolist(), probabilities.tobytes()
 
     def _refuse_mismatch(self) -> None:
         wanted = {column.name for column in self.spec.columns}
@@ -135,11 +159,6 @@ def example_columns(example: Example, columns: tuple[Column, ...]) -> dict[str, 
         else np.array([np.nan if cell is None else float(cell) for cell in example.inputs[column.name]])
         for column in columns
     }
-
-
-def _filled(cells: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    missing = BLOCK_ROWS - len(cells)
-    return cells if missing == 0 else np.concatenate([cells, np.repeat(cells[-1:], missing)])
 
 
 def _dtype(spec: ModelSpec, name: str, kind: str) -> Any:
