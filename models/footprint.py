@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from models.description.read import read_spec
 from models.scoring.scorer import Scorer
-from models.spec import GRAPH_FILE, SPEC_FILE, read_spec
+from models.spec import GRAPH_FILE, SPEC_FILE
 
 PATIENCE_SECONDS = 300.0
 _STATUS = Path("/proc/self/status")

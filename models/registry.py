@@ -1,6 +1,6 @@
 """The registry as a worker sees it: which version an alias names, and the two files of a version, verified.
 
-Nothing of a version is run or unpickled here: `MLmodel` is read as plain YAML, `model.onnx` is only hashed and stored.
+Nothing of a version is run or unpickled here: `MLmodel` is read as plain data, `model.onnx` is only hashed and stored.
 """
 
 from __future__ import annotations
@@ -17,28 +17,23 @@ from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from models.description.plain import LARGEST as LARGEST_SPEC
+from models.description.read import read_spec, read_training
 from models.evidence.training import Training
-from models.spec import (
-    GRAPH_FILE,
-    MEMORY_TAG,
-    SHA256_TAG,
-    SPEC_FILE,
-    ModelSpec,
-    Size,
-    UnfitModel,
-    read_metadata,
-    read_spec,
-)
-from models.version_files import Shelf, bring, folder_name, sha256_of
+from models.spec import GRAPH_FILE, MEMORY_TAG, SHA256_TAG, SPEC_FILE, ModelSpec, Size, UnfitModel
+from models.version_files import Shelf, bring, check_digest, folder_name, sha256_of
 
 VersionId = str
+ReadSpec = Callable[[bytes, str, VersionId], ModelSpec]  # as `models.description.read.read_spec`
 Answer = TypeVar("Answer")
 
 PRODUCTION, STAGING = "production", "staging"
 STAGE_OF_ALIAS = {PRODUCTION: "Production", STAGING: "Staging"}
-LARGEST_SPEC = 16 * 2**20
 LARGEST_GRAPH = 2 * 2**30
-HOW_TO_REGISTER = "register it with `python -m models register FILE.onnx`, which writes what is missing"
+HOW_TO_REGISTER = (
+    "register it with `python -m models register FILE.onnx`, or a fitted scikit-learn classifier with "
+    "models.register_sklearn, which write what is missing"
+)
 
 
 class RegistryUnreachable(Exception):
@@ -133,11 +128,12 @@ class Registry:
             if not token:
                 return sorted(found, key=lambda version: int(version.version))
 
-    def fetch(self, version: VersionId, into: Path) -> FetchedVersion:
+    def fetch(self, version: VersionId, into: Path, read: ReadSpec = read_spec) -> FetchedVersion:
         """The version's two files under `into`, downloaded unless they lie there with the right digests.
 
-        Many processes may share `into`. Raises UnfitModel where the version cannot serve, RegistryUnreachable where
-        the registry or its artefact store gave no answer, or the store has not its files now.
+        Many processes may share `into`. `read`: what reads the description, once its digest is right. Raises UnfitModel
+        where the version cannot serve, RegistryUnreachable where the registry or its artefact store gave no answer, or
+        the store has not its files now.
         """
         who = f"{self.model} version {version}"
         found = self._ask(lambda: self.client.get_model_version(self.model, version))
@@ -149,9 +145,10 @@ class Registry:
         pinned = {name: tags[SHA256_TAG + name] for name in (SPEC_FILE, GRAPH_FILE) if SHA256_TAG + name in tags}
         shelf = Shelf(into / folder_name(self.model))
         folder = shelf.find(version, pinned)
-        if folder is None:
-            folder = self._download(version, pinned, shelf, who)
-        spec = self._read_spec((folder / SPEC_FILE).read_bytes(), version)
+        if folder is not None:
+            spec = read((folder / SPEC_FILE).read_bytes(), self.model, version)
+        else:
+            folder, spec = self._download(version, pinned, shelf, read, who)
         return FetchedVersion(spec, folder / GRAPH_FILE, pinned[GRAPH_FILE])
 
     def size(self, version: VersionId) -> Size:
@@ -174,21 +171,23 @@ class Registry:
                 self._bring(repository, SPEC_FILE, LARGEST_SPEC, Path(folder), who)
             except UnfitModel:  # a description beyond every limit says nothing that is to be believed
                 return Training()
-            return Training.from_json(read_metadata((Path(folder) / SPEC_FILE).read_bytes()).get("training"))
+            return read_training((Path(folder) / SPEC_FILE).read_bytes())
 
-    def _download(self, version: VersionId, pinned: Mapping[str, str], shelf: Shelf, who: str) -> Path:
+    def _download(
+        self, version: VersionId, pinned: Mapping[str, str], shelf: Shelf, read: ReadSpec, who: str
+    ) -> tuple[Path, ModelSpec]:
         with shelf.new_part() as part:
             repository = self._ask(lambda: self._repository(version))
             if repository is None:
                 raise UnfitModel(f"{who}: the registry does not know where its files lie; {HOW_TO_REGISTER}")
             self._bring(repository, SPEC_FILE, LARGEST_SPEC, part, who)
-            # Read before the digests are asked for: "this is a pickle" helps its owner more than "a tag is missing".
-            self._read_spec((part / SPEC_FILE).read_bytes(), version)
-            for name in (SPEC_FILE, GRAPH_FILE):
-                if name not in pinned:
-                    raise UnfitModel(f"{who} has no tag {SHA256_TAG}{name} to check its bytes by; {HOW_TO_REGISTER}")
+            _refuse_unpinned(SPEC_FILE, pinned, who)
+            check_digest(part / SPEC_FILE, pinned[SPEC_FILE], who)
+            # Before the graph comes: "it is of flavor sklearn" helps its owner more than "it has no model.onnx".
+            spec = read((part / SPEC_FILE).read_bytes(), self.model, version)
+            _refuse_unpinned(GRAPH_FILE, pinned, who)
             self._bring(repository, GRAPH_FILE, self._largest_graph, part, who)
-            return shelf.keep(part, version, pinned, who)
+            return shelf.keep(part, version, pinned, who), spec
 
     def _bring(self, repository: Any, name: str, limit: int, part: Path, who: str) -> None:
         if self._ask(lambda: bring(repository, name, part, limit, who)) is None:
@@ -211,14 +210,6 @@ class Registry:
         uri = self.client.get_model_version_download_uri(self.model, version)
         return get_artifact_repository(uri, tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
 
-    def _read_spec(self, mlmodel: bytes, version: VersionId) -> ModelSpec:
-        try:
-            return read_spec(mlmodel, self.model, version)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UnfitModel(
-                f"{self.model} version {version}: its MLmodel file cannot be read ({error!r}); {HOW_TO_REGISTER}"
-            ) from error
-
     def _ask(self, question: Callable[[], Answer]) -> Answer | None:
         """The answer, or None where what was asked for does not exist. Raises RegistryUnreachable for other trouble."""
         try:
@@ -229,6 +220,11 @@ class Registry:
             if _is_missing(error):
                 return None
             raise RegistryUnreachable(f"the registry {self.tracking_uri} gave no answer: {error}") from error
+
+
+def _refuse_unpinned(name: str, pinned: Mapping[str, str], who: str) -> None:
+    if name not in pinned:
+        raise UnfitModel(f"{who} has no tag {SHA256_TAG}{name} to check its bytes by; {HOW_TO_REGISTER}")
 
 
 def check_database_exists(tracking_uri: str) -> None:

@@ -33,6 +33,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_digest(path: Path, pinned: str, who: str) -> None:
+    """Raises UnfitModel where the file has another SHA-256 than was registered."""
+    actual = sha256_of(path)
+    if actual != pinned.strip().lower():
+        raise UnfitModel(
+            f"{who}: {path.name} was changed after it was registered (SHA-256 {actual[:12]}…, registered "
+            f"{pinned[:12]}…); register the model again and move the alias to the new version"
+        )
+
+
 @dataclass(frozen=True)
 class Shelf:
     """The folder of one model in the cache; several processes may share it."""
@@ -70,12 +80,7 @@ class Shelf:
     def keep(self, part: Path, version: str, pinned: Mapping[str, str], who: str) -> Path:
         """Gives the files in `part` their place in one step. Raises UnfitModel where a digest is not as registered."""
         for name in FILES:
-            actual = sha256_of(part / name)
-            if actual != pinned[name].strip().lower():
-                raise UnfitModel(
-                    f"{who}: {name} was changed after it was registered (SHA-256 {actual[:12]}…, registered "
-                    f"{pinned[name][:12]}…); register the model again and move the alias to the new version"
-                )
+            check_digest(part / name, pinned[name], who)
         folder = self._folder(version, pinned)
         while True:
             try:

@@ -44,6 +44,7 @@ class Follower:
         self._poll_seconds = poll_seconds
         self._record = record
         self._good = GoodVersions(cache, registry.tracking_uri, registry.model)
+        self._servers = servers
         self._swaps = Swaps(servers, self._good)
         self._unreachable = ""
         self._aliases: Mapping[str, VersionId] | None = None  # None: no answer yet
@@ -195,7 +196,7 @@ class Follower:
         before = self.in_force.of(alias)
         if before is not None and not before.lies_there:  # a process that starts anew loads it beside the other
             self.repair(before)
-        return self._registry.fetch(version, self._cache)
+        return self._registry.fetch(version, self._cache, self._servers[alias].read)
 
     def _fall_back(self, *, overdue: bool = False) -> bool:
         """Starts with the last good versions where the registry gives none, or is `overdue`; False where it does not.

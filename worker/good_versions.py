@@ -16,8 +16,9 @@ from typing import Any
 
 import structlog
 
+from models.description.read import read_spec
 from models.registry import FetchedVersion
-from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel, read_spec
+from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
 from models.version_files import FILES, folder_name, sha256_of
 
 log = structlog.get_logger()
@@ -89,7 +90,7 @@ class GoodVersions:
             if any(sha256_of(folder / name) != good.digests[name] for name in FILES):
                 raise UnfitModel(f"{who}: its files in {folder} have changed since it served last")
             spec = read_spec((folder / SPEC_FILE).read_bytes(), self._model, good.version)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, KeyError) as error:
             raise UnfitModel(f"{who}: its files in {folder} cannot be read: {error!r}") from None
         return FetchedVersion(spec, folder / GRAPH_FILE, good.digests[GRAPH_FILE])
 

@@ -12,7 +12,7 @@ import structlog
 
 from edge import metrics
 from models.registry import FetchedVersion, RegistryUnreachable, VersionId
-from models.spec import UnfitModel
+from models.spec import ModelSpec, UnfitModel
 from worker.good_versions import GoodVersions
 from worker.process import Abandoned
 
@@ -21,6 +21,9 @@ log = structlog.get_logger()
 
 class Servers(Protocol):
     """The processes that score with an alias's version."""
+
+    def read(self, mlmodel: bytes, name: str, version: VersionId) -> ModelSpec:
+        """What a version's `MLmodel` file says, read where it harms nobody. Raises UnfitModel."""
 
     def prepare(self, version: FetchedVersion, abandoned: Event) -> None:
         """Loads a version where it will serve, beside what serves, and has it score its example.

@@ -1,30 +1,53 @@
-"""The trial of a version: a process of its own loads it and scores its example, before one that serves does."""
+"""The trial of a version: a process of its own reads its description, loads it and scores its example, before one that
+serves does."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Lock
 
 from models.registry import FetchedVersion
+from models.spec import ModelSpec, UnfitModel
+from worker.describe import READ_SECONDS, Describe
 from worker.pool import Pool
-from worker.process import ScoringProcess
+from worker.process import ScorerSlow, ScoringProcess, TaskFailed
 from worker.scoring_process import NICENESS_OF_LOADING
 
 
 @dataclass
 class Trial:
-    """Loads versions where a crash, a hang or a wrong answer harms nobody. Those that have passed are remembered."""
+    """Reads and loads versions where a crash, a hang or a wrong answer harms nobody; those that passed are remembered.
+
+    Threads may share it. The process that has read a description stays for the trial that follows.
+    """
 
     bucket_url: str
     log_level: str = "info"
     load_seconds: float = 600.0
     _passed: set[tuple[str, str]] = field(default_factory=set)
+    _waiting: list[ScoringProcess] = field(default_factory=list)
+    _changing: Lock = field(default_factory=Lock)
+
+    def read(self, mlmodel: bytes, name: str, version: str) -> ModelSpec:
+        """What an `MLmodel` file says. Raises UnfitModel, and ScorerDied where the process ended over it."""
+        process = self._process()
+        try:
+            spec = read_by(process.run, Describe(mlmodel, name, version))
+        except BaseException:
+            process.kill()
+            raise
+        with self._changing:
+            spare, self._waiting = self._waiting, [process]
+        for one in spare:
+            one.kill()
+        return spec
 
     def hold(self, version: FetchedVersion, abandoned: Event) -> None:
         """Raises UnfitModel where the version must not serve, Abandoned once `abandoned` is set."""
         if self._key(version) in self._passed:
             return
-        process = ScoringProcess(self.bucket_url, self.log_level, NICENESS_OF_LOADING)
+        process = self._process()
         try:
             process.load(version, None, self.load_seconds, abandoned)
         finally:
@@ -35,17 +58,46 @@ class Trial:
         """It was loaded elsewhere and needs no trial."""
         self._passed.add(self._key(version))
 
+    def _process(self) -> ScoringProcess:
+        """The one that waits, or a new one."""
+        with self._changing:
+            if self._waiting:
+                return self._waiting.pop()
+        return ScoringProcess(self.bucket_url, self.log_level, NICENESS_OF_LOADING)
+
     @staticmethod
     def _key(version: FetchedVersion) -> tuple[str, str]:
         return version.spec.version, version.sha256
 
 
+def read_by(run: Callable[[Describe, float], ModelSpec], task: Describe) -> ModelSpec:
+    """What `run` (of a pool or a process) gives for the task. Raises UnfitModel, and ScorerDied as `run` does."""
+    try:
+        return run(task, READ_SECONDS)
+    except ScorerSlow:
+        raise UnfitModel(
+            f"{task.name} version {task.version}: its MLmodel file took longer than {READ_SECONDS:g} s to read"
+        ) from None
+    except TaskFailed as error:
+        if error.kind == UnfitModel.__name__:
+            raise UnfitModel(str(error)) from None
+        raise UnfitModel(
+            f"{task.name} version {task.version}: its MLmodel file cannot be read ({error.kind}: {error})"
+        ) from None
+
+
 @dataclass(frozen=True)
 class TriedPool:
-    """A pool whose processes load only what has passed its trial, unless there is nothing that they serve yet."""
+    """A pool whose processes read and load only what has passed its trial, unless there is nothing that they serve."""
 
     pool: Pool
     trial: Trial
+
+    def read(self, mlmodel: bytes, name: str, version: str) -> ModelSpec:
+        """What an `MLmodel` file says. Raises UnfitModel, and ScorerDied where the process ended over it."""
+        if self.pool.serving is not None:
+            return self.trial.read(mlmodel, name, version)
+        return read_by(self.pool.run, Describe(mlmodel, name, version))
 
     def prepare(self, version: FetchedVersion, abandoned: Event) -> None:
         """Tries a version and has the pool load it. Raises UnfitModel where it must not serve, and Abandoned."""

@@ -23,8 +23,8 @@ from tests.unit.registered import MODEL, graph, mlmodel, new_registry, pins, reg
 
 def example_of(weight: float) -> dict[str, Any]:
     """The entry `metadata` of an MLmodel whose example tells graphs of different weights apart."""
+    from models.description.read import read_spec
     from models.scoring.scorer import Scorer, example_columns
-    from models.spec import read_spec
 
     spec = read_spec(mlmodel(), MODEL, "0")
     assert spec.example is not None

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from deploy.waiting import SECONDS, wait_for
+from models.description.read import read_spec
 from models.registry import PRODUCTION, STAGING, Registry, RegistryUnreachable
 from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
 from tests.unit.registered import MODEL, good_files, graph, mlmodel, new_registry, pins, register
@@ -79,6 +80,9 @@ class Counted:
 
     def __init__(self, world, alias):
         self.world, self.alias = world, alias
+
+    def read(self, mlmodel, name, version):
+        return read_spec(mlmodel, name, version)
 
     def prepare(self, version, abandoned):
         self.world.prepared.append((self.alias, version.spec.version))
@@ -203,11 +207,11 @@ class TestSwaps:
         hangs, never = threading.Event(), threading.Event()
         fetch = world.follower._registry.fetch
 
-        def hang(version, into):
+        def hang(version, into, *read):
             if version == second:
                 hangs.set()
                 never.wait(PATIENCE)
-            return fetch(version, into)
+            return fetch(version, into, *read)
 
         monkeypatch.setattr(world.follower._registry, "fetch", hang)
         world.move(PRODUCTION, second)
@@ -370,7 +374,7 @@ class TestTheRegistryAway:
         world.look()
         world.move(PRODUCTION, world.register(weight=2.0))
 
-        def failing(version, into):
+        def failing(version, into, *read):
             raise RegistryUnreachable("503")
 
         monkeypatch.setattr(world.follower._registry, "fetch", failing)
@@ -400,10 +404,10 @@ class TestTheRegistryAway:
         fetch = world.follower._registry.fetch
         failures = iter([RegistryUnreachable("the artefact store is away")])
 
-        def failing(version, into):
+        def failing(version, into, *read):
             for failure in failures:
                 raise failure
-            return fetch(version, into)
+            return fetch(version, into, *read)
 
         monkeypatch.setattr(world.follower._registry, "fetch", failing)
 
@@ -524,10 +528,10 @@ class TestAtTheStart:
         world.move(STAGING, second)
         fetch = Registry.fetch
 
-        def lacking(registry, version, cache):
+        def lacking(registry, version, cache, *read):
             if version == second:
                 raise RegistryUnreachable("the artefacts are away")
-            return fetch(registry, version, cache)
+            return fetch(registry, version, cache, *read)
 
         monkeypatch.setattr(Registry, "fetch", lacking)
         with capture_logs() as logs:

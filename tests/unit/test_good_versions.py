@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from models.description.read import read_spec
 from models.registry import PRODUCTION, STAGING, FetchedVersion
-from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel, read_spec
+from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
 from models.version_files import Shelf
 from tests.unit.registered import MODEL, graph, mlmodel
 from worker.good_versions import GoodVersions

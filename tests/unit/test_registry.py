@@ -315,7 +315,10 @@ class TestRefusals:
     def test_a_positive_class_that_is_none(self, uri: str, artefact: Path, cache: Path, given: object) -> None:
         metadata = {"understudy": {"classes": ["neutral or dissatisfied", "satisfied"], "positive_class": given}}
         version = register(uri, artefact, {**good_files(), SPEC_FILE: mlmodel(metadata=metadata)})
-        assert f"positive class '{given}' is none of its classes" in refusal(uri, version, cache)
+        assert "positive" in (told := refusal(uri, version, cache))
+        assert (
+            "positive class 'Satisfied' is none of its classes" if given == "Satisfied" else "a valid string"
+        ) in told
 
     @pytest.mark.parametrize("name", [SPEC_FILE, GRAPH_FILE])
     def test_changed_bytes(self, uri: str, artefact: Path, cache: Path, name: str) -> None:
