@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from edge.command import Command
+from models.address import fit_to_show
 
 if TYPE_CHECKING:
     from models.airline.dataset import Dataset
@@ -112,7 +113,7 @@ class Train(_RegistryCommand):
                     for kind, task in zip(wanted, tasks, strict=True)
                 ]
             except (BadRows, RegistrationRefused, MlflowException, OSError) as error:
-                return _refused("train", error)
+                return _refused("train", error, self.mlflow_tracking_uri)
         _print_outcomes(outcomes, self.model, training.name, test.name)
         return 0
 
@@ -173,7 +174,7 @@ class Register(_RegistryCommand):
                 example=self.example,
             )
         except (UnfitGraph, RegistrationRefused, BadRows, MlflowException, OSError) as error:
-            return _refused("register", error)
+            return _refused("register", error, self.mlflow_tracking_uri)
         print(f"{self.model} version {version}: `python -m models stage {version}` lets it score in the shadow")
         if self.positive is None and len(classes) == 2:
             print(f"its probability is that of {classes[1]!r}, the second class; --positive names the other")
@@ -212,8 +213,8 @@ def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",")]
 
 
-def _refused(command: str, error: Exception) -> int:
-    print(f"{command}: {error}", file=sys.stderr)
+def _refused(command: str, error: Exception, registry: str = "") -> int:
+    print(f"{command}: {fit_to_show(str(error), registry)}", file=sys.stderr)
     return 1
 
 

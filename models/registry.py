@@ -17,6 +17,7 @@ from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from models.address import fit_to_show, shown
 from models.description.plain import LARGEST as LARGEST_SPEC
 from models.description.read import read_spec, read_training
 from models.evidence.training import Training
@@ -82,6 +83,17 @@ class Registry:
         self._connecting = Lock()
         for name, value in _mlflow_environment(patience).items():
             os.environ.setdefault(name, value)
+
+    @property
+    def shown(self) -> str:
+        """Its address, without a password."""
+        return shown(self.tracking_uri)
+
+    def no_answer(self, error: Exception) -> RegistryUnreachable:
+        """What to raise where MLflow raised something else than that a thing does not exist."""
+        return RegistryUnreachable(
+            f"the registry {self.shown} gave no answer: {fit_to_show(str(error), self.tracking_uri)}"
+        )
 
     @cached_property
     def client(self) -> Any:
@@ -193,9 +205,9 @@ class Registry:
         if self._ask(lambda: bring(repository, name, part, limit, who)) is None:
             # A store that is being copied, or is not mounted yet, may have it at the next look.
             raise RegistryUnreachable(
-                f"{who} has no {name} that this machine can see at {repository.artifact_uri}: either it is not an ONNX "
-                f"model ({HOW_TO_REGISTER}), or its files lie on another machine's disk (let the MLflow server serve "
-                f"artefacts, or give it a bucket)"
+                f"{who} has no {name} that this machine can see at {shown(repository.artifact_uri)}: either it is no "
+                f"ONNX model ({HOW_TO_REGISTER}), or its files lie on another machine's disk (let the MLflow server "
+                f"serve artefacts, or give it a bucket)"
             )
 
     def _repository(self, version: VersionId) -> Any:
@@ -216,10 +228,10 @@ class Registry:
             return question()
         except (RegistryUnreachable, UnfitModel):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - MLflow, its stores and their drivers raise many kinds
             if _is_missing(error):
                 return None
-            raise RegistryUnreachable(f"the registry {self.tracking_uri} gave no answer: {error}") from error
+            raise self.no_answer(error) from None  # a traceback would show its text
 
 
 def _refuse_unpinned(name: str, pinned: Mapping[str, str], who: str) -> None:

@@ -45,9 +45,9 @@ class RegistryPage:
             return self._keep_run(summary, files)
         except RegistryUnreachable:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - MLflow, its stores and their drivers raise many kinds
             self._runs.clear()  # another database may stand there when it answers again
-            raise RegistryUnreachable(f"the registry {self._registry.tracking_uri} gave no answer: {error}") from error
+            raise self._registry.no_answer(error) from None
 
     def show_verdict(self, summary: Summary, run_id: str) -> bool:
         """Brings the staging version's description and tags up to date; True where anything had changed.
@@ -58,10 +58,10 @@ class RegistryPage:
             return self._show_verdict(summary, run_id)
         except RegistryUnreachable:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - MLflow, its stores and their drivers raise many kinds
             if getattr(error, "error_code", None) in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}:
                 return False
-            raise RegistryUnreachable(f"the registry {self._registry.tracking_uri} gave no answer: {error}") from error
+            raise self._registry.no_answer(error) from None
 
     def _keep_run(self, summary: Summary, files: Sequence[FileFigures]) -> tuple[str, bool]:
         from mlflow.entities import Metric, RunTag

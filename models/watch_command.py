@@ -53,7 +53,7 @@ class Watch(Listening, EvidenceCommand):
             return 2
         registry = Registry(self.mlflow_tracking_uri, self.model)
         watcher = Watcher(bucket, registry, RegistryPage(registry), unit=self.unit, margin=self.margin)
-        log.info("watching", bucket=bucket.url, registry=self.mlflow_tracking_uri, interval=self.interval)
+        log.info("watching", bucket=bucket.url, registry=registry.shown, interval=self.interval)
         vitals = signals.vitals = Vitals(self.interval, self.stalled_seconds)
         while True:
             done = watcher.look()

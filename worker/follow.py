@@ -233,7 +233,7 @@ class Follower:
             "starting from the cache",
             alias=alias,
             version=good.spec.version,
-            registry=self._registry.tracking_uri,
+            registry=self._registry.shown,
             reason=reason,
             consequence="this version served last; the registry is followed as soon as it can be",
         )
@@ -254,7 +254,7 @@ class Follower:
     def _say_what_is_missing(self) -> None:
         log.warning(
             "waiting for a production version",
-            registry=self._registry.tracking_uri,
+            registry=self._registry.shown,
             model=self._registry.model,
             reason=self._trouble(),
             cache=f"no version in {self._cache} that has served here before",
