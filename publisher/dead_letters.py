@@ -13,6 +13,7 @@ from ledger.names import Key
 from ledger.naming.inputs import takes, why_no_input
 from ledger.notes import Failure, read_failure, record_unusable
 from ledger.receipt import Outcome, RowError, Source, Status
+from ledger.rescoring import refuse_unfounded
 from publisher.inputs import rfc3339
 from transport.bucket import Bucket, BucketError
 from transport.event import Message, ObjectEvent, UnusableMessage
@@ -91,6 +92,7 @@ def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
         if not takes(event.name, prefix, bucket.url):
             why = why_no_input(event.name, prefix, bucket.url) or f"those end in .csv or .csv.gz and lie at {prefix!r}"
             raise UnusableMessage(f"{event.name[:80]!r} is not an input: {why}")
+        refuse_unfounded(bucket, event)
     except UnusableMessage as reason:
         name = record_unusable(bucket, delivery.id, delivery.message, str(reason))
         log.warning(

@@ -16,6 +16,7 @@ from ledger.commit import settle
 from ledger.naming.inputs import takes, why_no_input
 from ledger.notes import Failure, note_failure, record_unusable
 from ledger.receipt import Outcome, Status
+from ledger.rescoring import refuse_unfounded
 from models.registry import FetchedVersion
 from transport.bucket import Bucket, BucketError
 from transport.event import BY_NOTIFICATION, ObjectEvent, UnusableMessage
@@ -94,12 +95,15 @@ class Handler:
                     + (f" ({why})" if why else "")
                 )
         except UnusableMessage as reason:
-            record = record_unusable(self.bucket, delivery.id, delivery.message, str(reason))
-            metrics.UNUSABLE.inc()
-            log.warning("message unusable", message_id=delivery.id, reason=str(reason), record=record)
+            self._put_on_record(delivery, reason)
             return None
         self.others.tell(event.name, why)  # the bucket itself tells of whatever is written
         return None
+
+    def _put_on_record(self, delivery: Delivery, reason: UnusableMessage) -> None:
+        record = record_unusable(self.bucket, delivery.id, delivery.message, str(reason))
+        metrics.UNUSABLE.inc()
+        log.warning("message unusable", message_id=delivery.id, reason=str(reason), record=record)
 
     def _score_and_commit(self, delivery: Delivery, event: ObjectEvent) -> None:
         attempt = Attempt(event, delivery.attempt, self.name)
@@ -121,6 +125,7 @@ class Handler:
         held = 0
         while True:
             try:
+                refuse_unfounded(self.bucket, event)
                 receipt, mine = settle(
                     self.bucket,
                     key,
@@ -128,6 +133,10 @@ class Handler:
                     look_for_claim=attempt.number != 1 or held > 0,
                 )
                 break
+            except UnusableMessage as reason:
+                self._put_on_record(delivery, reason)
+                self.in_hand.ack(delivery)
+                return
             except (BucketError, ScorerDied, TaskFailed) as error:
                 if not self.brake.hold(error, held):
                     self._failed(attempt, versions.production, error)

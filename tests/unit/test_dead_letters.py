@@ -17,7 +17,7 @@ from publisher.given_up import given_up, unusable_records
 from publisher.publish import Reconciler
 from publisher.show import ShowDeadLetters
 from tests.memory import Clock, MemoryBucket, MemoryQueue
-from transport.bucket import BucketError, put
+from transport.bucket import BucketError, get, put
 from transport.event import Generation, Message, ObjectEvent
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
@@ -119,10 +119,27 @@ def test_a_file_that_was_scored_after_all_keeps_its_receipt(bucket: MemoryBucket
 
 
 def test_a_dead_rescoring_gets_a_receipt_of_its_own(bucket: MemoryBucket, queue: MemoryQueue) -> None:
-    again = Key("poison.csv", Generation(7, 2))
-    drain(bucket, dead(queue, event(again).to_message()), now=NOW)
-    assert read_receipt(bucket, again) is not None
-    assert read_receipt(bucket, POISON) is None
+    again = Key("poison.csv", Generation(7, 1))
+    drain(bucket, dead(queue, event().to_message(), event(again).to_message()), now=NOW)
+    first, second = read_receipt(bucket, POISON), read_receipt(bucket, again)
+    assert first is not None
+    assert second is not None
+    assert (first.source.rescore, second.source.rescore) == (0, 1)
+
+
+@pytest.mark.parametrize("number", [1, 2, 2**63 - 1])
+def test_a_dead_rescoring_that_stands_on_no_receipt_is_put_on_record(
+    bucket: MemoryBucket, queue: MemoryQueue, number: int
+) -> None:
+    if number > 1:
+        drain(bucket, dead(queue, event().to_message()), now=NOW)
+    again = Key("poison.csv", Generation(7, number))
+
+    assert drain(bucket, dead(queue, event(again).to_message()), now=NOW).unusable == 1
+
+    assert read_receipt(bucket, again) is None
+    [record] = bucket.objects(UNUSABLE)
+    assert f"it asks for re-scoring {number} of 'poison.csv'" in json.loads(get(bucket, record.name))["reason"]
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,30 @@ class TestScoring:
         assert (first.model.version, second.model.version) == ("1", "2")
         assert first.sha256 != second.sha256 == bucket.stat("output/pred_a.csv").metadata["sha256"]
 
+    @pytest.mark.parametrize("number", [2, 2**63 - 1])
+    @pytest.mark.parametrize("scored_before", [False, True])
+    def test_a_rescoring_that_stands_on_no_receipt_blocks_nothing(self, worker, bucket, queue, number, scored_before):
+        # Given a message that asks for a re-scoring far ahead, before the file's ordinary scoring or after it
+        event = dropped(bucket, "a.csv", survey(5))
+        content = event.generation.content
+        if scored_before:
+            publish(queue, event)
+            worker.handle()
+        publish(queue, replace(event, generation=Generation(content, number), source="rescore"))
+        worker.handle()
+
+        # Then it is put on record, and nothing is scored for it
+        [record] = [json.loads(data) for data in contents(bucket, UNUSABLE).values()]
+        assert f"it asks for re-scoring {number} of 'a.csv'" in record["reason"]
+        assert len(worker.scorers.tasks) == scored_before
+        assert len(queue) == 0
+
+        # And the ordinary scoring and the next re-scoring go on as if it had never come
+        for rescore in range(scored_before, 2):
+            publish(queue, replace(event, generation=Generation(content, rescore)))
+            worker.handle()
+            assert receipt_of(bucket, Key("a.csv", Generation(content, rescore))).status is Status.SCORED
+
 
 class TestOtherMessages:
     @pytest.mark.parametrize(
