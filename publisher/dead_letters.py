@@ -15,7 +15,7 @@ from ledger.notes import Failure, read_failure, record_unusable
 from ledger.receipt import Outcome, RowError, Source, Status
 from ledger.rescoring import refuse_unfounded
 from publisher.inputs import rfc3339
-from transport.bucket import Bucket, BucketError
+from transport.bucket import Bucket, BucketError, NameTooLong
 from transport.event import Message, ObjectEvent, UnusableMessage
 from transport.queue import Delivery, Queue
 
@@ -84,7 +84,7 @@ def outcome_of(event: ObjectEvent, attempts: int, failure: Failure | None, now: 
 
 
 def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
-    """Puts one dead letter on record; True where that is a receipt, False where it names no input of this bucket."""
+    """Puts one dead letter on record; True where that is a receipt, False where there can be none."""
     try:
         event = ObjectEvent.from_message(delivery.message)
         if event.bucket != bucket.name:
@@ -93,16 +93,19 @@ def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
             why = why_no_input(event.name, prefix, bucket.url) or f"those end in .csv or .csv.gz and lie at {prefix!r}"
             raise UnusableMessage(f"{event.name[:80]!r} is not an input: {why}")
         refuse_unfounded(bucket, event)
-    except UnusableMessage as reason:
+        key = Key(event.name, event.generation)
+        outcome = outcome_of(event, attempts_in(delivery.message), read_failure(bucket, key), now)
+        receipt, mine = settle(bucket, key, lambda: claim_outcome(bucket, outcome))
+        bucket.delete(key.failure)
+    except (UnusableMessage, NameTooLong) as reason:  # the second: a file system may take shorter names than most
         name = record_unusable(bucket, delivery.id, delivery.message, str(reason))
         log.warning(
-            "a dead letter names no input; it is on record", message_id=delivery.id, reason=str(reason), record=name
+            "a dead letter can have no receipt; it is on record",
+            message_id=delivery.id,
+            reason=str(reason),
+            record=name,
         )
         return False
-    key = Key(event.name, event.generation)
-    outcome = outcome_of(event, attempts_in(delivery.message), read_failure(bucket, key), now)
-    receipt, mine = settle(bucket, key, lambda: claim_outcome(bucket, outcome))
-    bucket.delete(key.failure)
     if mine:
         metrics.FILES.labels(str(receipt.status)).inc()
     if mine and receipt.status is Status.DEAD_LETTERED:

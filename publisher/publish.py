@@ -50,6 +50,7 @@ class Pass:
     not_inputs: int = 0  # look like inputs, and are none; those in folders in passes that read these
     tidied: int = 0
     errors: int = 0
+    compared: bool = False  # every input was; else the numbers of inputs are those of a part
 
 
 class Reconciler:
@@ -116,7 +117,7 @@ class Reconciler:
         return done.published
 
     def _count(self, done: Pass) -> None:
-        if not done.errors:  # else what was seen is a part at most
+        if done.compared:
             metrics.UNANSWERED.set(done.inputs - done.answered)
             since = done.oldest_unanswered
             metrics.UNANSWERED_OLDEST.set(0.0 if since is None else max(0.0, self._now() - since))
@@ -155,6 +156,7 @@ class Reconciler:
             elif self._is_due(standing.input, done):
                 missing.append(standing.input)
         self._publish(missing, "poller", done)
+        done.compared = True
         if deeper:
             self._deeper_from = self._ticks() + in_folders * REST
         if done.recent:  # they wait in the queue, if that is still there

@@ -25,6 +25,10 @@ class NoSpace(BucketError):
     """There is no room for what was to be written; room for something smaller there may be."""
 
 
+class NameTooLong(BucketError):
+    """No object of this bucket can have such a name; trying again will not help."""
+
+
 class ObjectNotFound(BucketError):
     """There is no such object, or no longer this generation of it."""
 

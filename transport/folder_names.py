@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from transport.bucket import AccessRefused, BucketError, NoSpace
+from transport.bucket import AccessRefused, BucketError, NameTooLong, NoSpace
 
 HIDDEN = ".understudy"  # the bucket's own folder below its root: temporary files, metadata, the lock
 MAX_PART = 255  # bytes between two slashes, on every file system in use
@@ -18,9 +18,14 @@ _ADVICE = {
     errno.EDQUOT: "the disk quota is used up; free some space or ask for more",
     errno.EMFILE: "this process has too many files open; raise the limit (ulimit -n)",
     errno.ENFILE: "this machine has too many files open",
+    errno.ENAMETOOLONG: "its file system takes only shorter names, or shorter paths; give the file a shorter one",
     errno.EIO: "the disk reports an input/output error; look into the system's log",
 }
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_KINDS: dict[int, type[BucketError]] = {
+    errno.ENOSPC: NoSpace,
+    errno.EDQUOT: NoSpace,
+    errno.ENAMETOOLONG: NameTooLong,
+}
 _REFUSALS = {
     errno.EACCES: "permission is denied; this user needs to read, write and enter it and everything below",
     errno.EPERM: "the operation is not permitted to this user",
@@ -35,7 +40,7 @@ _REFUSALS = {
 def split_name(name: str) -> list[str]:
     """The parts of an object's name as folders and a file. Raises AccessRefused for a name that leads elsewhere.
 
-    Raises BucketError where a part is longer than file systems allow.
+    Raises NameTooLong where a part is longer than file systems allow.
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts):
@@ -50,7 +55,7 @@ def split_name(name: str) -> list[str]:
         except UnicodeEncodeError:
             raise AccessRefused(f"{name[:200]!r} is no object's name: it is not valid Unicode") from None
         if length > MAX_PART:
-            raise BucketError(
+            raise NameTooLong(
                 f"{part[:60]!r}… has {length} bytes; a name in a folder may have {MAX_PART} between two slashes. "
                 "Give the file a shorter name"
             )
@@ -113,4 +118,4 @@ def explained(root: str, doing: str) -> Iterator[None]:
         if reason := _REFUSALS.get(error.errno or 0):
             raise AccessRefused(place + reason) from error
         reason = _ADVICE.get(error.errno or 0) or error.strerror or str(error)
-        raise (NoSpace if error.errno in _NO_SPACE else BucketError)(place + reason) from error
+        raise _KINDS.get(error.errno or 0, BucketError)(place + reason) from error

@@ -17,7 +17,7 @@ from publisher.given_up import given_up, unusable_records
 from publisher.publish import Reconciler
 from publisher.show import ShowDeadLetters
 from tests.memory import Clock, MemoryBucket, MemoryQueue
-from transport.bucket import BucketError, get, put
+from transport.bucket import BucketError, NameTooLong, get, put
 from transport.event import Generation, Message, ObjectEvent
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
@@ -197,6 +197,27 @@ def test_a_record_of_the_same_number_is_kept_beside_an_earlier_one(bucket: Memor
         "eventType is 'A', not 'OBJECT_FINALIZE'",
         "eventType is 'B', not 'OBJECT_FINALIZE'",
     ]
+
+
+def test_one_whose_receipt_can_have_no_name_is_put_on_record_and_holds_up_no_other(
+    bucket: MemoryBucket, queue: MemoryQueue
+) -> None:
+    # given a file system that takes shorter names than most
+    def fail(operation: str, name: str) -> None:
+        if "long.csv" in name and ".unusable" not in name:
+            raise NameTooLong(f"cannot write {name!r}: its file system takes only shorter names")
+
+    bucket.hook = fail
+    letters = dead(queue, *(event(Key(f"{name}.csv", Generation(1))).to_message() for name in ("long", "short")))
+
+    # when the dead letters are drained
+    drained = drain(bucket, letters, now=NOW)
+
+    # then neither comes again
+    assert (drained.receipts, drained.unusable, drained.failed) == (1, 1, 0)
+    assert len(letters) == 0
+    [record] = unusable_records(bucket)
+    assert "takes only shorter names" in record.reason
 
 
 def test_it_is_acked_only_after_its_receipt_stands(bucket: MemoryBucket, queue: MemoryQueue, clock: Clock) -> None:

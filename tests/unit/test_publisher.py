@@ -386,6 +386,31 @@ def test_an_error_ends_its_own_step_and_the_next_pass_makes_up_for_it(place: Pla
     assert place.queue.messages[0].attributes["objectGeneration"] == str(file.generation)
 
 
+def test_the_backlog_is_counted_though_a_dead_letter_cannot_be_recorded(place: Place) -> None:
+    # given a dead letter that no receipt can be written for, and an input that was published two hours ago
+    info = place.drop("a.csv")
+    publisher = place.publisher()
+    publisher.full_pass()
+    dead = ObjectEvent("bucket", "b.csv", Generation(1)).to_message()
+    place.queue.dead_letters.publish([dead])
+    place.clock.advance(7_200)
+    metrics.UNANSWERED.set(0)
+    metrics.UNANSWERED_OLDEST.set(0)
+
+    def fail(operation: str, name: str) -> None:
+        if operation == "commit" and "b.csv" in name:
+            raise BucketError("the network is down")
+
+    # when a pass is made
+    place.bucket.hook = fail
+    done = publisher.full_pass()
+
+    # then the alert BacklogOld has what it needs
+    assert done.errors == 1
+    assert metrics.UNANSWERED._value.get() == 1
+    assert metrics.UNANSWERED_OLDEST._value.get() == place.clock() - info.created
+
+
 def test_what_a_failing_queue_did_not_take_is_published_in_the_next_pass(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
