@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler
-from socketserver import BaseServer, ThreadingTCPServer
-from threading import BoundedSemaphore, Thread
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 from prometheus_client.exposition import choose_encoder
 
 from edge import metrics, traces
 from edge.listen import CannotSignal, host_and_port
+from edge.server import HEALTH, Server
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 log = structlog.get_logger()
 
-CONNECTIONS = 16  # at once; beyond them one is closed unanswered
-PATIENCE = 5.0  # seconds for a client to send or take anything
 JSON = "application/json; charset=utf-8"
 
 Checks = Mapping[str, str]
@@ -66,19 +61,18 @@ class Signals:
         self.vitals: Vitals = Starting()
         self.url = ""
         self._registry = metrics.registry(program)
-        self._server: _Server | None = None
+        self._server: Server | None = None
         if not address:
             return
         host, port = host_and_port(address)
         try:
-            self._server = _Server(host, port, self)
+            self._server = Server(host, port, self.answer)
         except OSError as error:
             raise CannotSignal(
                 f"--listen {address}: {error.strerror or error}; is another program listening there?"
             ) from None
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._server.server_address[1]}"
-        Thread(target=self._server.serve_forever, args=(0.2,), daemon=True, name="signals").start()
+        self.url = f"http://{shown}:{self._server.port}"
         log.info("listening", url=self.url)
 
     def __enter__(self) -> Signals:
@@ -92,8 +86,7 @@ class Signals:
     def close(self) -> None:
         """Ends the server, and sends the traces that are left."""
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.close()
         traces.stop_traces(self._tracing)
 
     def answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
@@ -101,13 +94,13 @@ class Signals:
         try:
             if path == "/metrics":
                 return 200, *self._figures(accept)
-            if path in ("/healthz", "/readyz"):
-                checks = self.vitals.health() if path == "/healthz" else self.vitals.readiness()
+            if path in (HEALTH, "/readyz"):
+                checks = self.vitals.health() if path == HEALTH else self.vitals.readiness()
                 return _verdict(self.program, checks)
         except Exception as error:
             log.exception("signals failed", path=path)
             return 500, JSON, _json({"program": self.program, "error": repr(error)[:300]})
-        return 404, JSON, _json({"program": self.program, "paths": ["/metrics", "/healthz", "/readyz"]})
+        return 404, JSON, _json({"program": self.program, "paths": ["/metrics", HEALTH, "/readyz"]})
 
     def _figures(self, accept: str) -> tuple[str, bytes]:
         vitals = self.vitals
@@ -127,53 +120,3 @@ def _verdict(program: str, checks: Checks) -> tuple[int, str, bytes]:
 
 def _json(content: object) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode() + b"\n"
-
-
-class _Server(ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = CONNECTIONS + 1  # a burst waits for no packet to be sent anew
-
-    def __init__(self, host: str, port: int, signals: Signals) -> None:
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.signals = signals
-        self._room = BoundedSemaphore(CONNECTIONS)
-        super().__init__((host, port), _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._room.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away, or was too slow: nobody's concern."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    timeout = PATIENCE
-    server_version, sys_version = "understudy", ""
-    server: BaseServer
-
-    def do_GET(self) -> None:
-        assert isinstance(self.server, _Server)  # noqa: S101 - for mypy
-        path = self.path.partition("?")[0]
-        status, content_type, body = self.server.signals.answer(path, self.headers.get("Accept", ""))
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET
-
-    def log_message(self, format: str, *args: object) -> None:
-        """A scrape is no event."""

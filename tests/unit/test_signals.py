@@ -14,10 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
 from deploy.waiting import SECONDS
-from edge import metrics, probe
+from edge import metrics, probe, server
 from edge.listen import CannotSignal, Listening, host_and_port
 from edge.remembered import Remembered
-from edge.signals import CONNECTIONS, Signals
+from edge.server import CONNECTIONS
+from edge.signals import Signals
 from ledger.receipt import Status
 
 HERE = "127.0.0.1:0"
@@ -105,20 +106,87 @@ def test_an_error_in_looking_is_an_answer(signals):
     assert "the disk is gone" in json.loads(body)["error"]
 
 
-def test_clients_that_say_nothing_take_a_bounded_number_of_places(signals):
-    # given as many silent clients as there are places
+@pytest.fixture
+def clients(signals):
+    """Makes connections to the server; all are closed in the end."""
     host, _, port = signals.url.removeprefix("http://").partition(":")
-    silent = [socket.create_connection((host, int(port))) for _ in range(CONNECTIONS)]
-    try:
-        # then a further one is closed at once, unanswered
-        with socket.create_connection((host, int(port)), timeout=SECONDS) as further:
-            further.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
-            with suppress(ConnectionResetError):
-                assert further.recv(100) == b""
-        assert sum(thread.name.startswith("Thread-") for thread in threading.enumerate()) <= CONNECTIONS + 1
-    finally:
-        for client in silent:
-            client.close()
+    made: list[socket.socket] = []
+
+    def connect(sent: bytes = b"") -> socket.socket:
+        made.append(socket.create_connection((host, int(port)), timeout=SECONDS))
+        made[-1].sendall(sent)
+        return made[-1]
+
+    yield connect
+    for client in made:
+        client.close()
+
+
+def test_who_asks_is_answered_though_all_places_are_taken(signals, clients):
+    # given more clients than there are places, which say nothing or half a request
+    before = threading.active_count()
+    slow = [clients(b"GET /heal" if number % 2 else b"") for number in range(CONNECTIONS + 20)]
+
+    # then whoever asks is answered, again and again
+    for _ in range(30):
+        assert ask(f"{signals.url}/healthz")[0] == 200
+
+    # and the longest waiting have made room; nobody took a thread
+    with suppress(ConnectionResetError):
+        assert slow[0].recv(100) == b""
+    assert threading.active_count() <= before + 6
+
+
+def test_a_client_that_sends_byte_by_byte_is_not_waited_for(signals, clients, monkeypatch):
+    monkeypatch.setattr(server, "PATIENCE", 0.5)
+    slow = clients()
+
+    with suppress(ConnectionResetError, BrokenPipeError, TimeoutError):
+        slow.settimeout(0.1)
+        for byte in b"GET /healthz HTTP/1.0" + b"\r\nA: b" * 10_000:
+            slow.send(bytes([byte]))
+            with suppress(TimeoutError):
+                assert slow.recv(1) == b""  # closed unanswered
+                break
+        else:
+            pytest.fail("it was listened to to the end")
+
+
+def test_a_figure_that_is_slow_to_come_holds_up_no_health(signals):
+    asked, go_on = threading.Event(), threading.Event()
+
+    class Slow(Patient):
+        def refresh(self):
+            asked.set()
+            go_on.wait(SECONDS)
+
+    signals.vitals = Slow()
+    scrapes = [threading.Thread(target=ask, args=(f"{signals.url}/metrics",)) for _ in range(20)]
+    for scrape in scrapes:
+        scrape.start()
+    assert asked.wait(SECONDS)
+
+    assert ask(f"{signals.url}/healthz")[0] == 200
+
+    go_on.set()
+    for scrape in scrapes:
+        scrape.join(SECONDS)
+        assert not scrape.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"POST /healthz HTTP/1.1\r\n\r\n", b"405"),
+        (b"\x00\xff\r\n\r\n", b"405"),
+        (b"GET /healthz HTTP/1.1\r\nA: " + b"b" * 20_000 + b"\r\n\r\n", b"431"),
+        (b"GET\r\n\r\n", b"404"),
+        (b"GET /healthz\r\nno field\r\n: \r\n\r\n", b"200"),
+    ],
+)
+def test_a_request_that_is_none_gets_an_answer(clients, request_, status):
+    with clients(request_) as client:
+        assert client.recv(12).split()[1] == status
 
 
 def test_an_address_that_is_taken_is_an_error_at_the_start(signals):

@@ -1,0 +1,129 @@
+"""A small HTTP server for what a program says of itself: it answers whoever asks, whatever other clients do.
+
+One thread holds all connections. A client has PATIENCE seconds for its whole request and as many to take the answer,
+however it spreads its bytes. Where all places are taken, the client that has waited longest without a whole request
+makes room: one who asks at once is always answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http import HTTPStatus
+from threading import Thread
+
+CONNECTIONS = 256  # at once
+PATIENCE = 5.0
+MAX_HEAD = 8_192  # bytes of a request
+HEALTH = "/healthz"
+
+Answer = Callable[[str, str], tuple[int, str, bytes]]
+"""Status, content type and body for a path and an Accept header. Never raises."""
+
+
+class Server:
+    """Serves from the moment it is made, in a thread of its own, until `close`."""
+
+    def __init__(self, host: str, port: int, answer: Answer) -> None:
+        """Raises OSError where nothing can listen there. `answer` is called in other threads."""
+        self._answer = answer
+        self._socket = _listen(host, port)
+        self.port: int = self._socket.getsockname()[1]
+        self._asking: dict[asyncio.StreamWriter, None] = {}  # those without a whole request yet, the oldest first
+        self._open = 0
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="signals-answer")
+        self._health = ThreadPoolExecutor(1, thread_name_prefix="signals-health")  # nobody else's answer holds it up
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._thread = Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True, name="signals")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends it, at once."""
+        with suppress(RuntimeError):  # closed already
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+        for threads in (self._threads, self._health):
+            threads.shutdown(wait=False, cancel_futures=True)
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._met, sock=self._socket, limit=MAX_HEAD)
+        await self._stopping.wait()
+        server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # the turn of the loop in which dropped connections close their sockets
+
+    async def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open += 1
+        self._asking[writer] = None
+        if self._open > CONNECTIONS and len(self._asking) > 1:
+            oldest = next(iter(self._asking))
+            self._asking.pop(oldest)
+            oldest.transport.abort()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                head = await _head(reader)
+            self._asking.pop(writer, None)
+            writer.write(await self._respond(head))
+            async with asyncio.timeout(PATIENCE):
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+        except (OSError, EOFError, TimeoutError):
+            pass  # it went away, or was too slow: nobody's concern
+        finally:
+            self._asking.pop(writer, None)
+            self._open -= 1
+            writer.transport.abort()  # nothing where it is closed
+
+    async def _respond(self, head: bytes | None) -> bytes:
+        if head is None:
+            return _response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        first, *fields = head.decode("latin-1").split("\r\n")
+        method, _, rest = first.partition(" ")
+        if method not in ("GET", "HEAD"):
+            return _response(HTTPStatus.METHOD_NOT_ALLOWED)
+        path = rest.partition(" ")[0].partition("?")[0]
+        accept = ""
+        for field in fields:
+            name, _, value = field.partition(":")
+            if name.strip().lower() == "accept":
+                accept = value.strip()
+        threads = self._health if path == HEALTH else self._threads
+        status, kind, body = await self._loop.run_in_executor(threads, self._answer, path, accept)
+        return _response(HTTPStatus(status), kind, body, with_body=method == "GET")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(CONNECTIONS)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes | None:
+    """The request up to its empty line; None where it is longer than MAX_HEAD."""
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError:
+        return None
+
+
+def _response(status: HTTPStatus, kind: str = "text/plain", body: bytes = b"", *, with_body: bool = True) -> bytes:
+    head = (
+        f"HTTP/1.0 {status.value} {status.phrase}\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode("latin-1") + (body if with_body else b"")
