@@ -22,6 +22,7 @@ MAY_IMPORT = {
 }
 MODELS_FOR_WORKERS = {
     "models.spec",
+    "models.description.read",
     "models.scoring.scorer",
     "models.registry",
     "models.version_files",  # the registry's cache on this machine
