@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.command import Command
+from models.address.option import ArtifactHosts
 from models.aliases import Aliases, Move, MoveRefused
 from models.registry import PRODUCTION, STAGING, RegisteredVersion, Registry, RegistryUnreachable
 from models.spec import UnfitModel
@@ -36,11 +37,12 @@ class RegistryCommand(Command):
 
     mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="where the MLflow registry is")
     model: str = Field("airline-satisfaction", description="the registered model")
+    artifact_hosts: ArtifactHosts = ""
 
     def run(self) -> int:
         """Does the work; refusals end with a line on stderr and status 1, or 3 where evidence is what is missing."""
         try:
-            self.act(Registry(self.mlflow_tracking_uri, self.model))
+            self.act(Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts))
         except NotProven as refusal:
             print(refusal, file=sys.stderr)
             return 3

@@ -18,7 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from edge.command import Command
-from models.address import fit_to_show
+from models.address.option import ArtifactHosts
+from models.address.shown import fit_to_show
 
 if TYPE_CHECKING:
     from models.airline.dataset import Dataset
@@ -62,6 +63,7 @@ class Sample(Command):
 class _RegistryCommand(Command):
     mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="the MLflow registry; made where it is missing")
     model: str = Field("airline-satisfaction", description="the registered model")
+    artifact_hosts: ArtifactHosts = ""
 
 
 class Train(_RegistryCommand):
@@ -95,7 +97,7 @@ class Train(_RegistryCommand):
                     print(f"{self.model} has a production version: nothing to train")
                     return 0
                 training, test = self._data()
-                tracking = Tracking(self.mlflow_tracking_uri)
+                tracking = Tracking(self.mlflow_tracking_uri, artifact_hosts=self.artifact_hosts)
                 bar.update(reading, completed=1)
                 wanted = list(TRAINERS) if "all" in kinds else kinds
                 tasks = [bar.add_task(kind, total=None) for kind in wanted]
@@ -164,7 +166,7 @@ class Register(_RegistryCommand):
         try:
             version = register_file(
                 self.file,
-                Tracking(self.mlflow_tracking_uri),
+                Tracking(self.mlflow_tracking_uri, artifact_hosts=self.artifact_hosts),
                 self.model,
                 classes=classes,
                 positive=self.positive,

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from edge.command import Command
 from edge.seconds import seconds
+from models.address.option import ArtifactHosts
 
 
 def moment(text: object) -> object:
@@ -42,6 +43,7 @@ class EvidenceCommand(Command):
     bucket: str = Field("./bucket", description="folder, or gs://NAME: where the files are scored")
     mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="where the MLflow registry is")
     model: str = Field("airline-satisfaction", description="the registered model")
+    artifact_hosts: ArtifactHosts = ""
     unit: Literal["row", "file"] = Field("row", description="file: where rows of a file hang together")
     margin: float = Field(0.005, gt=0, lt=1, description="the difference in accuracy that matters; 0.005: half a point")
 
@@ -69,7 +71,7 @@ class Compare(EvidenceCommand):
         from models.registry import PRODUCTION, STAGING, Registry, RegistryUnreachable
         from transport.bucket import BucketError
 
-        registry = Registry(self.mlflow_tracking_uri, self.model)
+        registry = Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts)
         window, files = Window(self.since, self.until), tuple(self.labels)
         question = Question(self.model, self.production, self.staging, window, files)
         preferred = None

@@ -163,7 +163,7 @@ def register(candidate: Candidate, rows: pd.DataFrame, tracking: Tracking, model
     try:
         _pin(tracking, model, version, {**_tags(candidate), **tags})
         with tempfile.TemporaryDirectory() as folder:
-            fetched = Registry(tracking.uri, model).fetch(version, Path(folder))
+            fetched = Registry(tracking.uri, model, artifact_hosts=tracking.artifact_hosts).fetch(version, Path(folder))
             Scorer(fetched.graph.read_bytes(), fetched.spec).check_example()
             if (memory := memory_bytes(fetched.graph.parent)) is not None:
                 tracking.client.set_model_version_tag(model, version, MEMORY_TAG, str(memory))

@@ -23,6 +23,7 @@ def register_sklearn(
     label_column: str | None = None,
     training_rows: pd.DataFrame | None = None,
     tracking_uri: str = DEFAULT_TRACKING_URI,
+    artifact_hosts: str = "",
 ) -> str:
     """Registers a fitted classifier, or a Pipeline that ends in one, as a new version of `model`; gives the version.
 
@@ -30,8 +31,10 @@ def register_sklearn(
     were never seen, values at the trees' thresholds). `columns`: the inputs in the order that the estimator was fitted
     on; by default its own `feature_names_in_`, or all of `rows`. `training_rows`: what drift is measured against later,
     and which texts count as known; those of `rows` where it is not given. `positive`: one of the classes, by default
-    the second of two. Raises RegistrationRefused where skl2onnx cannot convert it, or the graph answers otherwise than
-    the estimator; nothing is registered then.
+    the second of two. `artifact_hosts`: as ARTIFACT_HOSTS of a worker.
+
+    Raises RegistrationRefused where skl2onnx cannot convert it, or the graph answers otherwise than the estimator;
+    nothing is registered then.
     """
     candidate = sklearn_candidate(
         estimator,
@@ -42,6 +45,6 @@ def register_sklearn(
         label_column=label_column,
         training_rows=training_rows,
     )
-    tracking = Tracking(tracking_uri)
+    tracking = Tracking(tracking_uri, artifact_hosts=artifact_hosts)
     with tracking.run(f"register {candidate.kind}", {"estimator": candidate.kind}, {"kind": candidate.kind}):
         return register(candidate, rows, tracking, model, {})

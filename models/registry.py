@@ -17,7 +17,8 @@ from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from models.address import fit_to_show, shown
+from models.address.shown import fit_to_show, shown
+from models.address.sources import why_elsewhere
 from models.description.plain import LARGEST as LARGEST_SPEC
 from models.description.read import read_spec, read_training
 from models.evidence.training import Training
@@ -71,13 +72,23 @@ class FetchedVersion:
 class Registry:
     """One registered model at one MLflow address (`sqlite:///…`, `http://…`, `databricks`). Threads may share it.
 
-    `patience`: whole seconds that one request may take; there is no retry, because who polls asks again anyway. MLflow
-    takes such limits from variables of the environment alone, so they are set for this process unless they are set.
+    `artifact_hosts`: what ARTIFACT_HOSTS says, by commas; see `models.address.sources`. `patience`: whole seconds that
+    one request may take; there is no retry, because who polls asks again anyway. MLflow takes such limits from
+    variables of the environment alone, so they are set for this process unless they are set.
     """
 
-    def __init__(self, tracking_uri: str, model: str, *, patience: int = 5, largest_graph: int = LARGEST_GRAPH) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        model: str,
+        *,
+        artifact_hosts: str = "",
+        patience: int = 5,
+        largest_graph: int = LARGEST_GRAPH,
+    ) -> None:
         self.tracking_uri = tracking_uri
         self.model = model
+        self._artifact_hosts = [host for host in artifact_hosts.split(",") if host.strip()]
         self._largest_graph = largest_graph
         self.reads_stages = False  # whether the last answer of `aliases` came from stages
         self._connecting = Lock()
@@ -165,7 +176,10 @@ class Registry:
 
     def size(self, version: VersionId) -> Size:
         """What the version takes, as far as its store and its registration say."""
-        repository = self._ask(lambda: self._repository(version))
+        try:
+            repository = self._ask(lambda: self._repository(version))
+        except UnfitModel:
+            return Size()
         entries = None if repository is None else self._ask(repository.list_artifacts)
         graph = next((entry.file_size for entry in entries or () if entry.path == GRAPH_FILE), None)
         found = self._ask(lambda: self.client.get_model_version(self.model, version))
@@ -175,13 +189,13 @@ class Registry:
     def training(self, version: VersionId) -> Training:
         """What the version was fitted on, as far as its registration kept it. Raises RegistryUnreachable."""
         who = f"{self.model} version {version}"
-        repository = self._ask(lambda: self._repository(version))
-        if repository is None:
-            return Training()
         with TemporaryDirectory() as folder:
             try:
+                repository = self._ask(lambda: self._repository(version))
+                if repository is None:
+                    return Training()
                 self._bring(repository, SPEC_FILE, LARGEST_SPEC, Path(folder), who)
-            except UnfitModel:  # a description beyond every limit says nothing that is to be believed
+            except UnfitModel:  # it lies where nobody asks, or is beyond every limit: nothing that is to be believed
                 return Training()
             return read_training((Path(folder) / SPEC_FILE).read_bytes())
 
@@ -211,16 +225,27 @@ class Registry:
             )
 
     def _repository(self, version: VersionId) -> Any:
-        """MLflow's access to the folder of a version's files, wherever it lies."""
+        """MLflow's access to the folder of a version's files. Raises UnfitModel where that is no place to ask."""
         if self.tracking_uri.startswith("databricks"):  # hands out credentials per version, in a repository of its own
             from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
             uri = f"models:/{self.model}/{version}"
             return ModelsArtifactRepository(uri, self.tracking_uri, self.client._registry_uri)
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+        from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
         uri = self.client.get_model_version_download_uri(self.model, version)
+        if RunsArtifactRepository.is_runs_uri(uri):
+            uri = RunsArtifactRepository.get_underlying_uri(uri, self.tracking_uri)
+        why = why_elsewhere(uri, self.tracking_uri, "", self._artifact_hosts)
+        if why and why_elsewhere(uri, self.tracking_uri, self._artifact_root(), self._artifact_hosts):
+            raise UnfitModel(f"{self.model} version {version}: {why}")
         return get_artifact_repository(uri, tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+
+    def _artifact_root(self) -> str:
+        """Where the registry keeps artefacts by default: where its own first experiment's are."""
+        found = self._ask(lambda: self.client.get_experiment("0"))
+        return "" if found is None else str(found.artifact_location)
 
     def _ask(self, question: Callable[[], Answer]) -> Answer | None:
         """The answer, or None where what was asked for does not exist. Raises RegistryUnreachable for other trouble."""

@@ -33,7 +33,9 @@ _QUIET = {
 class Tracking:
     """The runs of one experiment at one MLflow address. MLflow keeps its address per process, so use one at a time."""
 
-    def __init__(self, uri: str = DEFAULT_TRACKING_URI, experiment: str = EXPERIMENT) -> None:
+    def __init__(
+        self, uri: str = DEFAULT_TRACKING_URI, experiment: str = EXPERIMENT, *, artifact_hosts: str = ""
+    ) -> None:
         """Makes the database and the experiment where they are missing. Raises what MLflow raises."""
         for name, value in _QUIET.items():  # read at MLflow's import
             os.environ.setdefault(name, value)
@@ -42,6 +44,7 @@ class Tracking:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         self.uri = uri
+        self.artifact_hosts = artifact_hosts  # from where else a version that is registered may be fetched back
         self.experiment = experiment
         folder = _artifacts_folder(uri)
         mlflow.set_tracking_uri(uri)

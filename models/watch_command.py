@@ -51,7 +51,7 @@ class Watch(Listening, EvidenceCommand):
         except (AccessRefused, CannotSignal) as error:
             log.error("cannot start", error=str(error))
             return 2
-        registry = Registry(self.mlflow_tracking_uri, self.model)
+        registry = Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts)
         watcher = Watcher(bucket, registry, RegistryPage(registry), unit=self.unit, margin=self.margin)
         log.info("watching", bucket=bucket.url, registry=registry.shown, interval=self.interval)
         vitals = signals.vitals = Vitals(self.interval, self.stalled_seconds)

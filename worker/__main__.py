@@ -20,6 +20,7 @@ from pydantic import ByteSize, Field, field_validator
 from edge.command import main
 from edge.listen import CannotSignal, Listening
 from ledger.naming.prefix import refuse_bad_prefix
+from models.address.option import ArtifactHosts
 from models.table.limits import USUAL_LIMITS, Limits
 from worker.manner import Manner
 
@@ -35,6 +36,7 @@ class Work(Listening):
     prefix: str = Field("", description="inputs lie directly below it; empty is the bucket's root")
     mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="the MLflow registry")
     model: str = Field("airline-satisfaction", description="the registered model whose aliases are followed")
+    artifact_hosts: ArtifactHosts = ""
     model_cache: Path = Field(Path(".model-cache"), description="folder for fetched versions")
     registry_poll_seconds: float = Field(10.0, gt=0, description="how often the aliases are looked at")
     processes: int = Field(
@@ -140,7 +142,7 @@ class Work(Listening):
         )
         trial = Trial(bucket.url, self.log_level, self.load_seconds)
         follower = Follower(
-            Registry(self.mlflow_tracking_uri, self.model),
+            Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts),
             self.model_cache,
             {PRODUCTION: TriedPool(scorers, trial), STAGING: TriedPool(shadows, trial)},
             self.registry_poll_seconds,

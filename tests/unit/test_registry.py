@@ -10,18 +10,21 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from deploy.waiting import wait_for
+from models.evidence.training import Training
 from models.registry import FetchedVersion, Registry, RegistryUnreachable
 from models.scoring.scorer import Scorer
-from models.spec import GRAPH_FILE, SHA256_TAG, SPEC_FILE, UnfitModel
+from models.spec import GRAPH_FILE, SHA256_TAG, SPEC_FILE, Size, UnfitModel
 from models.version_files import folder_name
 from tests.unit.registered import (
     MODEL,
@@ -319,6 +322,55 @@ class TestRefusals:
         assert (
             "positive class 'Satisfied' is none of its classes" if given == "Satisfied" else "a valid string"
         ) in told
+
+    def test_a_source_elsewhere_is_refused_and_gets_no_request(
+        self, uri: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Given a version whose files are said to lie on somebody's own server, and a token for the registry
+        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "for the registry alone")
+        with socket.socket() as elsewhere:
+            elsewhere.bind(("127.0.0.1", 0))
+            elsewhere.listen()
+            host = f"127.0.0.1:{elsewhere.getsockname()[1]}"
+            version = register_folder(uri, f"http://{host}/models/1", pins(good_files()))
+
+            # When it is fetched, sized, or asked what it has learned from
+            told = refusal(uri, version, cache)
+            registry = Registry(uri, MODEL)
+            assert registry.size(version) == Size()
+            assert registry.training(version) == Training()
+
+            # Then nobody was asked
+            elsewhere.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                elsewhere.accept()
+        assert f"its files lie at http://{host}/models/1, which is neither the registry's own host" in told
+        assert "ARTIFACT_HOSTS" in told
+
+    def test_a_host_on_the_list_is_asked(self, uri: str, cache: Path) -> None:
+        place = "/api/2.0/mlflow-artifacts/artifacts"
+
+        class Files(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path, _, folder = self.path.partition("?path=")
+                names = good_files() if folder == "1" else []
+                listed = [{"path": name, "is_dir": False, "file_size": 1} for name in names]
+                body = json.dumps({"files": listed}).encode() if folder else good_files()[path.rpartition("/")[2]]
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Files) as files:
+            threading.Thread(target=files.serve_forever, daemon=True).start()
+            host = f"127.0.0.1:{files.server_address[1]}"
+            version = register_folder(uri, f"http://{host}{place}/1", pins(good_files()))
+            fetched = Registry(uri, MODEL, artifact_hosts=f"gs://models, {host}").fetch(version, cache)
+            files.shutdown()
+        assert fetched.graph.read_bytes() == graph()
 
     @pytest.mark.parametrize("name", [SPEC_FILE, GRAPH_FILE])
     def test_changed_bytes(self, uri: str, artefact: Path, cache: Path, name: str) -> None:
