@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,9 +33,10 @@ _POLICY = "CREATE TABLE policy (lease REAL, max_delivery_attempts INTEGER, min_b
 _READ_POLICY = "SELECT lease, max_delivery_attempts, min_backoff, max_backoff FROM policy"
 _SETTINGS = (
     "synchronous=NORMAL",
-    "wal_autocheckpoint=4000",  # pages, 16 MB of log: a checkpoint costs two fsyncs
     "journal_size_limit=67108864",  # bytes that the log may keep after a checkpoint
 )
+PAGE = 4096
+MOST_PAGES, LEAST_PAGES = 4000, 16  # of the log between two checkpoints, which cost two fsyncs each
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 T = TypeVar("T")
@@ -122,7 +123,7 @@ class QueueFile:
         [(mode,)] = self.read("PRAGMA journal_mode=WAL")
         if mode != "wal":
             raise QueueError(f"the queue {self.path} cannot keep a write-ahead log; put it on a local disk")
-        for setting in _SETTINGS:
+        for setting in (*_SETTINGS, f"wal_autocheckpoint={self._pages()}"):
             self.read(f"PRAGMA {setting}")
         with self.transaction() as connection:
             new = connection.execute("PRAGMA application_id").fetchone() == (0,)
@@ -136,6 +137,11 @@ class QueueFile:
             if new or policy is not None:
                 connection.execute("DELETE FROM policy")
                 connection.execute("INSERT INTO policy VALUES (?, ?, ?, ?)", astuple(policy or Policy()))
+
+    def _pages(self) -> int:
+        """How long the log may grow: an eighth of the room there is, within bounds."""
+        disk = os.statvfs(self.path.parent)
+        return max(LEAST_PAGES, min(MOST_PAGES, disk.f_bavail * disk.f_frsize // PAGE // 8))
 
     def _refuse_other_files(self) -> None:
         [(application, layout, tables)] = self.read(
@@ -170,10 +176,18 @@ class QueueFile:
             try:
                 yield connection
                 connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+                    self._make_room(connection)
                 raise
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        """Empties the log into the file, for whoever tries again: on a small disk it alone may take all the room."""
+        with suppress(sqlite3.Error):  # there is no room for that either; somebody has to make some
+            connection.execute(f"PRAGMA wal_autocheckpoint={LEAST_PAGES}")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
         """Afterwards every use raises QueueError; closing again does nothing."""

@@ -9,6 +9,7 @@ from threading import Event, Lock, Thread
 import structlog
 
 from edge import metrics
+from edge.trouble import Trouble
 from transport.queue import Delivery, Queue, QueueError
 
 log = structlog.get_logger()
@@ -19,6 +20,7 @@ class InHand:
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
+        self.trouble = Trouble("queue")  # of all that is asked of it
         self._held: dict[int, Delivery] = {}
         self._allowed: dict[int, float] = {}
         self._taken_last = self._done_last = time.monotonic()
@@ -62,13 +64,13 @@ class InHand:
     def ack(self, delivery: Delivery) -> None:
         """Done: it does not come again. Never raises: where the queue fails, it comes again and finds its receipt."""
         self._drop(delivery)
-        _tell(delivery.ack, delivery)
+        self._tell(delivery.ack, delivery)
         metrics.LAST_PROCESSED.set_to_current_time()
 
     def give_back(self, delivery: Delivery) -> None:
         """It comes again, after the queue's back-off. Never raises: at the latest its lease runs out."""
         self._drop(delivery)
-        _tell(delivery.nack, delivery)
+        self._tell(delivery.nack, delivery)
 
     def give_all_back(self) -> int:
         """Gives back whatever is still held, and keeps no lease any more; says how many there were."""
@@ -77,7 +79,7 @@ class InHand:
             left = list(self._held.values())
             self._held.clear()
         for delivery in left:
-            _tell(delivery.nack, delivery)
+            self._tell(delivery.nack, delivery)
         return len(left)
 
     def _drop(self, delivery: Delivery) -> None:
@@ -91,25 +93,24 @@ class InHand:
             with self._lock:
                 held = list(self._held.values())
             for delivery in held:
-                _tell(delivery.extend, delivery)
+                self._tell(delivery.extend, delivery)
             metrics.LEASE_EXTENSIONS.inc(len(held))
 
     def _pause(self) -> float:
         try:
             return self._queue.policy.lease / 3
         except QueueError as error:
-            log.warning("queue does not answer", error=str(error), consequence="leases may run out; tried again")
+            self.trouble.met("queue does not answer", error, consequence="leases may run out; tried again")
             return 1.0
 
-
-def _tell(verb: Callable[[], None], delivery: Delivery) -> None:
-    try:
-        verb()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the others in hand must not suffer from it
-        log.warning(
-            "queue not told",
-            what=verb.__name__,
-            message_id=delivery.id,
-            error=str(error),
-            consequence="the message may come again",
-        )
+    def _tell(self, verb: Callable[[], None], delivery: Delivery) -> None:
+        try:
+            verb()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others in hand must not suffer from it
+            self.trouble.met(
+                "queue not told",
+                error,
+                what=verb.__name__,
+                message_id=delivery.id,
+                consequence="the message may come again; so it is with others while this lasts",
+            )

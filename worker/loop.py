@@ -65,17 +65,19 @@ class Loop:
 
     def _pull(self, room: int) -> Sequence[Delivery]:
         try:
-            return self.queue.pull(room, PULL_SECONDS)
+            pulled = self.queue.pull(room, PULL_SECONDS)
         except QueueError as error:
-            log.error("pull failed", error=str(error), consequence="tried again")
+            self.in_hand.trouble.met("pull failed", error, consequence="tried again")
             self.stopping.wait(1.0)
             return []
+        self.in_hand.trouble.over()
+        return pulled
 
     def _something_waits(self) -> bool:
         try:
             backlog = self.queue.backlog()
         except QueueError as error:
-            log.error("backlog unknown", error=str(error), consequence="nothing is taken for granted; asked again")
+            self.in_hand.trouble.met("backlog unknown", error, consequence="it is asked again")
             return True
         return bool(backlog.waiting or backlog.leased)
 

@@ -22,6 +22,7 @@ MAY_IMPORT = {
 }
 MODELS_FOR_WORKERS = {
     "models.spec",
+    "models.address.option",
     "models.description.read",
     "models.scoring.scorer",
     "models.registry",
