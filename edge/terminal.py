@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
-_ORDERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_MAYBE_ORDERS = re.compile(r"[^\x20-\x7e\n\t]")  # most texts have none
 
 
 def harmless(text: str) -> str:
-    """The same with what a terminal would obey written out, like `\\x1b`; line feeds and tabs stay."""
-    return _ORDERS.sub(lambda found: repr(found[0])[1:-1], text)
+    """The same with what a terminal would obey, or would not show, written out, like `\\x1b`; line feeds and tabs stay.
+
+    Orders to write from right to left are among them: a name would be read backwards.
+    """
+    return _MAYBE_ORDERS.sub(lambda found: found[0] if found[0].isprintable() else repr(found[0])[1:-1], text)

@@ -20,8 +20,10 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.command import Command
+from edge.terminal import harmless
 from models.address.option import ArtifactHosts
 from models.aliases import Aliases, Move, MoveRefused
+from models.printable import printable
 from models.registry import PRODUCTION, STAGING, RegisteredVersion, Registry, RegistryUnreachable
 from models.spec import UnfitModel
 
@@ -44,10 +46,10 @@ class RegistryCommand(Command):
         try:
             self.act(Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts))
         except NotProven as refusal:
-            print(refusal, file=sys.stderr)
+            print(harmless(str(refusal)), file=sys.stderr)
             return 3
         except (MoveRefused, RegistryUnreachable, UnfitModel) as refusal:
-            print(refusal, file=sys.stderr)
+            print(harmless(str(refusal)), file=sys.stderr)
             return 1
         return 0
 
@@ -70,7 +72,7 @@ class List(RegistryCommand):
         if not rows:
             print(f"{self.model} has no versions: `python -m models train all` makes some", file=sys.stderr)
             return
-        table = Table(title=self.model, title_justify="left")
+        table = Table(title=printable(self.model), title_justify="left")
         for heading in ("version", "alias", "kind"):
             table.add_column(heading)
         for heading in ("accuracy", "AUC"):
@@ -78,10 +80,9 @@ class List(RegistryCommand):
         for heading in ("created (UTC)", "run"):
             table.add_column(heading)
         for row in reversed(rows):
-            roles = Text(", ").join(Text(alias, ROLE_STYLE.get(alias, "bold")) for alias in row.aliases)
-            table.add_row(
-                row.version, roles, row.kind, _score(row.accuracy), _score(row.auc), row.created[:16], row.run[:12]
-            )
+            roles = Text(", ").join(printable(alias, ROLE_STYLE.get(alias, "bold")) for alias in row.aliases)
+            version, kind, run = map(printable, (row.version, row.kind, row.run[:12]))
+            table.add_row(version, roles, kind, _score(row.accuracy), _score(row.auc), row.created[:16], run)
         Console().print(table)
 
 
@@ -215,13 +216,14 @@ class History(RegistryCommand):
         if not moves:
             print(f"no alias of {self.model} was ever moved", file=sys.stderr)
             return
-        table = Table(title=f"{self.model}: moves of its aliases", title_justify="left")
+        table = Table(title=printable(f"{self.model}: moves of its aliases"), title_justify="left")
         for heading in ("when (UTC)", "alias", "from", "to", "by", "why"):
             table.add_column(heading)
         for made in moves:
             when = f"{made.when:%Y-%m-%d %H:%M:%S}" if made.when else "?"
-            alias = Text(made.alias, ROLE_STYLE.get(made.alias, "bold"))
-            table.add_row(when, alias, made.came_from or "-", made.to or "-", Text(made.who or "?"), Text(made.why))
+            alias = printable(made.alias, ROLE_STYLE.get(made.alias, "bold"))
+            moved = (printable(text) for text in (made.came_from or "-", made.to or "-", made.who or "?", made.why))
+            table.add_row(when, alias, *moved)
         Console().print(table)
 
 

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from edge.command import Command
+from edge.terminal import harmless
 from models.address.option import ArtifactHosts
 from models.address.shown import fit_to_show
 
@@ -216,7 +217,7 @@ def _names(text: str | None) -> list[str] | None:
 
 
 def _refused(command: str, error: Exception, registry: str = "") -> int:
-    print(f"{command}: {fit_to_show(str(error), registry)}", file=sys.stderr)
+    print(harmless(f"{command}: {fit_to_show(str(error), registry)}"), file=sys.stderr)
     return 1
 
 

@@ -1,10 +1,22 @@
-"""Texts out of files on a terminal: shown, never obeyed."""
+"""Texts out of files on a terminal and on a page: shown, never obeyed."""
 
 from __future__ import annotations
+
+from html import escape
 
 from rich.text import Text
 
 
+def written_out(text: str) -> str:
+    """The same with what cannot be printed written out, like `\\x1b`: orders to a terminal, or to read backwards."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
 def printable(text: str, style: str = "") -> Text:
-    """The same, no markup in it, with what cannot be printed written out, like `\\x1b`."""
-    return Text("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text), style)
+    """A text for a terminal, with no markup in it."""
+    return Text(written_out(text), style)
+
+
+def escaped(text: str) -> str:
+    """A text for an HTML page, with no tag in it."""
+    return escape(written_out(text))

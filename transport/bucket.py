@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeVar
 
 ABSENT = 0  # as a precondition: there is no object of this name yet
+READS = 3  # of bytes that come damaged each time
+
+Result = TypeVar("Result")
 
 LeftOut = Callable[[str, str], object]
 """Told of a name that is no object, and why; what is no text in the name is written out, like `\\xf6`."""
@@ -31,6 +34,10 @@ class NameTooLong(BucketError):
 
 class ObjectNotFound(BucketError):
     """There is no such object, or no longer this generation of it."""
+
+
+class DamagedRead(BucketError):
+    """The bytes that came are not those that are stored; nothing that was read of them counts. Read them again."""
 
 
 class PreconditionFailed(BucketError):
@@ -160,5 +167,20 @@ def put(
 
 def get(bucket: Bucket, name: str, generation: int | None = None) -> bytes:
     """All bytes of a small object. Raises ObjectNotFound."""
-    with bucket.read(name, generation) as stream:
-        return stream.read()
+
+    def read() -> bytes:
+        with bucket.read(name, generation) as stream:
+            return stream.read()
+
+    return read_again_where_damaged(read)
+
+
+def read_again_where_damaged(read: Callable[[], Result]) -> Result:
+    """What `read` gives; it is called READS times at most while it raises DamagedRead."""
+    for left in reversed(range(READS)):
+        try:
+            return read()
+        except DamagedRead:
+            if not left:
+                raise
+    raise AssertionError("READS is at least 1")

@@ -8,6 +8,7 @@ With STORAGE_EMULATOR_HOST set, the client library talks to that emulator, witho
 from __future__ import annotations
 
 import io
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,13 +17,15 @@ from typing import BinaryIO, cast
 from google.api_core.exceptions import NotFound
 from google.api_core.exceptions import PreconditionFailed as ConditionNotMet
 
-from transport.bucket import ABSENT, AccessRefused, LeftOut, ObjectInfo, get, put
+from transport.bucket import ABSENT, AccessRefused, LeftOut, ObjectInfo, get, put, read_again_where_damaged
 from transport.event import UnusableMessage, refuse_bad_name
 from transport.gcs_api import Api, object_info
 from transport.gcs_faults import FAULTS, explain, says_bucket_is_missing
 from transport.gcs_read import CHUNK, PinnedStream
 from transport.gcs_write import ONE_REQUEST, GcsWriter, Target, upload
 
+_PROBE = "output/.verify-"
+_PROBE_SECONDS = 300.0  # after which no living program needs its own
 _PAGE = 1000  # the most that Cloud Storage gives at a time
 _LISTED = "items(name,generation,size,timeCreated,md5Hash,crc32c),nextPageToken"
 
@@ -119,17 +122,24 @@ class GcsBucket:
         _refuse_odd(source)
         _refuse_odd(target)
         wanted = Target.of(target, if_generation, metadata, content_type)
-        with PinnedStream(self._api, source, source_generation) as stream:
-            if stream.size <= ONE_REQUEST:
-                return upload(self._api, wanted, io.BytesIO(stream.readall()), stream.size)
+
+        def small() -> bytes | None:
+            with PinnedStream(self._api, source, source_generation) as stream:
+                return stream.readall() if stream.size <= ONE_REQUEST else None
+
+        content = read_again_where_damaged(small)
+        if content is not None:
+            return upload(self._api, wanted, io.BytesIO(content), len(content))
         return self._rewrite(source, source_generation, wanted)
 
     def _rewrite(self, source: str, source_generation: int, target: Target) -> ObjectInfo:
         """Copies inside Cloud Storage; one call for up to a gigabyte or so, else as many as it asks for."""
         origin = self._api.bucket.blob(source, generation=source_generation)
+        token: str | None = None  # of what is copied so far: a call that fails is made again from there
 
         def attempt(again: bool) -> ObjectInfo:
-            blob, token = target.blob(self._api), None
+            nonlocal token
+            blob = target.blob(self._api)
             try:
                 while True:
                     token, _, _ = blob.rewrite(
@@ -174,12 +184,19 @@ class GcsBucket:
 
     def verify(self) -> None:
         next(self.objects(), None)
-        probe = f"output/.verify-{uuid.uuid4().hex}"
+        self._remove_old_probes()
+        probe = f"{_PROBE}{uuid.uuid4().hex}"
         written = put(self, probe, b"verify", if_generation=ABSENT)
         try:
             get(self, probe, written.generation)
         finally:
             self.delete(probe)
+
+    def _remove_old_probes(self) -> None:
+        """Of programs that were killed, or that might not delete: then neither may this one, and it leaves none."""
+        for left in self.objects(_PROBE):
+            if time.time() - left.created > _PROBE_SECONDS:
+                self.delete(left.name)
 
     def close(self) -> None:
         self._api.client.close()

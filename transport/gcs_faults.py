@@ -73,6 +73,11 @@ def explain(error: Exception, bucket: str, doing: str) -> BucketError:
             f"{place}the credentials are missing or no longer valid ({_text(error)}). Sign in with `gcloud auth "
             "application-default login`, or give the program a service account"
         )
+    if isinstance(error, Forbidden) and re.search(r"retention|object.?hold|under.*hold", error.message, re.IGNORECASE):
+        return AccessRefused(
+            f"{place}a retention policy or a hold keeps the object. Outputs are replaced and claims are deleted: take "
+            f"the policy off the bucket, or use another one. Cloud Storage says: {_text(error)}"
+        )
     if isinstance(error, Forbidden):
         return AccessRefused(f"{place}{missing_role(error.message)}. Cloud Storage says: {_text(error)}")
     return BucketError(f"{place}{_text(error)}")

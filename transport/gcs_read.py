@@ -13,7 +13,7 @@ import google_crc32c
 import requests
 from google.api_core.retry import exponential_sleep_generator
 
-from transport.bucket import BucketError
+from transport.bucket import BucketError, DamagedRead
 from transport.gcs_api import Api, refuse_failure
 from transport.gcs_faults import FAULTS, explain, is_transient
 
@@ -28,7 +28,7 @@ class PinnedStream(io.RawIOBase):
     """The stored bytes of one generation. A cut or stalled answer is taken up again where it ended.
 
     The connection is opened at once: `size` and `generation` are known from then on. Where the bytes do not have the
-    checksum that Cloud Storage has for them, the end of the stream is a BucketError. Tries go on for `api.patience`
+    checksum that Cloud Storage has for them, the end of the stream is a DamagedRead. Tries go on for `api.patience`
     seconds after the last byte that came.
     """
 
@@ -116,7 +116,7 @@ class PinnedStream(io.RawIOBase):
     def _verify(self) -> None:
         found = base64.b64encode(self._checksum.digest()).decode()
         if self._expected is not None and found != self._expected:
-            raise BucketError(
+            raise DamagedRead(
                 f"{self._name!r} of gs://{self._api.bucket_name} arrived damaged: its CRC32C is {found}, "
                 f"Cloud Storage has {self._expected}; read it again"
             )

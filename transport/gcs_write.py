@@ -11,7 +11,7 @@ from tempfile import SpooledTemporaryFile, gettempdir
 from typing import IO, Any
 
 import google_crc32c
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import GoogleAPICallError, NotFound
 from google.api_core.exceptions import PreconditionFailed as ConditionNotMet
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage.exceptions import DataCorruption
@@ -93,16 +93,18 @@ def upload(api: Api, target: Target, content: IO[bytes], size: int) -> ObjectInf
                 timeout=api.timeout,
                 retry=part_by_part if in_parts else None,
             )
-        except NotFound as error:
-            if not _is_of_a_part(error):
-                raise api.no_bucket() from None
-            if ours := target.written(api):
-                return ours
-            raise ConnectionError("the unfinished upload was forgotten; it has to start over") from error
         except ConditionNotMet:
             if (again or in_parts) and (ours := target.written(api, _checksum(content))):
                 return ours
             raise
+        except GoogleAPICallError as error:
+            if error.code not in (404, 410):
+                raise
+            if not _is_of_a_part(error):
+                raise (api.no_bucket() if error.code == 404 else error) from None
+            if ours := target.written(api):
+                return ours
+            raise ConnectionError("the unfinished upload was forgotten; it has to start over") from error
         except GoogleAuthError:
             raise  # some of them are ValueErrors, too
         except ValueError as error:  # the library does not take up a part of which only some bytes were kept
@@ -121,7 +123,7 @@ def _checksum(content: IO[bytes]) -> str:
     return base64.b64encode(checksum.digest()).decode()
 
 
-def _is_of_a_part(error: NotFound) -> bool:
+def _is_of_a_part(error: GoogleAPICallError) -> bool:
     return error.response is not None and error.response.request.method == "PUT"
 
 

@@ -16,9 +16,10 @@ from models.spec import ModelSpec
 from models.table.faults import Unreadable
 from models.table.limits import Limits
 from models.table.read import ReadAgain
-from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, PreconditionFailed
+from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, PreconditionFailed, read_again_where_damaged
 from transport.event import ObjectEvent
 from worker import write
+from worker.damage import checked_to_the_end
 from worker.hashed import Hashed
 from worker.manner import USUAL_MANNER, Manner
 from worker.predict import Stopwatch, Tally, predict
@@ -64,10 +65,7 @@ def score_file(
     outcome = _begun(bucket, attempt)
     try:
         _refuse_if_too_big(bucket, attempt.event, manner.limits)
-        try:
-            return _claimed(bucket, outcome, scorer, manner, all_columns=False)
-        except ReadAgain:
-            return _claimed(bucket, outcome, scorer, manner, all_columns=True)
+        return read_again_where_damaged(lambda: _read_and_claimed(bucket, outcome, scorer, manner))
     except PreconditionFailed:
         return None
     except Unreadable as fault:
@@ -79,6 +77,13 @@ def score_file(
         return claim_outcome(bucket, replace(outcome, status=Status.SUPERSEDED, errors=(gone,), finished=_now()))
 
 
+def _read_and_claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner) -> ObjectInfo:
+    try:
+        return _claimed(bucket, outcome, scorer, manner, all_columns=False)
+    except ReadAgain:
+        return _claimed(bucket, outcome, scorer, manner, all_columns=True)
+
+
 def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner, *, all_columns: bool) -> ObjectInfo:
     """Scores the file into a claim. Raises Unreadable, ReadAgain and what the bucket raises: no claim is left then."""
     watch, tally, digest = Stopwatch(), Tally(), hashlib.sha256()
@@ -86,6 +91,7 @@ def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner, *
     metadata: dict[str, str] = {}
     with (
         bucket.read(key.name, key.generation.content) as stored,
+        checked_to_the_end(stored),
         open_claim(bucket, key, metadata) as claim,
     ):
         stream = Hashed(stored)

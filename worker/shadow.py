@@ -26,9 +26,10 @@ from models.registry import FetchedVersion
 from models.scoring.scorer import Scorer
 from models.spec import ModelSpec
 from models.table.read import ReadAgain
-from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, put
+from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, put, read_again_where_damaged
 from transport.event import ObjectEvent
 from worker import write
+from worker.damage import checked_to_the_end
 from worker.hashed import Hashed
 from worker.manner import USUAL_MANNER, Manner
 from worker.predict import Predicted, Stopwatch, Tally, predict
@@ -76,12 +77,7 @@ class Shadow:
         scorer = workshop.scorer(self.staging)
         with tempfile.SpooledTemporaryFile(max_size=MEMORY_OF_SPOOL) as spool:
             try:
-                try:
-                    comparison = self._compare(bucket, key, scorer, spool, all_columns=False)
-                except ReadAgain:
-                    spool.seek(0)
-                    spool.truncate()
-                    comparison = self._compare(bucket, key, scorer, spool, all_columns=True)
+                comparison = read_again_where_damaged(lambda: self._read_and_compare(bucket, key, scorer, spool))
             except ObjectNotFound as error:
                 raise NothingToCompare(f"the file or its output was replaced meanwhile: {error}") from None
 
@@ -96,6 +92,12 @@ class Shadow:
 
             publish(bucket, key.shadow, key.generation, upload)
         record_comparison(bucket, key, comparison.to_json())
+
+    def _read_and_compare(self, bucket: Bucket, key: Key, scorer: Scorer, spool: Any) -> Comparison:
+        try:
+            return self._compare(bucket, key, scorer, spool, all_columns=False)
+        except ReadAgain:
+            return self._compare(bucket, key, scorer, spool, all_columns=True)
 
     def _compare(
         self,
@@ -121,8 +123,11 @@ class Shadow:
         with (
             bucket.read(key.name, key.generation.content) as input_stream,
             bucket.read(key.output) as output_stream,
+            checked_to_the_end(input_stream),
         ):
             served = _Served(output_stream, self.production, self.receipt.sha256)
+            spool.seek(0)
+            spool.truncate()
             spool.write(write.header(scorer.spec))
             scored_before, tally = 0.0, Tally()
             for predicted in predict(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
 from importlib.resources import files
 
+from models.printable import escaped
 from models.profile.analysis import Analysis, ColumnAnalysis, Comparison
 from models.profile.charts import column_chart, correlation_chart
 from models.profile.findings import findings, strongest_pairs
@@ -31,8 +31,8 @@ def page(analysis: Analysis, name: str, against: str | None = None) -> str:
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">\n'
-        f"<title>{escape(name)}: profile</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{escaped(_POLICY)}">\n'
+        f"<title>{escaped(name)}: profile</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
         + "\n".join(section for section in sections if section)
         + "\n</body>\n</html>\n"
     )
@@ -47,9 +47,9 @@ def _heading(analysis: Analysis, name: str, against: str | None) -> str:
         (f"{analysis.copies:,}", "rows that repeat an earlier one"),
     ]
     shown = "".join(f'<div class="tile"><b>{big}</b><span>{small}</span></div>' for big, small in tiles)
-    beside = f", compared with {escape(against)}" if against else ""
-    label = f"The label is <b>{escape(analysis.label)}</b>{beside}." if analysis.label else f"Without a label{beside}."
-    return f'<header><h1>{escape(name)}</h1><p class="soft">{label}</p></header>\n<div class="tiles">{shown}</div>' + (
+    beside = f", compared with {escaped(against)}" if against else ""
+    label = f"The label is <b>{escaped(analysis.label)}</b>{beside}." if analysis.label else f"Without a label{beside}."
+    return f'<header><h1>{escaped(name)}</h1><p class="soft">{label}</p></header>\n<div class="tiles">{shown}</div>' + (
         _balance(analysis) if analysis.label else ""
     )
 
@@ -60,7 +60,7 @@ def _balance(analysis: Analysis) -> str:
         f'<i style="width:{share:.3%};background:var(--class-{number})"></i>' for number, share in enumerate(shares)
     )
     legend = "".join(
-        f'<span><i style="background:var(--class-{number})"></i>{escape(name)} '
+        f'<span><i style="background:var(--class-{number})"></i>{escaped(name)} '
         f'<span class="soft">{rows:,} ({share:.1%})</span></span>'
         for number, (name, rows, share) in enumerate(zip(analysis.classes, analysis.class_rows, shares, strict=True))
     )
@@ -71,7 +71,7 @@ def _findings(analysis: Analysis) -> str:
     found = findings(analysis)
     if not found:
         return ""
-    listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in found)
+    listed = "".join(f"<li>{escaped(sentence)}</li>" for sentence in found)
     return f'<h2>What stands out</h2><div class="panel"><ul class="findings">{listed}</ul></div>'
 
 
@@ -79,13 +79,13 @@ def _associations(analysis: Analysis) -> str:
     if analysis.label is None or not analysis.columns:
         return ""
     rows = [
-        f'<tr><td class="name"><a href="#column-{number}">{escape(column.name)}</a></td>'
+        f'<tr><td class="name"><a href="#column-{number}">{escaped(column.name)}</a></td>'
         f'<td class="bar"><i style="width:{column.association or 0:.1%}"></i></td>'
         f'<td class="number">{column.association or 0:.2f}</td></tr>'
         for number, column in enumerate(analysis.columns)
     ]
     return (
-        f"<h2>How much each column says of {escape(analysis.label)}</h2>"
+        f"<h2>How much each column says of {escaped(analysis.label)}</h2>"
         f'<div class="panel"><table>{"".join(rows)}</table>'
         f'<p class="soft">Cramér’s V, numbers in tenths: 0 says nothing, 1 gives the label away. It sees any shape, '
         f"each column by itself.</p></div>"
@@ -111,8 +111,8 @@ def _card(number: int, column: ColumnAnalysis) -> str:
     strength = f"V {column.association:.2f}" if column.association is not None else ""
     return (
         f'<section class="card" id="column-{number}">'
-        f"<header><h3>{escape(column.name)}</h3><span>{strength}</span></header>"
-        f'{column_chart(column)}<p class="facts">{escape(" · ".join(facts))}</p></section>'
+        f"<header><h3>{escaped(column.name)}</h3><span>{strength}</span></header>"
+        f'{column_chart(column)}<p class="facts">{escaped(" · ".join(facts))}</p></section>'
     )
 
 
@@ -133,7 +133,7 @@ def _correlation(analysis: Analysis) -> str:
     if len(names) < 2:
         return ""
     rows = "".join(
-        f'<tr><td class="name">{escape(names[a])} · {escape(names[b])}</td>'
+        f'<tr><td class="name">{escaped(names[a])} · {escaped(names[b])}</td>'
         f'<td class="bar"><i class="{"rise" if r > 0 else "fall"}" style="width:{abs(r):.1%}"></i></td>'
         f'<td class="number">{r:+.2f}</td></tr>'
         for a, b, r in strongest_pairs(analysis)[:_STRONGEST]
@@ -151,13 +151,13 @@ def _correlation(analysis: Analysis) -> str:
 
 def _drift(comparison: Comparison, against: str) -> str:
     rows = "".join(
-        f'<tr><td class="name">{escape(drift.name)}</td><td class="number">{drift.psi:.3f}</td>'
+        f'<tr><td class="name">{escaped(drift.name)}</td><td class="number">{drift.psi:.3f}</td>'
         f'<td class="number wide">{drift.by_chance:.3f}</td><td class="number">{drift.jensen_shannon:.3f}</td>'
-        f'<td class="{drift.grade}">{drift.grade}</td><td class="wide soft">{escape(drift.most_moved)}</td></tr>'
+        f'<td class="{drift.grade}">{drift.grade}</td><td class="wide soft">{escaped(drift.most_moved)}</td></tr>'
         for drift in comparison.drifts
     )
     return (
-        f'<h2>Drift: {escape(against)} ({comparison.rows:,} rows)</h2><div class="panel"><table>'
+        f'<h2>Drift: {escaped(against)} ({comparison.rows:,} rows)</h2><div class="panel"><table>'
         f'<tr><th>column</th><th class="number">PSI</th><th class="number wide">by chance</th>'
         f'<th class="number">JS</th><th>verdict</th><th class="wide">what moved most</th></tr>{rows}</table>'
         f'<p class="soft">PSI: below 0.1 stable, to 0.25 moderate, above major, and never more than stable where two '
@@ -168,7 +168,7 @@ def _drift(comparison: Comparison, against: str) -> str:
 
 def _aside(analysis: Analysis) -> str:
     rows = "".join(
-        f'<tr><td class="name">{escape(column.name)}</td><td>{escape(column.reason)}</td></tr>'
+        f'<tr><td class="name">{escaped(column.name)}</td><td>{escaped(column.reason)}</td></tr>'
         for column in analysis.aside
     )
     return f'<h2>Set aside</h2><div class="panel"><table>{rows}</table></div>' if rows else ""

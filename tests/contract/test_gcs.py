@@ -14,9 +14,11 @@ from tests.contract.fault_proxy import Fault, FaultProxy, Request, fail_once
 from tests.emulators import StorageServer
 from transport.bucket import (
     ABSENT,
+    READS,
     AccessRefused,
     Bucket,
     BucketError,
+    DamagedRead,
     ObjectNotFound,
     PreconditionFailed,
     get,
@@ -193,10 +195,70 @@ def test_a_cut_stream_goes_on_where_it_ended(bucket: Bucket, proxy: FaultProxy) 
 
 def test_a_stream_damaged_on_its_way_is_an_error(bucket: Bucket, proxy: FaultProxy) -> None:
     put(bucket, "x", SMALL)
+    proxy.forget()
     proxy.plan = lambda _: Fault("damage", at=17)
 
-    with pytest.raises(BucketError, match="arrived damaged"):
+    with pytest.raises(DamagedRead, match="arrived damaged"), bucket.read("x") as stream:
+        stream.read()
+    assert len(proxy.requests) == 1
+
+    with pytest.raises(DamagedRead, match="arrived damaged"):
         get(bucket, "x")
+    assert len(proxy.requests) == 1 + READS
+
+
+@pytest.mark.parametrize("times", [1, READS - 1])
+def test_what_arrives_damaged_is_read_again(bucket: Bucket, proxy: FaultProxy, times: int) -> None:
+    source = put(bucket, "x", SMALL)
+    proxy.forget()
+    proxy.plan = lambda request: Fault("damage", at=17) if request.number < times else None
+
+    assert get(bucket, "x") == SMALL
+    proxy.forget()
+    bucket.copy("x", source.generation, "y")
+    proxy.plan = lambda _: None
+    assert get(bucket, "y") == SMALL
+
+
+def test_an_upload_whose_session_is_gone_starts_over(bucket: Bucket, proxy: FaultProxy) -> None:
+    # A part of a resumable upload is answered with 410 where the session has ended
+    proxy.forget()
+    gone = iter([Fault("status", status=410, message="Gone")])
+    proxy.plan = lambda request: next(gone, None) if request.method == "PUT" else None
+
+    put(bucket, "x", LARGE)
+
+    proxy.plan = lambda _: None
+    assert get(bucket, "x") == LARGE
+
+
+def test_a_refusal_for_retention_names_the_policy_and_no_role(bucket: Bucket, proxy: FaultProxy) -> None:
+    text = "Object 'b/x' is subject to bucket's retention policy or object retention and cannot be deleted"
+    put(bucket, "x", SMALL)
+    proxy.plan = lambda request: Fault("status", status=403, message=text) if request.method == "DELETE" else None
+
+    with pytest.raises(AccessRefused, match="take the policy off the bucket") as refused:
+        bucket.delete("x")
+    assert "roles/" not in str(refused.value)
+
+
+def test_a_bucket_that_deletes_nothing_is_left_one_probe_and_no_more(
+    bucket: Bucket, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a retention policy, and three programs that start one after the other
+    text = "Object is subject to bucket's retention policy and cannot be deleted"
+    proxy.plan = lambda request: Fault("status", status=403, message=text) if request.method == "DELETE" else None
+    monkeypatch.setattr("transport.gcs._PROBE_SECONDS", -60.0)
+
+    for _ in range(3):
+        with pytest.raises(AccessRefused, match="retention policy"):
+            bucket.verify()
+
+    # Then one probe is left; once the policy is gone, so is the probe
+    assert len(list(bucket.objects("output/.verify-"))) == 1
+    proxy.plan = lambda _: None
+    bucket.verify()
+    assert list(bucket.objects("output/.verify-")) == []
 
 
 @pytest.mark.parametrize(

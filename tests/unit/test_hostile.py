@@ -18,6 +18,7 @@ from rich.console import Console
 
 from edge.command import main
 from edge.log import start_log
+from edge.terminal import harmless
 from ledger.commit import claim_outcome, settle
 from ledger.names import RECEIPTS, Key
 from ledger.receipt import Outcome, RowError, Source, Status
@@ -59,6 +60,7 @@ NAMES = (
 )
 BEYOND = ("../owned.csv", "a/../../owned.csv", "/owned.csv", "output/../owned.csv", ".understudy/lock.csv", "./a.csv")
 CONTROLS = ("a\nb.csv", "a\x1b[31mred.csv", "a\x9b31mred.csv", "a\u2028b.csv", "a\x00.csv", "a\rb.csv", "a\x7f.csv")
+BACKWARDS = ("a\u202evsc.exe.csv", "a\u2066b\u2069.csv", "a\u200fb.csv")
 CELLS = (
     "$(touch owned)",
     "%s%n{}{0}",
@@ -147,7 +149,9 @@ def test_names_that_lead_elsewhere_or_order_about_are_no_names(name: str, bucket
         assert json.loads(record)["reason"]
 
 
-@pytest.mark.parametrize("name", [*CONTROLS[1:4], CONTROLS[5]])
+@pytest.mark.parametrize(
+    "name", [*CONTROLS[1:4], CONTROLS[5], "a\u202evsc.exe.csv", "a\u2066b\u2069.csv", "a\u200fb.csv"]
+)
 def test_a_terminal_is_ordered_about_by_no_name(name: str, bucket: FolderBucket) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -161,6 +165,8 @@ def test_a_terminal_is_ordered_about_by_no_name(name: str, bucket: FolderBucket)
     [shown] = terminal.getvalue().splitlines()
     assert "not an input" in shown
     assert not [sign for sign in ("\x1b[31mred", "\x9b", "\u2028", "\r") if sign in shown]
+    assert shown.isprintable() or "\x1b[" in shown  # the log's own colours
+    assert not {"\u202e", "\u2066", "\u200f"} & set(shown)
 
 
 @pytest.mark.parametrize("command", ["status", "dead-letters"])
@@ -187,7 +193,8 @@ def test_what_people_look_at_shows_names_and_reasons_as_text(
     assert main("publisher", ABOUT, COMMANDS, arguments=[command, *places]) == 0
 
     out = capsys.readouterr().out
-    assert all(name in out for name in NAMES)
+    assert all(harmless(name) in out for name in NAMES)
+    assert "\u202e" not in out
     assert not [sign for sign in ("\x1b[2J", "\x1b]0;", "\x07") if sign in out]
 
 

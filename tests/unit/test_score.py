@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
+from contextlib import contextmanager
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,7 +17,7 @@ from ledger.receipt import MAX_LISTED_ERRORS, ModelUsed, Outcome, RowError, Sour
 from models.table.limits import Limits
 from tests.memory import MemoryBucket
 from tests.worker_fixtures import HEADER, SPEC, THREE, contents, dropped, scorer, survey, table
-from transport.bucket import BucketError, get, put
+from transport.bucket import READS, BucketError, DamagedRead, get, put
 from transport.event import Generation, ObjectEvent
 from worker.manner import Manner
 from worker.score import Attempt, Score, model_used, score_file
@@ -248,3 +250,57 @@ def test_scoring_logs_no_rows_of_the_file(bucket):
         score(bucket, table(["1,secret,x,2,no"]))
 
     assert "secret" not in repr(logs)
+
+
+class Damaging(MemoryBucket):
+    """A bucket whose answers are damaged on their way so often, which shows at their end."""
+
+    def __init__(self, times: int, damage: bytes) -> None:
+        super().__init__()
+        self.times, self.damage, self.reads = times, damage, 0
+
+    @contextmanager
+    def read(self, name, generation=None):
+        with super().read(name, generation) as stream:
+            data = stream.read()
+        self.reads += name == "a.csv"
+        yield Damaged(self.damage) if name == "a.csv" and self.reads <= self.times else io.BytesIO(data)
+
+
+class Damaged(io.BytesIO):
+    def read(self, size=-1):
+        data = super().read(size)
+        if not data:
+            raise DamagedRead("'a.csv' arrived damaged")
+        return data
+
+
+class TestDamagedOnTheWay:
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            survey(3).replace(b"yes", b"n0"),
+            b"PK\x03\x04" + survey(3),
+            survey(3)[:40],
+            survey(200_000),
+            gzip.compress(b""),
+        ],
+        ids=["another cell", "another format", "cut", "another file", "gzip"],
+    )
+    def test_what_was_read_of_it_counts_for_nothing_and_it_is_read_again(self, damage):
+        bucket = Damaging(2, damage)
+
+        outcome, content = score(bucket, survey(3))
+
+        assert bucket.reads == 3
+        assert outcome.status is Status.SCORED
+        assert content == score(MemoryBucket(), survey(3))[1]
+
+    def test_a_file_that_arrives_damaged_each_time_is_not_the_file_s_fault(self):
+        bucket = Damaging(READS, survey(3)[:40])
+        event = dropped(bucket, "a.csv", survey(3))
+
+        with pytest.raises(DamagedRead):
+            score_file(bucket, attempt_at(event), scorer())
+
+        assert set(contents(bucket, "output/")) == set()
