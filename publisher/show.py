@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 
@@ -18,7 +18,7 @@ from rich.text import Text
 from edge.command import Command
 from edge.log import start_log
 from edge.terminal import harmless
-from ledger.receipt import Outcome
+from ledger.receipt import Outcome, Status
 from publisher.given_up import given_up, unusable_records
 from publisher.settings import Places
 from publisher.status import Overview, overview
@@ -140,6 +140,9 @@ def status_screen(status: Overview) -> RenderableType:
     for refused in status.refused:
         said = f"{refused.alias} names version {refused.version} in vain: {refused.reason}"
         facts.add_row("refused", Text(harmless(f"{said} ({refused.worker}, {_short(refused.time)})"), "red"))
+    dead = [outcome for outcome in status.newest if outcome.status is Status.DEAD_LETTERED]
+    if dead:
+        facts.add_row("dead-lettered", _text(_dead_lettered(dead)))
     if not status.newest:
         return facts
     table = Table("file", "status", "rows", "not scored", "model", "seconds", "finished", title="Newest receipts")
@@ -153,6 +156,13 @@ def _not_inputs(status: Overview) -> str:
     named = [f"{other.name}: {other.reason}" for other in status.first_not_inputs[:_NAMED]]
     more = [f"and {status.not_inputs - len(named):,} more"] if status.not_inputs > len(named) else []
     return "\n".join([f"{status.not_inputs:,}", *named, *more])
+
+
+def _dead_lettered(dead: Sequence[Outcome]) -> str:
+    """The first of them, and why."""
+    named = [f"{one.source.name}: {one.errors[0].message if one.errors else 'no reason is known'}" for one in dead]
+    more = [f"and {len(dead) - _NAMED:,} more: python -m publisher dead-letters"] if len(dead) > _NAMED else []
+    return "\n".join([*named[:_NAMED], *more])
 
 
 def _unknown(status: Overview, among: str) -> str:

@@ -111,6 +111,11 @@ class FolderBucket:
                 file = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
             except FileNotFoundError:
                 raise ObjectNotFound(f"{name!r} is not in the folder {self._root!r}") from None
+            except PermissionError:
+                mode = "" if status is None else f" (its mode is {stat.S_IMODE(status.st_mode):03o})"
+                raise AccessRefused(
+                    f"this user may not read {name!r} in the folder {self._root!r}{mode}; give it the right to"
+                ) from None
             finally:
                 os.close(folder)
             pinned = os.fstat(file).st_ctime_ns if generation is None else generation

@@ -539,3 +539,21 @@ def test_a_bucket_is_the_same_by_any_path_to_it(root: Path, bucket: FolderBucket
 
     assert FolderBucket(str(tmp_path / "link")).url == bucket.url == str(root)
     assert bucket.name == "bucket"
+
+
+def test_a_file_that_this_user_may_not_read_is_refused_by_its_mode(tmp_path: Path, monkeypatch) -> None:
+    bucket = FolderBucket(str(tmp_path / "bucket"))
+    info = put(bucket, "a.csv", b"1")
+    (tmp_path / "bucket" / "a.csv").chmod(0)
+    info = bucket.stat("a.csv")
+    assert info is not None
+    really_open = os.open
+
+    def as_another_user(path, flags, *arguments, **named):  # root may read everything
+        if path == "a.csv":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return really_open(path, flags, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", as_another_user)
+    with pytest.raises(AccessRefused, match=r"may not read 'a\.csv' in the folder .* \(its mode is 000\)"):
+        get(bucket, "a.csv", info.generation)

@@ -15,7 +15,7 @@ from rich.console import Console
 from edge.command import main
 from ledger.commit import claim_outcome
 from ledger.names import Key
-from ledger.receipt import ModelUsed, Outcome, Source, Status
+from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
 from publisher import show
 from publisher.__main__ import ABOUT, COMMANDS
 from publisher.show import status_screen
@@ -220,3 +220,24 @@ def test_the_command_prints_tables_json_or_what_is_wrong(
     (tmp_path / "queue.db-wal").unlink(missing_ok=True)
     assert main("publisher", ABOUT, COMMANDS, arguments=["status", *places]) == 2
     assert "queue.db" in capsys.readouterr().err
+
+
+def test_what_was_dead_lettered_is_named_with_its_reason(bucket: MemoryBucket, clock: Clock) -> None:
+    # given seven files that were given up, one of them with orders to the terminal in its reason
+    for number in range(7):
+        info = put(bucket, f"dead-{number}.csv", b"x")
+        errors = (RowError(f"its mode is 000\x1b[2J, file {number}"),)
+        outcome = Outcome(
+            Status.DEAD_LETTERED, Source(bucket.name, info.name, info.generation), attempt=5, errors=errors
+        )
+        put(bucket, outcome.key.receipt, outcome.to_json().encode())
+
+    # when one looks
+    console = Console(width=160, file=io.StringIO(), record=True)
+    console.print(status_screen(overview(bucket, MemoryQueue(clock=clock))))
+    shown = console.export_text()
+
+    # then the newest are named with their reason, and where to see the others
+    assert shown.count(": its mode is 000\\x1b[2J, file") == 5
+    assert "and 2 more: python -m publisher dead-letters" in shown
+    assert "\x1b" not in shown
