@@ -220,6 +220,8 @@ HOSTILE = [
     "</style><svg onload=alert(1)>",
     "$\\frac{1}$",
     "--><b>",
+    "\x1b]0;owned\x07\x9b2J",
+    "\u202egpj.exe",
 ]
 
 
@@ -241,7 +243,8 @@ class TestPage:
         table["\x00\x1b[31mlabel"] = random.choice(HOSTILE[:2], 60)
         analysis = analyse(table, "\x00\x1b[31mlabel", table.replace(HOSTILE[2], "<i>new</i>"))
         tags = Tags()
-        tags.feed(page(analysis, HOSTILE[0], HOSTILE[1]))
+        tags.feed(shown := page(analysis, HOSTILE[0], HOSTILE[-1]))
+        assert not [sign for sign in shown if not sign.isprintable() and sign != "\n"]
         assert {tag for tag, _ in tags.seen}.isdisjoint({"script", "img", "iframe", "object", "link", "base"})
         for _, attributes in tags.seen:
             assert not [name for name in attributes if name.startswith("on")]
