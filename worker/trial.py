@@ -11,7 +11,7 @@ from models.registry import FetchedVersion
 from models.spec import ModelSpec, UnfitModel
 from worker.describe import READ_SECONDS, Describe
 from worker.pool import Pool
-from worker.process import ScorerSlow, ScoringProcess, TaskFailed
+from worker.process import ScoringProcess, TaskFailed
 from worker.scoring_process import NICENESS_OF_LOADING
 
 
@@ -71,13 +71,12 @@ class Trial:
 
 
 def read_by(run: Callable[[Describe, float], ModelSpec], task: Describe) -> ModelSpec:
-    """What `run` (of a pool or a process) gives for the task. Raises UnfitModel, and ScorerDied as `run` does."""
+    """What `run` (of a pool or a process) gives for the task. Raises UnfitModel, and ScorerDied as `run` does.
+
+    A process that ends or stands still over it speaks against the machine as well: the version is tried again.
+    """
     try:
         return run(task, READ_SECONDS)
-    except ScorerSlow:
-        raise UnfitModel(
-            f"{task.name} version {task.version}: its MLmodel file took longer than {READ_SECONDS:g} s to read"
-        ) from None
     except TaskFailed as error:
         if error.kind == UnfitModel.__name__:
             raise UnfitModel(str(error)) from None

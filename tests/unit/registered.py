@@ -94,6 +94,18 @@ def mlmodel(**changes: Any) -> bytes:
     return json.dumps(document | changes).encode()
 
 
+def laughs(levels: int = 10) -> bytes:
+    """An MLmodel file of a kilobyte whose classes are 10^`levels` texts, if its aliases are followed."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels)]
+    lines += [
+        "flavors: {onnx: {data: model.onnx}}",
+        """signature: {inputs: '[{"name": "distance", "type": "double"}]'}""",
+    ]
+    lines += [f"metadata: {{{METADATA_KEY}: {{classes: [*a{levels - 1}, 'no']}}}}"]
+    return "\n".join(lines).encode()
+
+
 def register(uri: str, folder: Path, files: Mapping[str, bytes], *, tags: Mapping[str, str] | None = None) -> str:
     """Registers `files` (path in the artefact → content), with the tags that pin them unless `tags` are given."""
     for name, content in files.items():
