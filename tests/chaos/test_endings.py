@@ -210,11 +210,11 @@ def test_ended_while_it_waits_for_something_that_never_answers(running: Running,
         "bucket": ("--bucket", "gs://somewhere"),
         "queue": ("--queue", "pubsub://some/where"),
     }[what]
-    running._environment |= {
+    running.environment |= {
         "STORAGE_EMULATOR_HOST": f"http://{silent.address}",
         "PUBSUB_EMULATOR_HOST": silent.address,
     }
-    running._environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "600"  # nobody gives up asking meanwhile
+    running.environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "600"  # nobody gives up asking meanwhile
     worker = running.start("worker", "--processes", "1", *options)
     wait_for(silent.called.is_set, f"a call to the {what}")
 

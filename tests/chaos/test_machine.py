@@ -116,7 +116,7 @@ def test_no_room_for_models_or_temporary_files_costs_a_swap_and_a_shadow_never_p
     registry = copy_registry(tiny_registry, tmp_path)
     with mounted(tmp_path / "disk", 40) as disk, Running(tmp_path, registry, disk.path / "models") as running:
         (disk.path / "tmp").mkdir()
-        running._environment["TMPDIR"] = str(disk.path / "tmp")
+        running.environment["TMPDIR"] = str(disk.path / "tmp")
         publisher, worker = running.publisher(), running.worker()
         running.ready(worker)
         worker.wait_for_log("version in force", alias="staging", version="2")
@@ -151,7 +151,7 @@ def test_a_clock_set_back_by_an_hour_delays_nothing(running: Running, model_cach
         missing("the clock cannot be set: Debian's package faketime is not installed")
     clock = running.folder / "clock"
     clock.write_text("+0")
-    running._environment |= {
+    running.environment |= {
         "LD_PRELOAD": str(FAKETIME),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",

@@ -124,7 +124,7 @@ class Running:
         self.temporary.mkdir()
         self.programs: list[Program] = []
         self.path: list[Path] = []  # what stands before the sources in PYTHONPATH
-        self._environment = {
+        self.environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(folder),
             "PYTHONPATH": str(ROOT),
@@ -158,7 +158,7 @@ class Running:
         process = start(
             [*program.split(), *options],
             folder=self.folder,
-            environment={**self._environment, "PYTHONPATH": os.pathsep.join(map(str, [*self.path, root]))},
+            environment={**self.environment, "PYTHONPATH": os.pathsep.join(map(str, [*self.path, root]))},
             log=log,
             by_exec=by_exec,
         )

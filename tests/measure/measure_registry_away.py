@@ -102,7 +102,7 @@ def test_download_that_never_ends(
     with FaultProxy(served.uri) as proxy:
         # given a patient worker that downloads, and another that only hears nothing
         running = following(proxy.url)
-        running._environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "300"
+        running.environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "300"
         publisher, worker = running.publisher(), running.worker()
         running.ready(worker)
         seen = len(proxy.requests)
