@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+)
 
 MOST_ROWS = 1_000  # of an example
 LARGEST_COUNT = 2**53
@@ -14,6 +23,10 @@ Name = Annotated[StrictStr, Field(min_length=1, max_length=1_000)]
 Number = StrictFloat | Annotated[StrictInt, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT)]
 Count = Annotated[StrictInt, Field(ge=0, le=LARGEST_COUNT)]
 Cell = Text | Number | StrictBool | None
+Texts = Annotated[list[Text], Field(fail_fast=True)]  # else each of a hundred thousand would have an error of its own
+Names = Annotated[list[Name], Field(fail_fast=True)]
+Numbers = Annotated[list[Number], Field(fail_fast=True)]
+Counts = Annotated[list[Count], Field(fail_fast=True)]
 
 
 class _Part(BaseModel):
@@ -23,17 +36,17 @@ class _Part(BaseModel):
 class ExampleFields(_Part):
     """`inputs`: column → N cells; `labels`: N classes; `probabilities`: N rows of K."""
 
-    inputs: dict[Name, Annotated[list[Cell], Field(max_length=MOST_ROWS)]]
-    labels: Annotated[list[Text], Field(max_length=MOST_ROWS)]
-    probabilities: Annotated[list[list[Number]], Field(max_length=MOST_ROWS)]
+    inputs: dict[Name, Annotated[list[Cell], Field(fail_fast=True, max_length=MOST_ROWS)]]
+    labels: Annotated[Texts, Field(max_length=MOST_ROWS)]
+    probabilities: Annotated[list[Numbers], Field(fail_fast=True, max_length=MOST_ROWS)]
 
 
 class HistogramFields(_Part):
     """As `models.baseline.training_profile` writes it."""
 
-    counts: list[Count]
-    edges: list[Number] | None = None
-    categories: list[Text] | None = None
+    counts: Counts
+    edges: Numbers | None = None
+    categories: Texts | None = None
     gaps: Count = 0
     other: Count = 0
 
@@ -43,7 +56,7 @@ class SketchFields(_Part):
 
     k: Annotated[StrictInt, Field(ge=1, le=2**20)]
     hashes: Annotated[StrictStr, Field(pattern="^([0-9a-f]{16})*$")]
-    rows: list[Count]
+    rows: Counts
 
 
 class TrainingFields(_Part):
@@ -56,15 +69,15 @@ class TrainingFields(_Part):
 class OurFields(_Part):
     """What a registration of ours writes under `metadata: understudy:`."""
 
-    classes: Annotated[list[Text], Field(min_length=2)]
+    classes: Annotated[Texts, Field(min_length=2)]
     positive_class: Text | None = None
     id_column: Name | None = None
     label_column: Name | None = None
     example: ExampleFields | None = None
     profile: dict[Name, HistogramFields] | None = None
-    texts: dict[Name, list[Text] | None] | None = None
-    flags: list[Name] | None = None
-    no_gaps: list[Name] | None = None
+    texts: dict[Name, Texts | None] | None = None
+    flags: Names | None = None
+    no_gaps: Names | None = None
     training: TrainingFields | None = None
 
 

@@ -14,6 +14,7 @@ from yaml.resolver import Resolver
 
 LARGEST = 2**20
 DEEPEST = 32
+MOST_VALUES = 100_000  # of plain values written as people write them, more do not fit into LARGEST bytes
 LONGEST_NUMBER = 64  # characters; whoever writes a longer one means no number
 
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -26,8 +27,8 @@ class NotPlain(ValueError):
 def read_plain(data: bytes) -> Any:
     """What one YAML document says; None where there is none. Raises NotPlain.
 
-    Refused: more than LARGEST bytes, more than DEEPEST levels, aliases, anchors, merge keys, tags, keys that are no
-    text or stand twice, and a second document.
+    Refused: more than LARGEST bytes, MOST_VALUES values or DEEPEST levels, aliases, anchors, merge keys, tags, keys
+    that are no text or stand twice, and a second document.
     """
     if len(data) > LARGEST:
         raise NotPlain(f"it has {len(data):,} bytes, and at most {LARGEST:,} are read")
@@ -46,6 +47,7 @@ class _Document:
     def __init__(self) -> None:
         self.value: Any = None
         self._begun = False
+        self._values = 0
         self._levels: list[list[Any] | dict[str, Any]] = []
         self._keys: list[str | None] = []  # of each level: the key whose value comes next
         self._resolver = Resolver()
@@ -68,6 +70,9 @@ class _Document:
             self._put(self._levels.pop())
         elif isinstance(event, yaml.NodeEvent):
             _refuse_borrowed(event)
+            self._values += 1
+            if self._values > MOST_VALUES:
+                raise NotPlain(f"it has more than {MOST_VALUES:,} values, in {_line(event)}")
             if isinstance(event, yaml.ScalarEvent):
                 if self._waits_for_key():
                     self._keys[-1] = self._key(event)

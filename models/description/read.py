@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from models.description.fields import ExampleFields, InputFields, OurFields, first_trouble
 from models.description.plain import NotPlain, read_plain
@@ -16,7 +16,7 @@ from models.spec import METADATA_KEY, Column, Example, ModelSpec, UnfitModel
 
 _WHOLE_NUMBERS = {"integer", "long"}
 _NUMBERS = {"double", "float", "boolean"} | _WHOLE_NUMBERS
-_INPUTS = TypeAdapter(list[InputFields])
+_INPUTS = TypeAdapter(Annotated[list[InputFields], Field(fail_fast=True)])
 
 
 def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
