@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from dataclasses import fields, replace
 from pathlib import Path
@@ -219,3 +220,14 @@ def test_every_limit_is_an_option_of_the_worker(monkeypatch):
         monkeypatch.setenv(name, value)
 
     assert Work()._manner() == Manner(Limits(2_000 * MB, 3, 4, 5, 6.0, 7000), spreadsheet_safe=True)
+
+
+def test_each_promise_of_security_md_is_kept_by_tests_that_exist():
+    tests = Path(__file__).parents[1]
+    text = (tests.parent / "SECURITY.md").read_text()
+    rows = re.findall(r"^\| .* \| (`[a-z]+/.*) \|$", text, re.MULTILINE)
+
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+
+    assert len(rows) == 13
+    assert [name for name in named if not (tests / name).exists()] == []
