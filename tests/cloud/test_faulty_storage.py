@@ -33,6 +33,7 @@ FAULTS = {
     "429": Fault("status", status=429),
     "reset": Fault("reset"),
     "an answer that is lost": Fault("lose"),
+    "an answer that is too late": Fault("late", status=504),
     "cut at byte 0": Fault("cut", at=0),
     "cut at byte 30": Fault("cut", at=30),
     "stalled at byte 30": Fault("stall", at=30),
@@ -43,6 +44,7 @@ KINDS = [
     for kind in FAULTS
 ]
 ROWS = 60
+CONTENT = [n for n, step in enumerate(WAY) if step.verb == "read" and step.object != "receipt"]  # that is not there yet
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,24 @@ def test_a_call_that_fails_once_makes_no_difference(way: Way, undisturbed: Resul
     # Then: it was tried again within the same delivery
     assert deliveries == 1
     assert step_of(way.proxy.requests[number]) == WAY[number]
+    assert_right(way, undisturbed)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [n for n, step in enumerate(WAY) if step.verb == "read" and step.object != "receipt"],
+    ids=lambda n: f"{n + 1} {WAY[n]}",
+)
+@pytest.mark.parametrize("at", [1, 40])
+def test_a_read_that_arrives_damaged_makes_no_difference(way: Way, undisturbed: Result, number: int, at: int) -> None:
+    # Given: a byte of the header, or of a row, is another one when the object is first read
+    fail_once(way.proxy, way.bucket, number, Fault("damage", at=at))
+
+    # When
+    deliveries = way.run()
+
+    # Then: it was read again within the same delivery
+    assert deliveries == 1
     assert_right(way, undisturbed)
 
 

@@ -27,8 +27,9 @@ class Fault:
     """`kind`: what happens to the request.
 
     `status` answers with that status instead of passing it on; `reset` cuts the connection instead; `lose` passes it
-    on and cuts the connection instead of answering; `cut` ends the answer's body at byte `at`; `stall` does so without
-    closing the connection; `damage` changes the byte at `at`; `silence` takes it, and does nothing about it.
+    on and cuts the connection instead of answering; `late` passes it on, and answers with that status; `cut` ends the
+    answer's body at byte `at`; `stall` does so without closing the connection; `damage` changes the byte at `at`;
+    `silence` takes it, and does nothing about it.
     """
 
     kind: str
@@ -134,8 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request, fault = proxy.take(self.command, self.path, body)
         if fault and fault.kind == "status":
-            answer = json.dumps({"error": {"code": fault.status, "message": fault.message}}).encode()
-            self._answer(fault.status, {"Content-Type": "application/json"}, answer, len(answer))
+            self._refuse(fault)
         elif fault and fault.kind == "reset":
             self._reset()
         elif fault and fault.kind == "silence":
@@ -148,6 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(status, headers, answer, len(answer))
             elif fault.kind == "lose":
                 self._reset()
+            elif fault.kind == "late":
+                self._refuse(fault)
             elif fault.kind == "damage":
                 damaged = answer[: fault.at] + bytes([answer[fault.at] ^ 1]) + answer[fault.at + 1 :]
                 self._answer(status, headers, damaged, len(answer))
@@ -184,6 +186,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
             self.wfile.flush()
+
+    def _refuse(self, fault: Fault) -> None:
+        answer = json.dumps({"error": {"code": fault.status, "message": fault.message}}).encode()
+        self._answer(fault.status, {"Content-Type": "application/json"}, answer, len(answer))
 
     def _stall(self, status: int, headers: dict[str, str], answer: bytes, at: int) -> None:
         """Something is always missing: the last byte of a short answer, all of one that has no body."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from google.api_core.exceptions import ServiceUnavailable
+from google.cloud.storage import Blob
 
 from tests.contract.clock import Clock
 from tests.contract.fault_proxy import Fault, FaultProxy, Request, fail_once
@@ -230,6 +232,26 @@ def test_an_upload_whose_session_is_gone_starts_over(bucket: Bucket, proxy: Faul
 
     proxy.plan = lambda _: None
     assert get(bucket, "x") == LARGE
+
+
+def test_a_copy_in_several_calls_goes_on_from_where_it_was(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a copy that takes three calls, of which the second fails once
+    source = put(bucket, "x", LARGE)
+    rewrite, tokens = Blob.rewrite, []
+
+    def in_three(blob: Blob, origin: Blob, token: str | None, **named: object) -> object:
+        tokens.append(token)
+        if tokens.count("second") == 1 and token == "second":
+            raise ServiceUnavailable("made up")
+        following = {None: "second", "second": "third"}.get(token)
+        return (following, 0, 0) if following else rewrite(blob, origin, None, **named)
+
+    monkeypatch.setattr(Blob, "rewrite", in_three)
+
+    bucket.copy("x", source.generation, "y")
+
+    assert tokens == [None, "second", "second", "third"]
+    assert get(bucket, "y") == LARGE
 
 
 def test_a_refusal_for_retention_names_the_policy_and_no_role(bucket: Bucket, proxy: FaultProxy) -> None:
