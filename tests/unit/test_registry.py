@@ -24,12 +24,13 @@ from deploy.waiting import wait_for
 from models.evidence.training import Training
 from models.registry import FetchedVersion, Registry, RegistryUnreachable
 from models.scoring.scorer import Scorer
-from models.spec import GRAPH_FILE, SHA256_TAG, SPEC_FILE, Size, UnfitModel
+from models.spec import GRAPH_FILE, SHA256_TAG, SPEC_FILE, ModelSpec, Size, UnfitModel
 from models.version_files import folder_name
 from tests.unit.registered import (
     MODEL,
     good_files,
     graph,
+    laughs,
     mlmodel,
     new_registry,
     pins,
@@ -371,6 +372,19 @@ class TestRefusals:
             fetched = Registry(uri, MODEL, artifact_hosts=f"gs://models, {host}").fetch(version, cache)
             files.shutdown()
         assert fetched.graph.read_bytes() == graph()
+
+    def test_a_description_is_not_read_before_its_digest_is_right(self, uri: str, artefact: Path, cache: Path) -> None:
+        version = register(uri, artefact, good_files())
+        (artefact / SPEC_FILE).write_bytes(laughs())
+        read: list[bytes] = []
+
+        def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
+            read.append(mlmodel)
+            raise UnfitModel("it was read")
+
+        with pytest.raises(UnfitModel, match="MLmodel was changed after it was registered"):
+            Registry(uri, MODEL).fetch(version, cache, read_spec)
+        assert read == []
 
     @pytest.mark.parametrize("name", [SPEC_FILE, GRAPH_FILE])
     def test_changed_bytes(self, uri: str, artefact: Path, cache: Path, name: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.chaos.safeguards import delivery, evidence, meaning, registration, told
+from tests.chaos.safeguards import delivery, evidence, meaning, registration, told, trust
 from tests.chaos.safeguards.safeguard import Safeguard as Safeguard
 
 SAFEGUARDS = (
     *delivery.SAFEGUARDS,
     *meaning.SAFEGUARDS,
     *told.SAFEGUARDS,
+    *trust.SAFEGUARDS,
     *(replace(one, nightly=True) for one in (*evidence.SAFEGUARDS, *registration.SAFEGUARDS)),
 )
