@@ -252,6 +252,9 @@ def test_scoring_logs_no_rows_of_the_file(bucket):
     assert "secret" not in repr(logs)
 
 
+LONG = survey(100_000)  # of which more is unread than is looked at first, once it is found to be no table
+
+
 class Damaging(MemoryBucket):
     """A bucket whose answers are damaged on their way so often, which shows at their end."""
 
@@ -284,8 +287,10 @@ class TestDamagedOnTheWay:
             survey(3)[:40],
             survey(200_000),
             gzip.compress(b""),
+            LONG.replace(b"weight", b"w@ight", 1),
+            b"PK" + LONG,
         ],
-        ids=["another cell", "another format", "cut", "another file", "gzip"],
+        ids=["another cell", "another format", "cut", "another file", "gzip", "another header", "a long file's format"],
     )
     def test_what_was_read_of_it_counts_for_nothing_and_it_is_read_again(self, damage):
         bucket = Damaging(2, damage)

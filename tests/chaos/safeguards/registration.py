@@ -132,8 +132,8 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a probability is of the class that was named: in a version",
-        "models/spec.py",
-        "    if positive is not None and positive not in classes:",
+        "models/description/read.py",
+        "    if ours.positive_class is not None and ours.positive_class not in ours.classes:",
         "    if False:",
         (REGISTRY + "TestRefusals::test_a_positive_class_that_is_none",),
     ),
