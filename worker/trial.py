@@ -1,5 +1,4 @@
-"""The trial of a version: a process of its own reads its description, loads it and scores its example, before one that
-serves does."""
+"""The trial of a version, in a process of its own: it reads the description, loads the graph and scores the example."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ class Trial:
     log_level: str = "info"
     load_seconds: float = 600.0
     _passed: set[tuple[str, str]] = field(default_factory=set)
-    _waiting: list[ScoringProcess] = field(default_factory=list)
+    _waiting: ScoringProcess | None = None
     _changing: Lock = field(default_factory=Lock)
 
     def read(self, mlmodel: bytes, name: str, version: str) -> ModelSpec:
@@ -37,15 +36,13 @@ class Trial:
         except BaseException:
             process.kill()
             raise
-        with self._changing:
-            spare, self._waiting = self._waiting, [process]
-        for one in spare:
-            one.kill()
+        self._keep(process)
         return spec
 
     def hold(self, version: FetchedVersion, abandoned: Event) -> None:
         """Raises UnfitModel where the version must not serve, Abandoned once `abandoned` is set."""
         if self._key(version) in self._passed:
+            self._keep(None)
             return
         process = self._process()
         try:
@@ -61,9 +58,15 @@ class Trial:
     def _process(self) -> ScoringProcess:
         """The one that waits, or a new one."""
         with self._changing:
-            if self._waiting:
-                return self._waiting.pop()
-        return ScoringProcess(self.bucket_url, self.log_level, NICENESS_OF_LOADING)
+            waiting, self._waiting = self._waiting, None
+        return waiting or ScoringProcess(self.bucket_url, self.log_level, NICENESS_OF_LOADING)
+
+    def _keep(self, process: ScoringProcess | None) -> None:
+        """From now on this one waits for a trial, and no other."""
+        with self._changing:
+            before, self._waiting = self._waiting, process
+        if before is not None:
+            before.kill()
 
     @staticmethod
     def _key(version: FetchedVersion) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from deploy.waiting import wait_for
 from models.spec import UnfitModel
 from tests.chaos.understudy import scoring_processes
 from tests.unit.pool.loaded import PATIENCE, load, loaded
+from tests.unit.registered import laughs, mlmodel
 from tests.worker_fixtures import SPEC, Call, Hostile, Touch, Until, alive, fetched, slow_to_load, with_example
 from worker.pool import Pool
 from worker.process import Abandoned, ScorerDied
@@ -198,6 +199,25 @@ class TestTrials:
         with pytest.raises(Abandoned):
             Trial(bucket.url, "error").hold(slow_to_load(tmp_path, "slow", seconds=60), abandoned)
         abandoning.join(PATIENCE)
+        assert set(multiprocessing.active_children()) <= children
+
+    def test_the_process_that_has_read_a_description_tries_the_version_and_is_gone(self, bucket, tmp_path):
+        trial, children = Trial(bucket.url, "error"), set(multiprocessing.active_children())
+        version = fetched(tmp_path, "1", spec=with_example(SPEC))
+
+        for _ in range(2):  # the second time it has passed already
+            assert trial.read(mlmodel(), "model", "1").classes == ("neutral", "satisfied")
+            [reader] = set(multiprocessing.active_children()) - children
+            trial.hold(version, threading.Event())
+            assert set(multiprocessing.active_children()) <= children
+            assert not reader.is_alive()
+
+    def test_a_description_is_refused_in_the_words_of_its_reader_and_leaves_no_process(self, bucket):
+        trial, children = Trial(bucket.url, "error"), set(multiprocessing.active_children())
+
+        with pytest.raises(UnfitModel, match=r"model version 1: its MLmodel file is not read: line 1 has an anchor"):
+            trial.read(laughs(), "model", "1")
+
         assert set(multiprocessing.active_children()) <= children
 
     def test_what_has_passed_is_not_tried_again(self, bucket, tmp_path):
