@@ -18,14 +18,13 @@ class Trouble:
         self._times = 0
         self._lock = Lock()
 
-    def met(self, event: str, error: Exception, **fields: str) -> None:
-        """Logs a warning, unless the same cause was met since it last went well."""
+    def is_new(self, error: Exception) -> bool:
+        """It failed once more. True where that is to be said: the cause was not met since it last went well."""
         with self._lock:
             self._times += 1
-            if str(error) in self._causes:
-                return
+            known = str(error) in self._causes
             self._causes.add(str(error))
-        log.warning(event, error=str(error), **fields)
+        return not known
 
     def over(self) -> None:
         """It went well."""

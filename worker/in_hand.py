@@ -100,17 +100,19 @@ class InHand:
         try:
             return self._queue.policy.lease / 3
         except QueueError as error:
-            self.trouble.met("queue does not answer", error, consequence="leases may run out; tried again")
+            if self.trouble.is_new(error):
+                log.warning("queue does not answer", error=str(error), consequence="leases may run out; tried again")
             return 1.0
 
     def _tell(self, verb: Callable[[], None], delivery: Delivery) -> None:
         try:
             verb()
         except Exception as error:  # noqa: BLE001 - whatever it is, the others in hand must not suffer from it
-            self.trouble.met(
-                "queue not told",
-                error,
-                what=verb.__name__,
-                message_id=delivery.id,
-                consequence="the message may come again; so it is with others while this lasts",
-            )
+            if self.trouble.is_new(error):
+                log.warning(
+                    "queue not told",
+                    what=verb.__name__,
+                    message_id=delivery.id,
+                    error=str(error),
+                    consequence="the message may come again; so it is with others while this lasts",
+                )

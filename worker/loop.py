@@ -67,7 +67,8 @@ class Loop:
         try:
             pulled = self.queue.pull(room, PULL_SECONDS)
         except QueueError as error:
-            self.in_hand.trouble.met("pull failed", error, consequence="tried again")
+            if self.in_hand.trouble.is_new(error):
+                log.warning("pull failed", error=str(error), consequence="tried again")
             self.stopping.wait(1.0)
             return []
         self.in_hand.trouble.over()
@@ -77,7 +78,8 @@ class Loop:
         try:
             backlog = self.queue.backlog()
         except QueueError as error:
-            self.in_hand.trouble.met("backlog unknown", error, consequence="it is asked again")
+            if self.in_hand.trouble.is_new(error):
+                log.warning("backlog unknown", error=str(error), consequence="it is asked again")
             return True
         return bool(backlog.waiting or backlog.leased)
 

@@ -6,25 +6,19 @@ from structlog.testing import capture_logs
 
 from edge.trouble import Trouble
 
+FULL, LOCKED = OSError("the disk is full"), OSError("locked")
 
-def test_each_cause_is_said_once_until_it_is_over():
+
+def test_each_cause_is_new_once_until_it_is_over():
     trouble = Trouble("queue")
 
-    with capture_logs() as logs:
-        for _ in range(500):
-            trouble.met("pull failed", OSError("the disk is full"), consequence="tried again")
-            trouble.met("queue not told", OSError("the disk is full"))
-        trouble.met("pull failed", OSError("locked"))
-        trouble.over()
-        trouble.over()
-        trouble.met("pull failed", OSError("the disk is full"))
+    assert [trouble.is_new(error) for error in (FULL, FULL, LOCKED, FULL, LOCKED)] == [True, False, True, False, False]
 
-    assert [(log["event"], log.get("error"), log.get("failures")) for log in logs] == [
-        ("pull failed", "the disk is full", None),
-        ("pull failed", "locked", None),
-        ("trouble over", None, 1001),
-        ("pull failed", "the disk is full", None),
-    ]
+    with capture_logs() as logs:
+        trouble.over()
+        trouble.over()
+    assert [(log["event"], log["what"], log["failures"]) for log in logs] == [("trouble over", "queue", 5)]
+    assert trouble.is_new(FULL)
 
 
 def test_what_goes_well_says_nothing():
