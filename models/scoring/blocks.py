@@ -20,7 +20,6 @@ Bits = tuple[list[str], bytes]
 
 BLOCK_ROWS = 256
 LADDER = tuple(BLOCK_ROWS << step for step in range(5))  # above 4,096 some converted estimators have other last bits
-PAYS = 0.03
 TRIED_FOR_SECONDS = 2.0
 
 
@@ -49,42 +48,27 @@ def trial_rows(example: Columns, columns: tuple[Column, ...]) -> dict[str, np.nd
 
 
 def equal_sizes(answer: Callable[[Columns], Bits], rows: Columns, seconds_each: float) -> tuple[int, ...]:
-    """The sizes of LADDER that pay, up to the first that does not, or gives some row of `rows` other bits.
+    """The sizes of LADDER, up to the first that gives some row of `rows` other bits than blocks of BLOCK_ROWS do.
 
     `answer`: labels of one block, and the bytes of its probabilities; `rows`: LADDER[-1] of them; `seconds_each`: how
-    long a block of BLOCK_ROWS takes, about. A size pays where a row takes a share PAYS less time than in the one before
-    it: a graph that compares each row with those of its training takes more memory for a large block, and no less time.
-    Where the next size would take the trial beyond TRIED_FOR_SECONDS, or the graph takes no such rows, the sizes found
-    until then are enough.
+    long a block of BLOCK_ROWS takes, about. Where the next size would take the trial beyond TRIED_FOR_SECONDS, or the
+    graph takes no such rows, the sizes found until then are enough.
     """
     sizes, labels, probabilities = LADDER[:1], list[str](), b""
-    began, per_row = time.monotonic() - seconds_each, 0.0
-    try:
-        for size in LADDER[1:]:
-            if 2 * (time.monotonic() - began) > TRIED_FOR_SECONDS:  # a size takes about as long as all before it
-                break
-            if not labels:
-                per_row = _timed(answer, _rows(rows, 0, BLOCK_ROWS))[1] / BLOCK_ROWS
+    started = time.monotonic() - seconds_each
+    for size in LADDER[1:]:
+        if 2 * (time.monotonic() - started) > TRIED_FOR_SECONDS:  # a size takes about as long as all before it
+            break
+        try:
             for start in range(len(labels), size, BLOCK_ROWS):
                 more = answer(_rows(rows, start, start + BLOCK_ROWS))
                 labels, probabilities = labels + more[0], probabilities + more[1]
-            found, seconds = _timed(answer, _rows(rows, 0, size))
-            if found != (labels, probabilities) or seconds / size > (1 - PAYS) * per_row:
+            if answer(_rows(rows, 0, size)) != (labels, probabilities):
                 break
-            sizes, per_row = (*sizes, size), seconds / size
-    except Exception:  # noqa: BLE001, S110 - onnxruntime raises many kinds; the graph scores its example all the same
-        pass
+        except Exception:  # noqa: BLE001 - onnxruntime raises many kinds; the graph scores its example all the same
+            break
+        sizes = (*sizes, size)
     return sizes
-
-
-def _timed(answer: Callable[[Columns], Bits], block: Columns) -> tuple[Bits, float]:
-    """The block's answers, and how long they take: the better of two times, as the machine does other work."""
-    times = []
-    for _ in range(2):
-        began = time.monotonic()
-        found = answer(block)
-        times.append(time.monotonic() - began)
-    return found, min(times)
 
 
 def _rows(columns: Columns, start: int, stop: int) -> Columns:

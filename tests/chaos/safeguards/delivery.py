@@ -108,8 +108,8 @@ SAFEGUARDS = (
         5,
         "a row's answer is the same among any others: only blocks that give the same bits",
         "models/scoring/blocks.py",
-        "            if found != (labels, probabilities) or ",
-        "            if ",
+        "            if answer(_rows(rows, 0, size)) != (labels, probabilities):\n                break\n",
+        "",
         ("tests/unit/scoring/test_blocks.py",),
     ),
     Safeguard(

@@ -17,20 +17,10 @@ from tests.worker_fixtures import SPEC, scorer, with_example
 ROWS = {"a": np.arange(LADDER[-1], dtype=np.float64)}
 
 
-@pytest.fixture
-def answered(monkeypatch):
-    """Labels and the bytes of probabilities by the rows alone; a row takes the less time, the more there are."""
-    now = [0.0]
-    monkeypatch.setattr(blocks.time, "monotonic", lambda: now[0])
-
-    def answer(columns):
-        cells = columns["a"]
-        now[0] += answer.seconds * (len(cells) / BLOCK_ROWS) ** answer.power
-        labels = [str(cell) for cell in cells]
-        return labels, b"".join(hashlib.sha256(cell.tobytes()).digest()[:8] for cell in cells)
-
-    answer.seconds, answer.power, answer.now = 0.001, 0.7, now
-    return answer
+def answered(columns, salt=b""):
+    """Labels and the bytes of probabilities, by the rows alone and the salt."""
+    cells = columns["a"]
+    return [str(cell) for cell in cells], b"".join(hashlib.sha256(salt + cell.tobytes()).digest()[:8] for cell in cells)
 
 
 @given(rows=st.integers(1, 20_000), steps=st.integers(1, len(LADDER)))
@@ -53,13 +43,13 @@ def test_a_block_is_filled_with_its_last_row():
     assert filled(np.array(["x"], dtype=object), 1).tolist() == ["x"]
 
 
-def test_a_graph_whose_answers_do_not_depend_on_the_size_gets_the_whole_ladder(answered):
+def test_a_graph_whose_answers_do_not_depend_on_the_size_gets_the_whole_ladder():
     assert equal_sizes(answered, ROWS, 0.0) == LADDER
 
 
 @pytest.mark.parametrize("odd", LADDER[1:])
 @pytest.mark.parametrize("what", ["a last bit of one row", "a label", "an error"])
-def test_no_size_is_used_from_the_first_on_that_answers_otherwise(answered, odd, what):
+def test_no_size_is_used_from_the_first_on_that_answers_otherwise(odd, what):
     def answer(columns):
         labels, probabilities = answered(columns)
         if len(labels) == odd:
@@ -81,21 +71,20 @@ def test_a_graph_that_takes_no_mixed_rows_stays_on_the_one_size():
     assert equal_sizes(answer, ROWS, 0.0) == (BLOCK_ROWS,)
 
 
-@pytest.mark.parametrize(("power", "sizes"), [(0.9, LADDER), (0.97, LADDER[:1]), (1.0, LADDER[:1]), (1.5, LADDER[:1])])
-def test_a_size_that_does_not_pay_is_not_used(answered, power, sizes):
-    answered.power = power
+def test_a_slow_graph_is_not_tried_for_long(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(blocks.time, "monotonic", lambda: now[0])
 
-    assert equal_sizes(answered, ROWS, 0.0) == sizes
+    def answer(columns):
+        now[0] += 0.15 * len(columns["a"]) / BLOCK_ROWS
+        return answered(columns)
 
+    assert equal_sizes(answer, ROWS, 0.15) == LADDER[:3]
+    assert now[0] < blocks.TRIED_FOR_SECONDS
 
-def test_a_slow_graph_is_not_tried_for_long(answered):
-    answered.seconds = 0.1
-    assert equal_sizes(answered, ROWS, 0.1) == LADDER[:3]
-    assert answered.now[0] < 2 * blocks.TRIED_FOR_SECONDS
-
-    answered.now[0] = 0.0
-    assert equal_sizes(answered, ROWS, 60.0) == (BLOCK_ROWS,)
-    assert answered.now[0] == 0.0
+    now[0] = 0.0
+    assert equal_sizes(answer, ROWS, 60.0) == (BLOCK_ROWS,)
+    assert now[0] == 0.0
 
 
 def test_trial_rows_are_mixed_from_the_example_and_numbers_are_moved():
