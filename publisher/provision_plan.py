@@ -151,7 +151,8 @@ def wanted(
         dead_letter_topic="",
         max_delivery_attempts=0,
     )
-    resources: list[Resource] = [Topic(names.topic), Topic(names.dead_topic), workers, dead]
+    # The dead letters' subscription first: what Pub/Sub moved there before it is made would reach nobody.
+    resources: list[Resource] = [Topic(names.topic), Topic(names.dead_topic), dead, workers]
     # Pub/Sub moves dead letters by publishing them to one topic and acking them in the other's subscription.
     for resource, role in ((names.dead_topic, PUBLISHER), (names.subscription, SUBSCRIBER)):
         resources.append(Grant(resource, role, Agent.PUBSUB, agents.get(Agent.PUBSUB)))

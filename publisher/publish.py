@@ -78,6 +78,7 @@ class Reconciler:
         self.recent = recent if recent is not None else Recent()
         self._others = NotInputs()
         self._said_more = False
+        self._queue_is_there = False
         self._deeper_from = ticks()
 
     def full_pass(self, *, wait_for_dead_letters: float = 0.0) -> Pass:
@@ -89,6 +90,7 @@ class Reconciler:
 
     def steps(self, done: Pass, *, wait_for_dead_letters: float = 0.0) -> Iterator[None]:
         """A full pass that pauses now and then, so that changed files need not wait for its end; counts into `done`."""
+        self._queue_is_there = False
         with self._step("drain the dead letters", done):
             while self._drain(done, wait_for_dead_letters):
                 yield
@@ -160,7 +162,7 @@ class Reconciler:
         if deeper:
             self._deeper_from = self._ticks() + in_folders * REST
         if done.recent:  # they wait in the queue, if that is still there
-            self._queue.verify()
+            self._verify_queue()
         if done.held_back:
             log.warning(
                 "the queue is long enough: files wait in the bucket until workers have caught up; "
@@ -202,6 +204,7 @@ class Reconciler:
         batch = missing[:room]
         if not batch:
             return
+        self._verify_queue()
         with traces.each(
             "publish", [{"file": one.name, "generation": str(one.generation)} for one in batch]
         ) as carried:
@@ -215,6 +218,12 @@ class Reconciler:
         for info in batch:
             log.info("published", file=info.name, generation=str(info.generation), size=info.size, source=source)
 
+    def _verify_queue(self) -> None:
+        """Once in each pass, and after an error. What a topic gets before its subscription is made reaches nobody."""
+        if not self._queue_is_there:
+            self._queue.verify()
+            self._queue_is_there = True
+
     @contextmanager
     def _step(self, what: str, done: Pass) -> Iterator[None]:
         try:
@@ -222,6 +231,7 @@ class Reconciler:
         except (BucketError, QueueError) as error:
             done.errors += 1
             metrics.FAILED_STEPS.inc()
+            self._queue_is_there = False
             if isinstance(error, QueueMissing):
                 self.recent.forget()  # it was lost with the queue, and is published again once there is one
             log.warning("this step failed and is tried again in the next pass", step=what, error=str(error))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.cloud.pubsub_v1 import PublisherClient
 
 from deploy.emulators import PubSubEmulator
 from deploy.waiting import wait_for
@@ -25,6 +27,10 @@ FIRST, PUBLISHED, AWAY, BACK, LAST = 10, 20, 10, 10, 10  # files, one lot after 
 def pubsub_emulator(mortal_emulator: PubSubEmulator) -> str:
     """The one that this house uses: nobody else's, for it is killed."""
     return mortal_emulator.host
+
+
+def lacks_subscription(record: dict[str, Any]) -> bool:
+    return record.get("step") == "publish what has no receipt" and "/subscriptions/" in record.get("error", "")
 
 
 def test_after_provision_every_file_has_its_receipt_and_no_program_was_restarted(
@@ -47,7 +53,7 @@ def test_after_provision_every_file_has_its_receipt_and_no_program_was_restarted
     last = list(files)[FIRST + PUBLISHED - 1]
     wait_for(lambda: publisher.records("published", file=last), "all of them published")
 
-    # When: the service and all it knew is gone, and then comes back with nothing
+    # When: the service and all it knew is gone, and then comes back with nothing, and later with a topic alone
     mortal_emulator.kill()
     for pid in scorers:
         send(pid, signal.SIGCONT)
@@ -61,6 +67,11 @@ def test_after_provision_every_file_has_its_receipt_and_no_program_was_restarted
     for worker in workers:  # each has lost its stream
         assert "python -m publisher provision" in worker.wait_for_log("pull stream ended")["error"]
     before = house.count_receipts()
+    # `provision` makes the topic before its subscription; what is published between the two reaches nobody.
+    topics = PublisherClient()
+    topics.create_topic(name=house.names.topic)
+    topics.transport.close()
+    wait_for(lambda: [r for r in publisher.records() if lacks_subscription(r)], "a pass between the two")
     house.provision()
     house.upload(dict(coming))
 

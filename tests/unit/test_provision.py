@@ -58,8 +58,8 @@ def test_all_that_is_wanted_in_the_order_in_which_it_can_be_made() -> None:
     assert [str(each) for each in ALL] == [
         "topic projects/acme/topics/flights",
         "topic projects/acme/topics/flights-dead",
-        "subscription projects/acme/subscriptions/flights-workers",
         "subscription projects/acme/subscriptions/flights-dead-letters",
+        "subscription projects/acme/subscriptions/flights-workers",
         "roles/pubsub.publisher on projects/acme/topics/flights-dead for serviceAccount:pubsub",
         "roles/pubsub.subscriber on projects/acme/subscriptions/flights-workers for serviceAccount:pubsub",
         "roles/pubsub.publisher on projects/acme/topics/flights for serviceAccount:storage",

@@ -176,6 +176,26 @@ def test_what_was_lost_with_its_queue_is_published_again_at_once(place: Place, m
     assert place.published == ["a.csv"]
 
 
+def test_a_topic_without_its_subscription_gets_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a queue of which only the topic was made so far: what is published to it reaches nobody, and raises nothing
+    place.drop("a.csv")
+    publisher = place.publisher()
+
+    def missing() -> None:
+        raise QueueMissing("flights-workers does not exist; `python -m publisher provision` makes it")
+
+    # when a pass is made, and a changed file is looked at
+    with monkeypatch.context() as gone:
+        gone.setattr(place.queue, "verify", missing)
+        assert publisher.full_pass().errors == 1
+        assert publisher.look(["a.csv"]) == 0
+    assert place.published == []
+
+    # then the file is published once there is a subscription
+    assert [publisher.full_pass().published for _ in range(3)] == [1, 0, 0]
+    assert place.published == ["a.csv"]
+
+
 def test_a_publisher_that_was_killed_forgets_nothing(place: Place) -> None:
     # given 30 files, of which a worker has answered the first ten, and a publisher that died with all it knew
     for number in range(10):

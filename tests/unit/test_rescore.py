@@ -17,6 +17,7 @@ from transport.bucket import Bucket, put
 from transport.event import Generation, ObjectEvent
 from transport.folder import FolderBucket
 from transport.local_queue import LocalQueue
+from transport.queue import QueueMissing
 
 
 def answer(bucket: Bucket, name: str, status: Status = Status.SCORED, rescore: int = 0) -> Key:
@@ -121,6 +122,21 @@ def test_named_files_are_published_and_counted(here: Here) -> None:
     assert "2 files published, to be scored anew" in said
     assert "scored.csv" in said
     assert here.published() == ["dead.csv+1", "scored.csv+1"]
+
+
+def test_a_queue_that_reaches_nobody_gets_nothing(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a queue of which only the topic was made: it takes messages, and no worker ever gets them
+    def missing(_queue: LocalQueue) -> None:
+        raise QueueMissing("flights-workers does not exist; `python -m publisher provision` makes it")
+
+    with monkeypatch.context() as gone:
+        gone.setattr(LocalQueue, "verify", missing)
+        status, said = here.rescore("scored.csv")
+
+    # then it is said, and nothing is published
+    assert status == 2
+    assert "flights-workers does not exist" in said
+    assert here.published() == []
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,14 @@ SAFEGUARDS = (
         ("tests/chaos/test_publishers.py::test_what_a_lost_queue_held_is_published_again",),
     ),
     Safeguard(
+        1,
+        "one receipt per generation: what a topic without its subscription would lose is not published",
+        "publisher/publish.py",
+        "            return\n        self._verify_queue()\n        with traces",
+        "            return\n        with traces",
+        ("tests/unit/test_publisher.py::test_a_topic_without_its_subscription_gets_nothing",),
+    ),
+    Safeguard(
         2,
         "the output is the newest generation's: an older one gives way",
         "ledger/commit.py",
