@@ -11,6 +11,8 @@ _QUOTE_NO_ROW = {
     "BucketError",
     "AccessRefused",
     "NoSpace",
+    "NameTooLong",
+    "DamagedRead",
     "ObjectNotFound",
     "PreconditionFailed",
     "UnfitModel",
