@@ -34,7 +34,7 @@ class RunningWorker:
         self._processor = processor
         self._bucket = FolderBucket(str(folder / "bucket"))
         self._queue = LocalQueue(str(folder / "queue.db"))
-        self._rescore = 0
+        self._rescore = -1  # of what was scored last
         self.timings: list[dict[str, float]] = []
 
     def __enter__(self) -> RunningWorker:
@@ -63,7 +63,7 @@ class RunningWorker:
         self._log.close()
 
     def score(self, files: list[Path]) -> None:
-        """Every call is a re-scoring of its own: the same files, anew."""
+        """Every call after the first is a re-scoring of its own: the same files, anew."""
         self._rescore += 1
         keys = []
         events = []
