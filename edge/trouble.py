@@ -8,6 +8,8 @@ import structlog
 
 log = structlog.get_logger()
 
+MOST_CAUSES = 100  # kept; a library may put a number of its own into each text
+
 
 class Trouble:
     """One thing that may fail, a queue say, whatever is asked of it. Threads may share it."""
@@ -23,6 +25,8 @@ class Trouble:
         with self._lock:
             self._times += 1
             known = str(error) in self._causes
+            if len(self._causes) >= MOST_CAUSES:
+                self._causes.clear()
             self._causes.add(str(error))
         return not known
 

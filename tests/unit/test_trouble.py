@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from edge.trouble import Trouble
+from edge.trouble import MOST_CAUSES, Trouble
 
 FULL, LOCKED = OSError("the disk is full"), OSError("locked")
 
@@ -26,3 +26,11 @@ def test_what_goes_well_says_nothing():
         Trouble("queue").over()
 
     assert logs == []
+
+
+def test_causes_that_are_never_the_same_are_all_said_and_not_all_kept():
+    trouble = Trouble("queue")
+
+    assert all(trouble.is_new(OSError(f"request {number}")) for number in range(10 * MOST_CAUSES))
+
+    assert len(trouble._causes) <= MOST_CAUSES
