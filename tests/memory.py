@@ -44,6 +44,8 @@ class MemoryBucket:
     opened), `commit` (just before the object becomes visible), `copy`, `delete`. Generations count up from 1.
     """
 
+    checks_reads = False
+
     def __init__(
         self, name: str = "bucket", *, clock: Callable[[], float] = time.time, hook: Hook | None = None
     ) -> None:

@@ -79,6 +79,10 @@ class Bucket(Protocol):
     def url(self) -> str:
         """The URL that opens this bucket again in another process, with `transport.open.open_bucket`."""
 
+    @property
+    def checks_reads(self) -> bool:
+        """Whether bytes that came damaged raise DamagedRead at the end of their stream: there is a checksum."""
+
     def objects(
         self,
         prefix: str = "",

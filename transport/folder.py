@@ -50,6 +50,10 @@ class FolderBucket:
     def url(self) -> str:
         return self._root
 
+    @property
+    def checks_reads(self) -> bool:
+        return False
+
     def objects(
         self,
         prefix: str = "",

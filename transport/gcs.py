@@ -50,6 +50,10 @@ class GcsBucket:
     def url(self) -> str:
         return f"gs://{self._name}"
 
+    @property
+    def checks_reads(self) -> bool:
+        return True
+
     def objects(
         self,
         prefix: str = "",

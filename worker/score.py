@@ -91,7 +91,7 @@ def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner, *
     metadata: dict[str, str] = {}
     with (
         bucket.read(key.name, key.generation.content) as stored,
-        checked_to_the_end(stored),
+        checked_to_the_end(bucket, stored),
         open_claim(bucket, key, metadata) as claim,
     ):
         stream = Hashed(stored)

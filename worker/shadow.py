@@ -123,7 +123,7 @@ class Shadow:
         with (
             bucket.read(key.name, key.generation.content) as input_stream,
             bucket.read(key.output) as output_stream,
-            checked_to_the_end(input_stream),
+            checked_to_the_end(bucket, input_stream),
         ):
             served = _Served(output_stream, self.production, self.receipt.sha256)
             spool.seek(0)

@@ -258,6 +258,8 @@ LONG = survey(100_000)  # of which more is unread than is looked at first, once 
 class Damaging(MemoryBucket):
     """A bucket whose answers are damaged on their way so often, which shows at their end."""
 
+    checks_reads = True
+
     def __init__(self, times: int, damage: bytes) -> None:
         super().__init__()
         self.times, self.damage, self.reads = times, damage, 0
@@ -288,7 +290,7 @@ class TestDamagedOnTheWay:
             survey(200_000),
             gzip.compress(b""),
             LONG.replace(b"weight", b"w@ight", 1),
-            b"PK" + LONG,
+            b"PK\x03\x04" + LONG,
         ],
         ids=["another cell", "another format", "cut", "another file", "gzip", "another header", "a long file's format"],
     )
@@ -309,3 +311,24 @@ class TestDamagedOnTheWay:
             score_file(bucket, attempt_at(event), scorer())
 
         assert set(contents(bucket, "output/")) == set()
+
+    @pytest.mark.parametrize("checks_reads", [True, False])
+    def test_a_rejected_file_is_read_on_only_where_its_end_tells_of_damage(self, checks_reads, monkeypatch):
+        bucket = MemoryBucket()
+        bucket.checks_reads = checks_reads
+        read, ends = bucket.read, []
+
+        @contextmanager
+        def followed(name, generation=None):
+            with read(name, generation) as stream:
+                try:
+                    yield stream
+                finally:
+                    ends.append(stream.tell())
+
+        monkeypatch.setattr(bucket, "read", followed)
+        event = dropped(bucket, "a.csv", LONG.replace(b"weight", b"w@ight", 1))
+        claim = score_file(bucket, attempt_at(event), scorer())
+
+        assert Outcome.from_json(claim.metadata[OUTCOME]).status is Status.REJECTED
+        assert [end == event.size for end in ends] == [checks_reads]

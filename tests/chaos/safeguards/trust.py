@@ -52,7 +52,7 @@ SAFEGUARDS = (
         10,
         "a file that arrived damaged is not rejected for it",
         "worker/score.py",
-        "        checked_to_the_end(stored),\n",
+        "        checked_to_the_end(bucket, stored),\n",
         "",
         ("tests/unit/test_score.py::TestDamagedOnTheWay",),
     ),
