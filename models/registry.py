@@ -6,17 +6,15 @@ Nothing of a version is run or unpickled here: `MLmodel` is read as plain data, 
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
+from models.address.database import why_no_database
 from models.address.shown import fit_to_show, shown
 from models.address.sources import why_elsewhere
 from models.description.plain import LARGEST as LARGEST_SPEC
@@ -109,7 +107,8 @@ class Registry:
     @cached_property
     def client(self) -> Any:
         """The `mlflow.MlflowClient`. Raises RegistryUnreachable; makes no database where there is none."""
-        check_database_exists(self.tracking_uri)
+        if why := why_no_database(self.tracking_uri):
+            raise RegistryUnreachable(why)
         with self._connecting:  # two threads at once would import MLflow half and set up the database twice
             from mlflow import MlflowClient
 
@@ -262,23 +261,6 @@ class Registry:
 def _refuse_unpinned(name: str, pinned: Mapping[str, str], who: str) -> None:
     if name not in pinned:
         raise UnfitModel(f"{who} has no tag {SHA256_TAG}{name} to check its bytes by; {HOW_TO_REGISTER}")
-
-
-def check_database_exists(tracking_uri: str) -> None:
-    """Raises RegistryUnreachable where a `sqlite:///` address names no MLflow database; MLflow itself would make it."""
-    if not tracking_uri.startswith("sqlite:///"):
-        return
-    path = Path(unquote(tracking_uri.removeprefix("sqlite:///").partition("?")[0]))
-    advice = "run `python -m models train all` first, or set MLFLOW_TRACKING_URI to where your registry is"
-    if not path.is_file():
-        raise RegistryUnreachable(f"no registry at {path.absolute()}: {advice}")
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
-            tables = database.execute("SELECT name FROM sqlite_master WHERE name = 'registered_models'").fetchall()
-    except sqlite3.Error as error:
-        raise RegistryUnreachable(f"{path.absolute()} is no readable database: {error}") from error
-    if not tables:
-        raise RegistryUnreachable(f"{path.absolute()} is not a registry of MLflow's: {advice}")
 
 
 def _is_missing(error: Exception) -> bool:

@@ -211,6 +211,7 @@ def test_a_stream_damaged_on_its_way_is_an_error(bucket: Bucket, proxy: FaultPro
 
 @pytest.mark.parametrize("times", [1, READS - 1])
 def test_what_arrives_damaged_is_read_again(bucket: Bucket, proxy: FaultProxy, times: int) -> None:
+    assert bucket.checks_reads
     source = put(bucket, "x", SMALL)
     proxy.forget()
     proxy.plan = lambda request: Fault("damage", at=17) if request.number < times else None
