@@ -3,12 +3,17 @@ with the request: so only places that the registry's owner has named are asked."
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from models.address.shown import shown
 
 _LOCAL = ("", "file")
+# By RFC 3986, section 3.2. Of others, `http://a\\@b` say, two libraries take different parts for the host.
+_PLAIN = re.compile(
+    r"([a-z][a-z0-9+.-]*:)?(//[a-z0-9._~%!$&'()*+,;=:@\[\]-]*|(?!//))([/?#]|$)", re.IGNORECASE | re.ASCII
+)
 _PROXIED = "mlflow-artifacts"  # the registry's server fetches it; a host in it is asked in the registry's place
 
 
@@ -19,10 +24,14 @@ def why_elsewhere(source: str, registry: str, root: str, allowed: Collection[str
     `allowed`: further hosts and buckets (ARTIFACT_HOSTS), like `files.example.org:8080` or `s3://models`. A folder of
     this machine may be read: no request is made for it.
     """
-    place = urlsplit(source)
-    scheme, host = place.scheme.lower(), _host(place.netloc)
+    try:
+        scheme, host = _parts(source)
+    except ValueError:
+        return _ambiguous(source)
     if scheme in _LOCAL and host in ("", "localhost"):
         return None
+    if not _PLAIN.match(source):
+        return _ambiguous(source)
     if scheme == _PROXIED:
         if not host:
             return None
@@ -34,6 +43,13 @@ def why_elsewhere(source: str, registry: str, root: str, allowed: Collection[str
     return (
         f"its files lie at {shown(source)[:200]}, which is neither the registry's own host nor its artefact root; "
         f"no request was made. Where that place is meant, name it in ARTIFACT_HOSTS"
+    )
+
+
+def _ambiguous(source: str) -> str:
+    return (
+        f"its files lie at {shown(source)[:200]!r}, an address of which it is not certain what host it names; no "
+        f"request was made. Register it again, with a plain address"
     )
 
 

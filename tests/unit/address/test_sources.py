@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3.util import parse_url
 
 from models.address.sources import why_elsewhere
 
@@ -55,6 +58,57 @@ def test_files_may_not_come_from(source, registry, root, allowed):
 
     assert why is not None
     assert "ARTIFACT_HOSTS" in why
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://elsewhere\\@mlflow.example.org/files",  # `requests` asks elsewhere, `urlsplit` says mlflow.example.org
+        "https:\\\\elsewhere/files",
+        "https://elsewhere\t@mlflow.example.org/files",
+        "ht\ntps://mlflow.example.org/files",
+        " https://mlflow.example.org/files",
+        "https://elsewhere\uff0f@mlflow.example.org/files",
+        "https://[mlflow.example.org/files",
+        "mlflow-artifacts://elsewhere\\@mlflow.example.org/1",
+        "mlflow-artifacts:\\\\elsewhere/1",
+    ],
+)
+def test_no_file_comes_from_an_address_that_can_be_read_in_two_ways(source):
+    why = why_elsewhere(source, HTTP, "", ("mlflow.example.org",))
+
+    assert why is not None
+    assert "no request was made" in why
+
+
+PARTS = st.sampled_from(
+    [
+        "elsewhere",
+        "mlflow.example.org",
+        ":",
+        ":443",
+        "@",
+        "/",
+        "\\",
+        "#",
+        "?",
+        "%40",
+        "%2f",
+        "[",
+        "]",
+        "\t",
+        "\n",
+        " ",
+        "\uff0f",
+    ]
+)
+
+
+@given(st.lists(PARTS, max_size=7).map("".join))
+def test_whatever_may_be_asked_is_the_same_host_to_the_library_that_asks(rest):
+    source = f"https://{rest}"
+    if why_elsewhere(source, HTTP, "", ()) is None:
+        assert parse_url(source).host == "mlflow.example.org"
 
 
 def test_the_refusal_shows_no_password():
