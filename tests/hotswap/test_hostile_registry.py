@@ -68,7 +68,8 @@ def test_a_hostile_registry_and_hostile_messages_and_clients_stop_nothing(
         database.move(STAGING, version)
         assert said in worker.wait_for_log("version refused", version=version)["error"]
         a_file_goes_through()
-    stolen = register_folder(database.uri, f"http://{host}/models/1", pins(version_files(2.0)))
+    source = f"http://{host}/api/2.0/mlflow-artifacts/artifacts/1"
+    stolen = register_folder(database.uri, source, pins(version_files(2.0)))
     database.move(STAGING, stolen)
     assert "ARTIFACT_HOSTS" in worker.wait_for_log("version refused", version=stolen)["error"]
     a_file_goes_through()

@@ -333,7 +333,8 @@ class TestRefusals:
             elsewhere.bind(("127.0.0.1", 0))
             elsewhere.listen()
             host = f"127.0.0.1:{elsewhere.getsockname()[1]}"
-            version = register_folder(uri, f"http://{host}/models/1", pins(good_files()))
+            source = f"http://{host}/api/2.0/mlflow-artifacts/artifacts/1"
+            version = register_folder(uri, source, pins(good_files()))
 
             # When it is fetched, sized, or asked what it has learned from
             told = refusal(uri, version, cache)
@@ -345,7 +346,7 @@ class TestRefusals:
             elsewhere.setblocking(False)
             with pytest.raises(BlockingIOError):
                 elsewhere.accept()
-        assert f"its files lie at http://{host}/models/1, which is neither the registry's own host" in told
+        assert f"its files lie at {source}, which is neither the registry's own host" in told
         assert "ARTIFACT_HOSTS" in told
 
     def test_a_host_on_the_list_is_asked(self, uri: str, cache: Path) -> None:
