@@ -52,11 +52,15 @@ class RegisteredVersion:
 
 @dataclass(frozen=True)
 class FetchedVersion:
-    """A version whose two files lie in the cache with the digests that were registered; `sha256` is the graph's."""
+    """A version whose two files lie in the cache with the digests that were registered; `sha256` is the graph's.
+
+    `blocks`: how many rows its graph may be given at once; None until that was tried.
+    """
 
     spec: ModelSpec
     graph: Path
     sha256: str
+    blocks: tuple[int, ...] | None = None
 
     @property
     def lies_there(self) -> bool:

@@ -89,8 +89,10 @@ class Pool:
                 )
             self._mend(process)
 
-    def load(self, version: FetchedVersion, abandoned: Event) -> None:
+    def load(self, version: FetchedVersion, abandoned: Event) -> tuple[int, ...]:
         """Has every process load a version beside the one that it serves, and score its example; tasks go on meanwhile.
+
+        Gives the sizes of blocks that all of them found, or were told of.
 
         Half of the processes at once, so that most of the machine is left to the tasks. Raises UnfitModel and Abandoned
         as soon as one of them does.
@@ -101,8 +103,8 @@ class Pool:
                 threads.submit(process.load, version, self._serving, self._load_seconds, abandoned)
                 for process in self._all
             ]
-            for load in loads:
-                load.result()
+            first, *others = [load.result() for load in loads]
+            return tuple(size for size in first if all(size in other for other in others))
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 

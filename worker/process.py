@@ -20,6 +20,7 @@ from worker.scoring_process import Load, Task, serve
 
 Result = TypeVar("Result")
 
+TRIES = 3  # processes that may end while they load a version
 ABANDONED_WITHIN_SECONDS = 0.2
 GONE_WITHIN_SECONDS = 10.0  # once its pipe has broken; a process that takes longer to end is ended
 
@@ -92,24 +93,28 @@ class ScoringProcess:
         result: Result = answer
         return result
 
-    def load(self, version: FetchedVersion, beside: FetchedVersion | None, timeout: float, abandoned: Event) -> None:
+    def load(
+        self, version: FetchedVersion, beside: FetchedVersion | None, timeout: float, abandoned: Event
+    ) -> tuple[int, ...]:
         """Has it load a version beside one that it serves, and score its example; tasks go on meanwhile.
+
+        Gives the sizes of the version's blocks.
 
         Raises UnfitModel where the version must not serve, Abandoned once `abandoned` is set. A process may die of what
         others do (memory, a kill); only a version that ends three of them, or takes too long, is at fault.
         """
-        deadline = time.monotonic() + timeout
-        for last in (False, False, True):
+        deadline, tries_left = time.monotonic() + timeout, TRIES
+        while True:
             try:
-                self._have_loaded(Load(version, beside), deadline, abandoned)
-                return
+                return self._have_loaded(Load(version, beside), deadline, abandoned)
             except ScorerSlow:
                 with self._running:  # what it has in hand is finished first
                     self._end()
                 self.mend()
                 raise UnfitModel(f"{version.spec}: it took longer than {timeout:g} s to load") from None
             except ScorerDied as error:
-                if last:
+                tries_left -= 1
+                if not tries_left:
                     raise UnfitModel(f"{version.spec}: {error} while it was loaded, three times") from None
                 self.mend()
 
@@ -129,7 +134,7 @@ class ScoringProcess:
             self._end()
         atexit.unregister(self.kill)
 
-    def _have_loaded(self, load: Load, deadline: float, abandoned: Event) -> None:
+    def _have_loaded(self, load: Load, deadline: float, abandoned: Event) -> tuple[int, ...]:
         with self._loading:
             self._requests += 1
             try:
@@ -139,12 +144,13 @@ class ScoringProcess:
                         raise Abandoned(str(load.version.spec))
                     ready = wait([self._loads, self._process.sentinel], min(left, ABANDONED_WITHIN_SECONDS))
                     if self._loads in ready:
-                        request, refusal = self._loads.recv()
+                        request, answer = self._loads.recv()
                         if request != self._requests:
                             continue  # the answer about a version that was abandoned
-                        if refusal is not None:
-                            raise UnfitModel(refusal)
-                        return
+                        if isinstance(answer, str):
+                            raise UnfitModel(answer)
+                        sizes: tuple[int, ...] = answer
+                        return sizes
                     if ready:
                         raise EOFError
             except (EOFError, OSError):

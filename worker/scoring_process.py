@@ -68,8 +68,11 @@ class Workshop:
                 del self._loaded[older]
         return scorer
 
-    def bring(self, version: FetchedVersion, beside: FetchedVersion | None = None) -> None:
-        """Loads a version that scores its example, and keeps `beside` and no other. Raises UnfitModel."""
+    def bring(self, version: FetchedVersion, beside: FetchedVersion | None = None) -> tuple[int, ...]:
+        """Loads a version that scores its example, and keeps `beside` and no other; gives the sizes of its blocks.
+
+        Raises UnfitModel.
+        """
         wanted = [beside, version] if beside else [version]
         with self._changing:
             for other in self._loaded.keys() - set(map(_key, wanted)):
@@ -77,7 +80,7 @@ class Workshop:
         for one in wanted:
             scorer = self._load(one)
         try:
-            scorer.prepare()
+            return scorer.prepare()
         except UnfitModel:
             with self._changing:
                 self._loaded.pop(_key(version), None)
@@ -116,7 +119,7 @@ def load(version: FetchedVersion) -> Scorer:
         raise UnfitModel(f"{version.spec}: its cached graph cannot be read: {error}") from None
     if hashlib.sha256(graph).hexdigest() != version.sha256:
         raise UnfitModel(f"{version.spec}: the bytes of its cached graph {version.graph} have changed")
-    return Scorer(graph, version.spec)
+    return Scorer(graph, version.spec, version.blocks)
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ class Load:
 def serve(tasks: Connection, loads: Connection, bucket_url: str, log_level: str, niceness: int) -> None:
     """Takes tasks until the pipe closes. Answers each with (True, result) or (False, kind and text of its error).
 
-    Meanwhile it takes (number, Load) from `loads` and answers with (number, None or why the version must not serve).
+    Meanwhile it takes (number, Load) from `loads` and answers with (number, sizes of its blocks, or as a text why the
+    version must not serve).
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group, they reach us too; the parent decides
         signal.signal(number, signal.SIG_IGN)
@@ -164,13 +168,12 @@ def _bring_versions(workshop: Workshop, loads: Connection) -> None:
         except (EOFError, OSError):
             return
         try:
-            workshop.bring(load.version, load.beside)
-            refusal = None
+            answer: tuple[int, ...] | str = workshop.bring(load.version, load.beside)
         except UnfitModel as error:
-            refusal = str(error)
+            answer = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, such a version must not serve
-            refusal = f"{load.version.spec}: {type(error).__name__}: {str(error)[:1000]}"
-        loads.send((number, refusal))
+            answer = f"{load.version.spec}: {type(error).__name__}: {str(error)[:1000]}"
+        loads.send((number, answer))
 
 
 def _be_nice(niceness: int) -> None:

@@ -25,8 +25,8 @@ class Servers(Protocol):
     def read(self, mlmodel: bytes, name: str, version: VersionId) -> ModelSpec:
         """What a version's `MLmodel` file says, read where it harms nobody. Raises UnfitModel."""
 
-    def prepare(self, version: FetchedVersion, abandoned: Event) -> None:
-        """Loads a version where it will serve, beside what serves, and has it score its example.
+    def prepare(self, version: FetchedVersion, abandoned: Event) -> FetchedVersion:
+        """Loads a version where it will serve, beside what serves, and has it score its example; gives it, tried.
 
         Raises UnfitModel where it must not serve, Abandoned soon after `abandoned` is set.
         """
@@ -138,7 +138,7 @@ class Swaps:
         try:
             version = fetch()
             attempt.fetched = True
-            self._servers[attempt.alias].prepare(version, attempt.abandoned)
+            version = self._servers[attempt.alias].prepare(version, attempt.abandoned)
         except Abandoned:
             return
         except UnfitModel as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event, Lock
+
+import structlog
 
 from models.registry import FetchedVersion
 from models.spec import ModelSpec, UnfitModel
@@ -13,10 +15,14 @@ from worker.pool import Pool
 from worker.process import ScoringProcess, TaskFailed
 from worker.scoring_process import NICENESS_OF_LOADING
 
+log = structlog.get_logger()
+
 
 @dataclass
 class Trial:
     """Reads and loads versions where a crash, a hang or a wrong answer harms nobody; those that passed are remembered.
+
+    So are the sizes of their blocks: what serves is not kept from it by trying them.
 
     Threads may share it. The process that has read a description stays for the trial that follows.
     """
@@ -24,7 +30,7 @@ class Trial:
     bucket_url: str
     log_level: str = "info"
     load_seconds: float = 600.0
-    _passed: set[tuple[str, str]] = field(default_factory=set)
+    _passed: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     _waiting: ScoringProcess | None = None
     _changing: Lock = field(default_factory=Lock)
 
@@ -39,21 +45,24 @@ class Trial:
         self._keep(process)
         return spec
 
-    def hold(self, version: FetchedVersion, abandoned: Event) -> None:
-        """Raises UnfitModel where the version must not serve, Abandoned once `abandoned` is set."""
-        if self._key(version) in self._passed:
+    def hold(self, version: FetchedVersion, abandoned: Event) -> FetchedVersion:
+        """The version with its blocks. Raises UnfitModel where it must not serve, Abandoned once `abandoned` is set."""
+        blocks = self._passed.get(self._key(version))
+        if blocks is not None:
             self._keep(None)
-            return
+            return replace(version, blocks=blocks)
         process = self._process()
         try:
-            process.load(version, None, self.load_seconds, abandoned)
+            return self.passed(version, process.load(version, None, self.load_seconds, abandoned))
         finally:
             process.kill()
-        self.passed(version)
 
-    def passed(self, version: FetchedVersion) -> None:
-        """It was loaded elsewhere and needs no trial."""
-        self._passed.add(self._key(version))
+    def passed(self, version: FetchedVersion, blocks: tuple[int, ...]) -> FetchedVersion:
+        """It was loaded, and these are the sizes of its blocks: it needs no further trial. Gives it with them."""
+        if self._passed.get(self._key(version)) != blocks:
+            log.info("version tried", version=version.spec.version, blocks=list(blocks))
+        self._passed[self._key(version)] = blocks
+        return replace(version, blocks=blocks)
 
     def _process(self) -> ScoringProcess:
         """The one that waits, or a new one."""
@@ -101,12 +110,14 @@ class TriedPool:
             return self.trial.read(mlmodel, name, version)
         return read_by(self.pool.run, Describe(mlmodel, name, version))
 
-    def prepare(self, version: FetchedVersion, abandoned: Event) -> None:
-        """Tries a version and has the pool load it. Raises UnfitModel where it must not serve, and Abandoned."""
+    def prepare(self, version: FetchedVersion, abandoned: Event) -> FetchedVersion:
+        """Tries a version and has the pool load it; gives it with its blocks.
+
+        Raises UnfitModel where it must not serve, and Abandoned.
+        """
         if self.pool.serving is not None:
-            self.trial.hold(version, abandoned)
-        self.pool.load(version, abandoned)
-        self.trial.passed(version)
+            version = self.trial.hold(version, abandoned)
+        return self.trial.passed(version, self.pool.load(version, abandoned))
 
     def serve(self, version: FetchedVersion | None) -> None:
         """From now on the pool's tasks are about this version."""

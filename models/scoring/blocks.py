@@ -1,8 +1,8 @@
 """How many rows a graph is given at once: as many as pays, as long as each row's answer has the same bits.
 
 Sums of a matrix product or of trees may depend on the batch's shape in their last bit, and a row's answer must not. So
-a graph gets blocks of fixed sizes only, all of them filled. Large ones are quicker: a forest's trees stay in the
-processor's cache for more rows.
+a graph gets blocks of fixed sizes only, all of them filled. Large ones are quicker, for a forest's trees stay in the
+processor's cache for more rows; small ones waste less on a short file.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from models.spec import Column
 Columns = Mapping[str, np.ndarray[Any, Any]]
 Bits = tuple[list[str], bytes]
 
-BLOCK_ROWS = 256
-LADDER = tuple(BLOCK_ROWS << step for step in range(5))  # above 4,096 some converted estimators have other last bits
+BLOCK_ROWS = 256  # the size that every version is run in; others have to give the same bits
+LARGER = tuple(BLOCK_ROWS << step for step in range(1, 5))  # above 4,096 some converted estimators have other last bits
+SMALLER = (128, 64)
+TRIED_ROWS = LARGER[-1]
+TRIED_ROWS_SMALLER = 1024  # as many in small blocks cost as much as all the larger ones together
 TRIED_FOR_SECONDS = 2.0
 
 
@@ -38,8 +41,8 @@ def filled(cells: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:
 
 
 def trial_rows(example: Columns, columns: tuple[Column, ...]) -> dict[str, np.ndarray[Any, Any]]:
-    """LADDER[-1] rows mixed from an example's cells, column by column; every other number that may be any is moved."""
-    choose, rows = np.random.default_rng(0), LADDER[-1]
+    """TRIED_ROWS rows mixed from an example's cells, column by column; every other number that may be any is moved."""
+    choose, rows = np.random.default_rng(0), TRIED_ROWS
     mixed = {column.name: choose.choice(np.asarray(example[column.name]), rows) for column in columns}
     for column in columns:
         if not (column.is_text or column.is_whole or column.is_flag):
@@ -48,28 +51,46 @@ def trial_rows(example: Columns, columns: tuple[Column, ...]) -> dict[str, np.nd
 
 
 def equal_sizes(answer: Callable[[Columns], Bits], rows: Columns, seconds_each: float) -> tuple[int, ...]:
-    """The sizes of LADDER, up to the first that gives some row of `rows` other bits than blocks of BLOCK_ROWS do.
+    """The sizes, rising, whose blocks give each row of `rows` the same bits as blocks of BLOCK_ROWS do.
 
-    `answer`: labels of one block, and the bytes of its probabilities; `rows`: LADDER[-1] of them; `seconds_each`: how
-    long a block of BLOCK_ROWS takes, about. Where the next size would take the trial beyond TRIED_FOR_SECONDS, or the
-    graph takes no such rows, the sizes found until then are enough.
+    Of the larger sizes those up to the first that does not, and so of the smaller ones. `answer`: labels of one block,
+    and the bytes of its probabilities; `rows`: TRIED_ROWS of them; `seconds_each`: how long a block of BLOCK_ROWS
+    takes, about. Where the next size would take the trial beyond TRIED_FOR_SECONDS, or the graph takes no such rows,
+    the sizes found until then are enough.
     """
-    sizes, labels, probabilities = LADDER[:1], list[str](), b""
+    usual = _Usual(answer, rows)
     started = time.monotonic() - seconds_each
-    for size in LADDER[1:]:
-        if 2 * (time.monotonic() - started) > TRIED_FOR_SECONDS:  # a size takes about as long as all before it
-            break
-        try:
-            for start in range(len(labels), size, BLOCK_ROWS):
-                more = answer(_rows(rows, start, start + BLOCK_ROWS))
-                labels, probabilities = labels + more[0], probabilities + more[1]
-            if answer(_rows(rows, 0, size)) != (labels, probabilities):
+    found = [BLOCK_ROWS]
+    for sizes in (LARGER, SMALLER):
+        for size in sizes:
+            spent = time.monotonic() - started
+            if 2 * spent > TRIED_FOR_SECONDS or not usual.same_bits(size):  # the next takes about as long as all before
                 break
+            found.append(size)
+    return tuple(sorted(found))
+
+
+class _Usual:
+    """What rows are answered in blocks of BLOCK_ROWS, as far as that was asked for."""
+
+    def __init__(self, answer: Callable[[Columns], Bits], rows: Columns) -> None:
+        self._answer, self._rows = answer, rows
+        self._labels, self._probabilities = list[str](), b""
+
+    def same_bits(self, size: int) -> bool:
+        """Whether blocks of `size` rows give the same; False as well where the graph does not take them."""
+        count = max(size, TRIED_ROWS_SMALLER)
+        try:
+            labels, probabilities = self._in_blocks(BLOCK_ROWS, len(self._labels), count)
+            self._labels, self._probabilities = self._labels + labels, self._probabilities + probabilities
+            width = len(self._probabilities) // len(self._labels)
+            return self._in_blocks(size, 0, count) == (self._labels[:count], self._probabilities[: count * width])
         except Exception:  # noqa: BLE001 - onnxruntime raises many kinds; the graph scores its example all the same
-            break
-        sizes = (*sizes, size)
-    return sizes
+            return False
 
-
-def _rows(columns: Columns, start: int, stop: int) -> Columns:
-    return {name: cells[start:stop] for name, cells in columns.items()}
+    def _in_blocks(self, size: int, start: int, stop: int) -> Bits:
+        labels, probabilities = list[str](), b""
+        for first in range(start, stop, size):
+            more = self._answer({name: cells[first : first + size] for name, cells in self._rows.items()})
+            labels, probabilities = labels + more[0], probabilities + more[1]
+        return labels, probabilities

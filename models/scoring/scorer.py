@@ -36,8 +36,11 @@ class Scores:
 class Scorer:
     """A loaded graph. One thread: parallelism is in the number of scoring processes."""
 
-    def __init__(self, graph: bytes, spec: ModelSpec) -> None:
-        """Raises UnfitModel where onnxruntime refuses the graph, or it does not fit its spec."""
+    def __init__(self, graph: bytes, spec: ModelSpec, block_sizes: tuple[int, ...] | None = None) -> None:
+        """`block_sizes`: the blocks that a trial of the same graph found. None: there was none.
+
+        Raises UnfitModel where onnxruntime refuses the graph, or it does not fit its spec.
+        """
         self.spec = spec
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -48,18 +51,21 @@ class Scorer:
         except Exception as error:  # noqa: BLE001 - onnxruntime raises many kinds, all of which mean: unfit
             raise UnfitModel(f"{spec}: onnxruntime refuses its graph: {_first_line(error)}") from None
         self._inputs = {node.name: _dtype(spec, node.name, node.type) for node in self._session.get_inputs()}
-        self._block_sizes: tuple[int, ...] = (BLOCK_ROWS,)
+        self._block_sizes, self._tried = block_sizes or (BLOCK_ROWS,), block_sizes is not None
         self._refuse_mismatch()
 
-    def prepare(self) -> None:
-        """Scores the spec's own example, and finds the blocks in which it may score many rows.
+    def prepare(self) -> tuple[int, ...]:
+        """Scores the spec's own example, and finds the sizes of its blocks where they are not known yet; gives them.
 
         Raises UnfitModel where the answer is not the recorded one.
         """
         started = time.monotonic()
         example = self.check_example()
-        rows = trial_rows(example_columns(example, self.spec.columns), self.spec.columns)
-        self._block_sizes = equal_sizes(self._bits, self._feeds(rows), time.monotonic() - started)
+        if not self._tried:
+            rows = trial_rows(example_columns(example, self.spec.columns), self.spec.columns)
+            self._block_sizes = equal_sizes(self._bits, self._feeds(rows), time.monotonic() - started)
+            self._tried = True
+        return self._block_sizes
 
     def score(self, columns: Columns) -> Scores:
         """Scores N rows: each input column as an array [N] of str objects or numbers (a gap: "" or NaN).

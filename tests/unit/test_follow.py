@@ -93,6 +93,7 @@ class Counted:
                 raise Abandoned
         if version.spec.version in self.world.unfit:
             raise UnfitModel(f"{version.spec} was not meant to be")
+        return version
 
     def serve(self, version):
         self.world.serving[self.alias] = version and version.spec.version

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ledger.receipt import MAX_LISTED_ERRORS
 from models.registry import PRODUCTION, STAGING, Registry
-from models.scoring.blocks import BLOCK_ROWS, LADDER
+from models.scoring.blocks import BLOCK_ROWS, LARGER, SMALLER
 from models.scoring.scorer import Scorer
 from models.table.limits import Limits, Unreadable
 from tests.registry import MODEL
@@ -108,7 +108,7 @@ def assert_rows_are_answered_alone(data: bytes, model: Scorer) -> None:
     choose = np.random.default_rng(7)
     check(choose.permutation(count))
     check(np.arange(count)[::-1])
-    for size in LADDER:
+    for size in (*SMALLER, BLOCK_ROWS, *LARGER):
         check(choose.integers(0, count, size + 17))
     for size in (1, 2, 3, 7, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS):
         start = int(choose.integers(0, count - size))

@@ -97,8 +97,8 @@ SAFEGUARDS = (
         4,
         "a version serves only once it has scored its own example",
         "worker/scoring_process.py",
-        "            scorer.prepare()\n",
-        "            pass\n",
+        "            return scorer.prepare()\n",
+        "            return (256,)\n",
         (SWAPPED + "test_a_version_that_fails_its_own_example_never_serves",),
     ),
     Safeguard(
@@ -116,8 +116,8 @@ SAFEGUARDS = (
         5,
         "a row's answer is the same among any others: only blocks that give the same bits",
         "models/scoring/blocks.py",
-        "            if answer(_rows(rows, 0, size)) != (labels, probabilities):\n                break\n",
-        "",
+        "            return self._in_blocks(size, 0, count) == (",
+        "            return self._in_blocks(size, 0, count) is not (",
         ("tests/unit/scoring/test_blocks.py",),
     ),
     Safeguard(

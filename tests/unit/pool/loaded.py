@@ -10,7 +10,7 @@ PATIENCE = 60.0
 
 
 def load(pool, version):
-    pool.load(version, threading.Event())
+    return pool.load(version, threading.Event())
 
 
 def loaded(pool):

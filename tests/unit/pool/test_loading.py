@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import signal
 import threading
+from dataclasses import replace
 
 import pytest
 
 from deploy.waiting import wait_for
+from models.scoring.blocks import BLOCK_ROWS, LARGER, SMALLER
 from models.spec import UnfitModel
 from tests.chaos.understudy import scoring_processes
 from tests.unit.pool.loaded import PATIENCE, load, loaded
@@ -223,6 +225,24 @@ class TestTrials:
     def test_what_has_passed_is_not_tried_again(self, bucket, tmp_path):
         trial = Trial("no://bucket", "error")
         version = fetched(tmp_path, "passed")
-        trial.passed(version)
+        trial.passed(version, (64, 256))
 
-        trial.hold(version, threading.Event())
+        assert trial.hold(version, threading.Event()).blocks == (64, 256)
+
+    def test_the_sizes_of_blocks_are_found_in_the_trial_and_not_beside_what_serves(self, bucket, pool, tmp_path):
+        # Given a pool that serves, and the trial of a version
+        good = fetched(tmp_path, "good", spec=with_example(SPEC))
+        pool.serve(replace(good, blocks=load(pool, good)))
+        tried = TriedPool(pool, Trial(bucket.url, "error"))
+        version = tried.prepare(fetched(tmp_path, "next", spec=with_example(SPEC)), threading.Event())
+        assert version.blocks == (*sorted(SMALLER), BLOCK_ROWS, *LARGER)
+
+        # When processes load one whose trial is told to have found fewer, then they have no others
+        fewer = tried.trial.passed(fetched(tmp_path, "fewer", spec=with_example(SPEC)), (128, 256))
+        assert tried.prepare(replace(fewer, blocks=None), threading.Event()).blocks == (128, 256)
+        # and one that is started in place of a dead one finds none itself either
+        pool.serve(fewer)
+        with pytest.raises(ScorerDied):
+            pool.run(Hostile("kills its process"), PATIENCE)
+        assert loaded(pool) == ["fewer"]
+        assert load(pool, fewer) == (128, 256)

@@ -10,11 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.scoring import blocks
-from models.scoring.blocks import BLOCK_ROWS, LADDER, equal_sizes, filled, next_block, trial_rows
+from models.scoring.blocks import (
+    BLOCK_ROWS,
+    LARGER,
+    SMALLER,
+    TRIED_ROWS,
+    TRIED_ROWS_SMALLER,
+    equal_sizes,
+    filled,
+    next_block,
+    trial_rows,
+)
 from models.spec import Column
 from tests.worker_fixtures import SPEC, scorer, with_example
 
-ROWS = {"a": np.arange(LADDER[-1], dtype=np.float64)}
+ALL = (*sorted(SMALLER), BLOCK_ROWS, *LARGER)
+ROWS = {"a": np.arange(TRIED_ROWS, dtype=np.float64)}
 
 
 def answered(columns, salt=b""):
@@ -23,9 +34,9 @@ def answered(columns, salt=b""):
     return [str(cell) for cell in cells], b"".join(hashlib.sha256(salt + cell.tobytes()).digest()[:8] for cell in cells)
 
 
-@given(rows=st.integers(1, 20_000), steps=st.integers(1, len(LADDER)))
-def test_blocks_hold_all_rows_and_little_filling(rows, steps):
-    sizes = LADDER[:steps]
+@given(rows=st.integers(1, 20_000), smallest=st.integers(0, 2), steps=st.integers(1, len(LARGER) + 1))
+def test_blocks_hold_all_rows_and_little_filling(rows, smallest, steps):
+    sizes = ALL[smallest : len(SMALLER) + steps]
     left, filling = rows, 0
     while left > 0:
         size = next_block(left, sizes)
@@ -35,7 +46,7 @@ def test_blocks_hold_all_rows_and_little_filling(rows, steps):
         assert all(4 * left < 3 * larger for larger in sizes if larger > size)
         filling += max(0, size - left)
         left -= size
-    assert filling <= max(BLOCK_ROWS - 1, rows // 3)
+    assert filling <= max(sizes[0] - 1, rows // 3)
 
 
 def test_a_block_is_filled_with_its_last_row():
@@ -43,11 +54,11 @@ def test_a_block_is_filled_with_its_last_row():
     assert filled(np.array(["x"], dtype=object), 1).tolist() == ["x"]
 
 
-def test_a_graph_whose_answers_do_not_depend_on_the_size_gets_the_whole_ladder():
-    assert equal_sizes(answered, ROWS, 0.0) == LADDER
+def test_a_graph_whose_answers_do_not_depend_on_the_size_gets_them_all():
+    assert equal_sizes(answered, ROWS, 0.0) == ALL
 
 
-@pytest.mark.parametrize("odd", LADDER[1:])
+@pytest.mark.parametrize("odd", [*SMALLER, *LARGER])
 @pytest.mark.parametrize("what", ["a last bit of one row", "a label", "an error"])
 def test_no_size_is_used_from_the_first_on_that_answers_otherwise(odd, what):
     def answer(columns):
@@ -61,7 +72,19 @@ def test_no_size_is_used_from_the_first_on_that_answers_otherwise(odd, what):
                 probabilities = probabilities[:-1] + bytes([probabilities[-1] ^ 1])
         return labels, probabilities
 
-    assert equal_sizes(answer, ROWS, 0.0) == LADDER[: LADDER.index(odd)]
+    at = ALL.index(odd)
+    assert equal_sizes(answer, ROWS, 0.0) == (ALL[at + 1 :] if odd < BLOCK_ROWS else ALL[:at])
+
+
+def test_a_small_block_is_compared_on_many_rows():
+    def answer(columns):
+        labels, probabilities = answered(columns)
+        last = TRIED_ROWS_SMALLER - 1
+        if len(labels) == 64 and last in columns["a"]:
+            labels[-1] = "another"
+        return labels, probabilities
+
+    assert equal_sizes(answer, ROWS, 0.0) == ALL[1:]
 
 
 def test_a_graph_that_takes_no_mixed_rows_stays_on_the_one_size():
@@ -79,7 +102,7 @@ def test_a_slow_graph_is_not_tried_for_long(monkeypatch):
         now[0] += 0.15 * len(columns["a"]) / BLOCK_ROWS
         return answered(columns)
 
-    assert equal_sizes(answer, ROWS, 0.15) == LADDER[:3]
+    assert equal_sizes(answer, ROWS, 0.15) == (BLOCK_ROWS, *LARGER[:1])
     assert now[0] < blocks.TRIED_FOR_SECONDS
 
     now[0] = 0.0
@@ -96,12 +119,12 @@ def test_trial_rows_are_mixed_from_the_example_and_numbers_are_moved():
         "flag": np.array([1.0, 0.0, np.nan]),
     }
     rows = trial_rows(example, columns)
-    assert {name: len(cells) for name, cells in rows.items()} == dict.fromkeys(example, LADDER[-1])
+    assert {name: len(cells) for name, cells in rows.items()} == dict.fromkeys(example, TRIED_ROWS)
     assert set(rows["colour"]) == {"red", "", "ré,d"}
     assert set(rows["age"]) == {30.0, 5.0, 6.0}
     assert set(rows["flag"][~np.isnan(rows["flag"])]) == {0.0, 1.0}
     weights = rows["weight"][~np.isnan(rows["weight"])]
-    assert len(set(weights)) > LADDER[-1] // 4
+    assert len(set(weights)) > TRIED_ROWS // 4
     assert np.isnan(rows["weight"]).any()
     # Columns are mixed by themselves: a row of the example is not kept together
     assert len(set(zip(rows["colour"], rows["age"], strict=True))) == 9
