@@ -19,7 +19,7 @@ install: .venv/.installed ## make .venv from the lock files
 	touch $@
 
 lock: install ## rewrite the lock files from requirements/*.in
-	cd requirements && for set in uv dev checkov audit; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate $$set.in -o $$set.txt || exit 1; done
+	cd requirements && for set in uv dev checkov audit peers; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate $$set.in -o $$set.txt || exit 1; done
 	cd requirements && for set in training worker tracing; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate -c dev.txt $$set.in -o $$set.txt || exit 1; done
 
 demo: install ## the whole way of twenty files, from training to the comparison
@@ -37,10 +37,16 @@ down: install ## end what `make up` started
 status: install ## backlog, receipts, models in force
 	$(PY) -m publisher status
 
-bench: install ## how fast, against a plain loop and a naive one; from a file's completion to its output; the queue
+bench: install ## how fast, against a plain loop and a naive one (also Beam: see `make peers`); from a file's completion to its output; the queue
 	$(PY) -m benchmarks.scoring
 	$(PY) -m benchmarks.latency
 	$(PY) -m benchmarks.queue
+
+peers: .venv-peers/.installed ## what `benchmarks.scoring --peers` needs: Apache Beam
+.venv-peers/.installed: requirements/peers.txt .venv/.installed
+	test -x .venv-peers/bin/python || python3 -m venv .venv-peers
+	.venv/bin/uv pip sync --quiet --require-hashes --python .venv-peers/bin/python requirements/peers.txt
+	touch $@
 
 .venv-checkov/.installed: requirements/checkov.txt .venv/.installed
 	test -x .venv-checkov/bin/python || python3 -m venv .venv-checkov
@@ -92,4 +98,4 @@ sbom: .venv-audit/.installed ## what a worker, and what everything here is made 
 audit: .venv-audit/.installed ## are vulnerabilities known of what the lock files pin? (asks the package index)
 	$(PY) -m deploy.audit
 
-.PHONY: help install lock demo demo-cloud up down status bench measure image-check compose-check vm-check checkov terraform-check test test-all docs check sbom audit
+.PHONY: help install lock demo demo-cloud up down status bench peers measure image-check compose-check vm-check checkov terraform-check test test-all docs check sbom audit

@@ -25,7 +25,8 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.scoring import write_inputs
+from benchmarks.scoring.inputs import write_inputs
+from benchmarks.scoring.usage import processor_seconds
 from deploy.emulators import NotInstalled, PubSubEmulator, StorageEmulator
 from deploy.processes import ROOT, Program, end
 from edge.command import Command, main
@@ -42,7 +43,6 @@ from transport.queue import Queue
 
 MODEL = "airline-satisfaction"
 CASES = (("forest", ""), ("network", ""), ("boosting", ""), ("forest", "network"))
-TICKS = os.sysconf("SC_CLK_TCK")
 PATIENCE = 120.0
 
 
@@ -181,15 +181,6 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {PATIENCE:.0f} s: {what}")
         time.sleep(0.05)
-
-
-def processor_seconds(pid: int) -> float:
-    """What a process and all its children have used so far, user and system, those that have ended included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    own = sum(int(ticks) for ticks in fields[11:15]) / TICKS
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    children = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
-    return own + sum(processor_seconds(child) for child in children)
 
 
 def shown(costs: list[Cost], sizes: list[int]) -> Table:

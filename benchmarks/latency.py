@@ -13,7 +13,7 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.scoring import train_and_register, write_inputs
+from benchmarks.scoring.inputs import train_and_register, write_inputs
 from deploy.processes import Program, end
 from edge.command import Command, main
 from ledger.names import output_name
