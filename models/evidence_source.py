@@ -172,7 +172,7 @@ def add_labels(stream: BinaryIO, name: str, column: str | None, into: LateLabels
             sound &= ~unfit_cells(ids).to_numpy(zero_copy_only=False)
             sound[list(labels.bad)] = False
             into.left_out += batch.rows - int(np.count_nonzero(sound))
-            into.add(copied(ids)[sound], labels.texts[sound])
+            into.add(np.asarray(copied(ids).to_pylist(), dtype=object)[sound], labels.values[sound])
     except Unreadable as error:
         raise BadLabels(f"{name} is no CSV that can be read: {error}") from None
 

@@ -158,7 +158,7 @@ class _Given:
         name = self._pair.label_column
         labels = np.full(batch.rows, "", dtype=object)
         if name in batch.cells:
-            labels[batch.positions] = text_cells(batch.cells[name], self._pair.classes).texts
+            labels[batch.positions] = text_cells(batch.cells[name], self._pair.classes).values
         return labels
 
     def columns(self, batch: Batch) -> dict[str, np.ndarray[Any, Any]]:

@@ -52,7 +52,7 @@ def _read(path: Path, types: Mapping[str, str], also: Sequence[str], *, all_colu
                 parts.setdefault(column.name, []).append(found.values)
             for name in also:
                 if name in table.columns:
-                    parts.setdefault(name, []).append(text_cells(batch.cells[name]).texts)
+                    parts.setdefault(name, []).append(text_cells(batch.cells[name]).values)
     if not parts:
         raise BadRows(f"{path} has a header and no rows")
     return pd.DataFrame({name: np.concatenate(part) for name, part in parts.items()})

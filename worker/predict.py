@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -15,7 +15,8 @@ import pyarrow as pa
 from ledger.receipt import MAX_LISTED_ERRORS, RowError
 from models.scoring.scorer import Scorer, Scores
 from models.spec import ModelSpec
-from models.table.cells import Texts, copied, text_cells, unfit, unfit_cells
+from models.table.cells import copied, text_cells, unfit, unfit_cells
+from models.table.coded import Coded
 from models.table.faults import Fault, FileFault, RowFault, Unreadable
 from models.table.read import Batch, Table
 from worker.manner import USUAL_MANNER, Manner
@@ -43,18 +44,18 @@ class Predicted:
     """N consecutive rows of a file, the first of which is number `first_row`.
 
     `labels` [N] str objects (None where the row failed), `probabilities` [N, K], `faults`: index → what was wrong,
-    `ids` and `truth` [N] text where the file has those columns, `columns`: the model's inputs of the `positions`
-    [n] that could be split into cells.
+    `ids` (a string array) and `truth` [N] where the file has those columns, "" for rows that have no cells; `columns`:
+    the model's inputs of the `positions` [n] that could be split into cells.
     """
 
     first_row: int
     labels: np.ndarray[Any, Any]
     probabilities: np.ndarray[Any, Any]
     faults: dict[int, Fault]
-    ids: np.ndarray[Any, Any] | None
-    truth: np.ndarray[Any, Any] | None
+    ids: pa.Array | None
+    truth: Coded | None
     positions: np.ndarray[Any, Any]
-    columns: dict[str, np.ndarray[Any, Any]]
+    columns: dict[str, Coded]
 
     @property
     def error_texts(self) -> dict[int, str]:
@@ -125,8 +126,8 @@ def predict(
             break
         with watch.step("validate"):
             rows = validate(batch, spec.columns, decimal_comma=table.decimal_comma)
-            ids = _spread(batch, spec.id_column, table, copied)
-            truth = _spread(batch, truth_column, table, lambda cells: text_cells(cells, spec.classes).texts)
+            ids = _ids(batch, spec.id_column)
+            truth = _truth(batch, truth_column, spec)
             faults = _faults(batch, rows, spec)
         with watch.step("score"):
             scores, refused = scorer.score_each(rows.columns)
@@ -140,7 +141,7 @@ def predict(
         failed = list(faults)
         labels[failed] = None
         probabilities[failed] = np.nan
-        predicted = Predicted(batch.first_row, labels, probabilities, faults, ids, truth, batch.positions, rows.columns)
+        predicted = Predicted(batch.first_row, labels, probabilities, faults, ids, truth, batch.positions, rows.coded)
         tally.count(predicted)
         yield predicted
     tally.unknown = unknown.rows if spec.knows_texts else None
@@ -174,12 +175,20 @@ def _named(error: RowError) -> str:
     return f"row {error.row}{where} {error.message}"
 
 
-def _spread(
-    batch: Batch, column: str | None, table: Table, texts: Callable[[pa.Array], Texts]
-) -> np.ndarray[Any, Any] | None:
-    """A text column at its rows' places; "" for rows that have no cells. None where the file lacks it."""
-    if column is None or column not in table.columns:
+def _ids(batch: Batch, column: str | None) -> pa.Array | None:
+    """The rows' ids in their places; None where the file has none."""
+    if column is None or column not in batch.cells:
         return None
-    spread = np.full(batch.rows, "", dtype=object)
-    spread[batch.positions] = texts(batch.cells[column])
-    return spread
+    found = copied(batch.cells[column])
+    if len(found) == batch.rows:
+        return found
+    places = np.full(batch.rows, len(found), dtype=np.int64)
+    places[batch.positions] = np.arange(len(found))
+    return pa.concat_arrays([found, pa.array([""])]).take(pa.array(places))
+
+
+def _truth(batch: Batch, column: str | None, spec: ModelSpec) -> Coded | None:
+    """The rows' labels in their places; None where the file has none."""
+    if column is None or column not in batch.cells:
+        return None
+    return text_cells(batch.cells[column], spec.classes).coded.spread(batch.positions, batch.rows)

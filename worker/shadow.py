@@ -25,6 +25,7 @@ from models.evidence.record import Comparison, FileHeader, Predictions
 from models.registry import FetchedVersion
 from models.scoring.scorer import Scorer
 from models.spec import ModelSpec
+from models.table.coded import Coded
 from models.table.read import ReadAgain
 from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, put, read_again_where_damaged
 from transport.event import ObjectEvent
@@ -224,7 +225,7 @@ class _Served:
             raise NothingToCompare(REPLACED) from None
         self._ahead = pa.table({name: pa.array([], kind) for name, kind in types.items()})
 
-    def take(self, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def take(self, count: int) -> tuple[pa.Array, np.ndarray[Any, Any]]:
         """The next `count` rows: labels [count] (None where the row failed) and probabilities [count, K]."""
         while self._ahead.num_rows < count:
             more = self._next()
@@ -232,7 +233,7 @@ class _Served:
                 raise NothingToCompare(REPLACED)
             self._ahead = pa.concat_tables([self._ahead, pa.Table.from_batches([more])])
         taken, self._ahead = self._ahead.slice(0, count), self._ahead.slice(count)
-        labels = np.asarray(taken.column(0).combine_chunks().to_numpy(zero_copy_only=False), dtype=object)
+        labels = taken.column(0).combine_chunks()
         columns = [taken.column(i).combine_chunks().to_numpy(zero_copy_only=False) for i in range(1, taken.num_columns)]
         if self._positive is None:
             return labels, np.column_stack(columns)
@@ -253,16 +254,9 @@ class _Served:
             raise NothingToCompare(REPLACED) from None
 
 
-def _all_rows(predicted: Predicted) -> dict[str, np.ndarray[Any, Any]]:
+def _all_rows(predicted: Predicted) -> dict[str, Coded]:
     """The model's inputs of all rows; gaps in those that have no cells."""
     count = len(predicted.labels)
     if len(predicted.positions) == count:
         return predicted.columns
-    spread = {}
-    for name, cells in predicted.columns.items():
-        whole: np.ndarray[Any, Any] = (
-            np.full(count, "", dtype=object) if cells.dtype == object else np.full(count, np.nan)
-        )
-        whole[predicted.positions] = cells
-        spread[name] = whole
-    return spread
+    return {name: cells.spread(predicted.positions, count) for name, cells in predicted.columns.items()}

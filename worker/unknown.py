@@ -35,13 +35,13 @@ class Unknown:
     def count(self, rows: Rows, failed: np.ndarray[Any, Any]) -> None:
         """Adds a batch. `failed`: [n] True for rows that have an error, which count as nothing here."""
         for name, odd in rows.unknown.items():
-            texts = rows.columns[name]
+            texts = rows.coded[name]
             odd = odd & ~failed
             self.rows[name] += int(np.count_nonzero(odd))
             self._texts[name] += int(np.count_nonzero(~rows.gaps[name] & ~failed))
             named = self._named[name]
             if len(named) <= NAMED and odd.any():
-                named.update(dict.fromkeys(texts[odd][:1000]))
+                named.update(dict.fromkeys(texts.distinct[texts.codes[odd][:1000]]))
 
     def refuse(self, most: float) -> None:
         """Raises Unreadable where of a column's texts the share `most` or more is unknown."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from models.spec import Column
-from models.table.columns import converted
+from models.table.coded import Coded
+from models.table.columns import converted_all
 from models.table.faults import Fault, RowFault
 from models.table.read import Batch
 
@@ -18,32 +19,39 @@ from models.table.read import Batch
 class Rows:
     """The n rows of a batch that could be split into cells, as a model takes them.
 
-    `columns`: column → [n] str objects ("" for a gap) or numbers (NaN for a gap, and in the rows that have an error);
+    `coded`: column → str objects ("" for a gap) or numbers (NaN for a gap, and in the rows that have an error);
     `faults`: index into these n rows → what is wrong with the first bad cell; `unknown`: column of text → [n] True
     where the model was never shown that text, for the columns of which it is known what it was shown, and `gaps` [n]
     of them.
     """
 
-    columns: dict[str, np.ndarray[Any, Any]]
+    coded: dict[str, Coded]
     faults: dict[int, Fault]
     unknown: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     gaps: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Column → [n] cells."""
+        return {name: coded.cells for name, coded in self.coded.items()}
 
 
 def validate(batch: Batch, columns: Sequence[Column], *, decimal_comma: bool = False) -> Rows:
     """Converts the cells of each of the model's columns."""
     rows = Rows({}, {})
     empty = np.ones(len(batch.positions), dtype=bool)
+    each = converted_all(batch.cells, columns, decimal_comma=decimal_comma)
     for column in columns:
-        found = converted(batch.cells[column.name], column, decimal_comma=decimal_comma)
+        found = each[column.name]
         empty &= found.gaps
         for index, fault in found.bad.items():
             rows.faults.setdefault(index, fault._replace(column=column.name))
         if found.unknown is not None:
             rows.unknown[column.name], rows.gaps[column.name] = found.unknown, found.gaps
-        rows.columns[column.name] = (
-            np.where(np.isfinite(found.values), found.values, 0.0) if column.is_whole else found.values
-        )
+        rows.coded[column.name] = found.coded
+        if column.is_whole:  # the rows with an error have a number all the same
+            numbers = found.coded.distinct
+            rows.coded[column.name] = Coded(np.where(np.isfinite(numbers), numbers, 0.0), found.coded.codes)
     nothing = Fault(RowFault.EMPTY, "holds nothing: each column that the model takes is a gap")
     rows.faults.update((int(index), nothing) for index in np.flatnonzero(empty))
     return rows

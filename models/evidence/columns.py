@@ -56,18 +56,14 @@ class TrainingBins:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def count(self, cells: Cells) -> Integers:
-        """How many of N cells (floats with NaN, or text with None) lie in each bin; as long as `counts`."""
+    def bin_of(self, cells: Cells) -> Integers:
+        """The bin of each of N cells (floats with NaN, or text with None or ""), as an index into `counts`."""
+        gap = len(self.counts) - 1
         if self.edges is not None:
             numbers = np.asarray(cells, dtype=np.float64)
-            bins = np.searchsorted(self.edges[1:-1], numbers, side="right")
-            bins = np.where(np.isnan(numbers), len(self.counts) - 1, bins)
-        else:
-            index: dict[Any, int] = {text: at for at, text in enumerate(self.categories or ())}
-            index |= {None: len(self.counts) - 1, "": len(self.counts) - 1}
-            other = len(self.counts) - 2
-            bins = np.fromiter((index.get(cell, other) for cell in cells), dtype=np.int64, count=len(cells))
-        return np.bincount(bins, minlength=len(self.counts)).astype(np.int64)
+            return np.where(np.isnan(numbers), gap, np.searchsorted(self.edges[1:-1], numbers, side="right"))
+        index: dict[Any, int] = {text: at for at, text in enumerate(self.categories or ())} | {None: gap, "": gap}
+        return np.fromiter((index.get(cell, gap - 1) for cell in cells), dtype=np.int64, count=len(cells))
 
     def names(self) -> tuple[str, ...]:
         """What each of the counts is called."""
@@ -97,16 +93,16 @@ class Levels:
     def __init__(self, levels: dict[str, Integers] | None = None) -> None:
         self.levels: dict[str, Integers] | None = {} if levels is None else levels
 
-    def add(self, names: list[str] | None, level: Integers, agree: npt.NDArray[np.bool_], outcome: Integers) -> None:
-        """Adds N rows: row i is of level names[level[i]]; `outcome` indexes OUTCOMES, or is UNLABELLED."""
+    def add(self, names: list[str] | None, counts: Integers) -> None:
+        """Adds rows: counts[i], as SLICE_COUNTS, are of the level names[i]; a level may have several."""
         if names is None or self.levels is None:
             self.levels = None
             return
-        width = 2 * (UNLABELLED + 1)
-        table = np.bincount(level * width + outcome * 2 + agree, minlength=len(names) * width)
-        table = table.reshape(len(names), UNLABELLED + 1, 2)
-        rows = np.column_stack([table.sum((1, 2)), table[:, :, 1].sum(1), table[:, :UNLABELLED].sum(2)])
-        self._plus((name, row) for name, row in zip(names, rows.astype(np.int64), strict=True) if row[0])
+        places: dict[str, int] = {}
+        level = [places.setdefault(name, len(places)) for name in names]
+        sums = np.zeros((len(places), len(SLICE_COUNTS)), dtype=np.int64)
+        np.add.at(sums, level, counts)
+        self._plus(zip(places, sums, strict=True))
 
     def merge(self, other: Levels) -> None:
         if other.levels is None:
@@ -123,29 +119,30 @@ class Levels:
             self.levels = None
 
 
-def text_levels(cells: Cells, known: tuple[str, ...] | None) -> tuple[list[str] | None, Integers]:
-    """N texts → (names of levels, the level of each). `known`: the training data's categories; others are OTHER.
+def text_levels(distinct: Cells, known: tuple[str, ...] | None) -> list[str] | None:
+    """The level of each of some distinct texts. `known`: the training data's categories; others are OTHER.
 
-    None instead of names where there are more than MAX_LEVELS: that depends on the levels alone, so it merges exactly.
+    None where there are more than MAX_LEVELS: that depends on the levels alone, so it merges exactly.
     """
-    distinct = sorted(set(cells) - {None, ""}) if known is None else []
-    if len(distinct) > MAX_LEVELS or (known is not None and len(known) > MAX_LEVELS - 2):
-        return None, np.zeros(0, dtype=np.int64)
-    names = [GAP, OTHER, *map(_short, distinct if known is None else known)]
-    index: dict[Any, int] = {text: at + 2 for at, text in enumerate(distinct if known is None else known)}
-    index |= {None: 0, "": 0}
-    return names, np.fromiter((index.get(cell, 1) for cell in cells), dtype=np.int64, count=len(cells))
+    if known is None:
+        if len({*distinct} - {None, ""}) > MAX_LEVELS:
+            return None
+        return [_short(cell) if cell else GAP for cell in distinct]
+    if len(known) > MAX_LEVELS - 2:
+        return None
+    names: dict[Any, str] = {cell: _short(cell) for cell in known} | {None: GAP, "": GAP}
+    return [names.get(cell, OTHER) for cell in distinct]
 
 
-def number_levels(cells: Cells) -> tuple[list[str] | None, Integers]:
-    """N numbers → (names of levels, the level of each); None instead of names where they are not whole, or not few."""
-    numbers = np.asarray(cells, dtype=np.float64)
-    gap = np.isnan(numbers)
-    values = np.unique(numbers[~gap])
-    if values.size > MAX_LEVELS or bool(np.any(values != np.rint(values))) or bool(np.any(np.abs(values) > 1e9)):
-        return None, np.zeros(0, dtype=np.int64)
-    level = np.where(gap, 0, np.searchsorted(values, numbers) + 1)
-    return [GAP, *(str(int(value)) for value in values)], level.astype(np.int64)
+def number_levels(distinct: Cells) -> list[str] | None:
+    """The level of each of some distinct numbers; None where they are not whole, or not few."""
+    numbers = np.asarray(distinct, dtype=np.float64)
+    values = numbers[~np.isnan(numbers)]
+    if values.size > MAX_LEVELS and np.unique(values).size > MAX_LEVELS:
+        return None
+    if bool(np.any(values != np.rint(values))) or bool(np.any(np.abs(values) > 1e9)):
+        return None
+    return [GAP if number != number else str(int(number)) for number in numbers.tolist()]
 
 
 def _short(text: str) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from models.evidence.columns import TrainingBins
 from models.spec import ModelSpec
+from models.table.coded import Coded
 
+Texts: TypeAlias = npt.NDArray[Any] | pa.Array | Coded  # an array of str objects, of Arrow's strings, or these coded
 MAX_COLUMNS = 200  # columns beyond these are left out of a record, by their order in production's signature
 
 
@@ -50,11 +53,11 @@ class FileHeader:
 class Predictions:
     """One model's answers for N rows.
 
-    `labels`: object array [N] of str, None where the row could not be scored; `probabilities`: float64 [N, K] in the
+    `labels` [N], None where the row could not be scored; `probabilities`: float64 [N, K] in the
     order of that model's own classes (anything in failed rows); `seconds`: what scoring these rows took.
     """
 
-    labels: npt.NDArray[Any]
+    labels: Texts
     probabilities: npt.NDArray[np.float64]
     seconds: float = 0.0
 

@@ -12,22 +12,33 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from models.evidence import bins
 from models.evidence.columns import SLICE_COUNTS, UNLABELLED, Cells, Levels, number_levels, text_levels
 from models.evidence.exact import Floats, Integers, exact_sum, exact_sums_by_bin
 from models.evidence.identity import hashes
-from models.evidence.pair import FileHeader, Incomparable, Pair, Predictions, pair_of
+from models.evidence.pair import FileHeader, Incomparable, Pair, Predictions, Texts, pair_of
 from models.evidence.scores import LOSSES, SUMS, brier, log_loss, summed_scores
 from models.evidence.sketch import Sketch
 from models.evidence.unknown import Unknown
 from models.spec import ModelSpec
+from models.table.coded import Coded, encoded
 
 __all__ = ["Comparison", "FileHeader", "Incomparable", "Pair", "Predictions"]
 
 SCHEMA = "understudy.comparison"
 SCHEMA_VERSION = 1
 ROWS = ("read", "failed_production", "failed_staging", "failed_both", "unlabelled", "unknown_label")
+# [places, SLICE_COUNTS]: what a row adds to those, at the place 2 · outcome + whether the models agree
+_SLICE_COUNTS_OF = np.array(
+    [
+        [1, agree, *(outcome == each for each in range(UNLABELLED))]
+        for outcome in range(UNLABELLED + 1)
+        for agree in (0, 1)
+    ],
+    dtype=np.int64,
+)
 _TABLES = ("agreement", "paired", "confusion", "difference", "scores", "joint", "calibration")
 _PAIRED_SUMS = tuple(f"{loss}.{name}" for loss in LOSSES for name in SUMS)
 _SUMS = (*_PAIRED_SUMS, "difference", "difference_squared", "seconds.production", "seconds.staging")
@@ -84,16 +95,15 @@ class Comparison:
         self,
         production: Predictions,
         staging: Predictions,
-        truth: npt.NDArray[Any] | None = None,
-        columns: Mapping[str, Cells] | None = None,
-        ids: npt.NDArray[Any] | None = None,
+        truth: Texts | None = None,
+        columns: Mapping[str, Cells | Coded] | None = None,
+        ids: npt.NDArray[Any] | pa.Array | None = None,
     ) -> None:
         """Adds a batch of N rows.
 
-        `ids`: object array [N], "" where a row has none (None: no row has); `truth`: object array [N] of the true
-        classes, None or "" where a row has none (None: no row has); `columns`: the input cells of all N rows by column:
-        object arrays of str or None, float64 with NaN. Columns that the pair does not know are ignored. Raises
-        ValueError where lengths differ.
+        `ids` [N], "" where a row has none (None: no row has); `truth` [N]: the true classes, None or "" where a row has
+        none (None: no row has); `columns`: the input cells of all N rows by column: str or None, float64 with NaN.
+        Columns that the pair does not know are ignored. Raises ValueError where lengths differ.
         """
         n, classes = len(production.labels), self.pair.classes
         columns = {name: cells for name, cells in (columns or {}).items() if name in self.pair.columns}
@@ -108,14 +118,14 @@ class Comparison:
         s = np.clip(staging.probabilities, 0.0, 1.0)[:, list(self.pair.staging_order)]
         failed_p = (first < 0) | ~np.isfinite(p).all(axis=1)
         failed_s = (second < 0) | ~np.isfinite(s).all(axis=1)
-        true = np.full(n, -1, dtype=np.int64) if truth is None else _codes(truth, code_of | {None: -1, "": -1}, -2)
+        true = np.full(n, -1, dtype=np.int64) if truth is None else _codes(truth, code_of | {"": -1}, -2)
         ok = ~failed_p & ~failed_s
         failures = (failed_p & ~failed_s, failed_s & ~failed_p, failed_p & failed_s)
         unusable = (ok & (true == -1), ok & (true == -2))
         self.rows[:] += [n, *(int(rows.sum()) for rows in (*failures, *unusable))]
         self._add_answers(first[ok], second[ok], p[ok], s[ok], true[ok])
         if ids is not None:
-            found, known = hashes(ids)
+            found, known = hashes(ids.to_pylist() if isinstance(ids, pa.Array) else ids)
             self.identified += int(known.sum())
             self.ids.add_hashes(found[known & ok & (true >= 0)])
         outcome = np.where(true < 0, UNLABELLED, 3 - 2 * (first == true) - (second == true))
@@ -161,19 +171,32 @@ class Comparison:
                 self.sums[f"{name}.{part}"] += value
 
     def _add_columns(
-        self, columns: Mapping[str, Cells], ok: npt.NDArray[np.bool_], agree: npt.NDArray[np.bool_], outcome: Integers
+        self,
+        columns: Mapping[str, Cells | Coded],
+        ok: npt.NDArray[np.bool_],
+        agree: npt.NDArray[np.bool_],
+        outcome: Integers,
     ) -> None:
+        left_out = len(_SLICE_COUNTS_OF)  # the place of the rows that one of the models could not score
+        place = np.where(ok, 2 * outcome + agree, left_out)
         for name, cells in columns.items():
-            known = self.pair.training.get(name)
-            if known is not None:
-                self.inputs[name] += known.count(cells)
-            if self.slices[name].levels is None:
+            known, levels = self.pair.training.get(name), self.slices[name]
+            if known is None and levels.levels is None:
                 continue
-            if self.pair.columns[name]:
-                names, level = text_levels(cells[ok], known.categories if known else None)
-            else:
-                names, level = number_levels(cells[ok])
-            self.slices[name].add(names, level, agree[ok], outcome[ok])
+            coded = Coded.of(cells)
+            distinct, size = coded.distinct, (len(coded.distinct), left_out + 1)
+            table = np.bincount(coded.codes * size[1] + place, minlength=size[0] * size[1]).reshape(size)
+            if known is not None:
+                # As weights they are doubles, which are exact for so few rows.
+                counts = np.bincount(known.bin_of(distinct), table.sum(axis=1), len(known.counts))
+                self.inputs[name] += counts.astype(np.int64)
+            if levels.levels is not None:
+                rows = table[:, :left_out] @ _SLICE_COUNTS_OF
+                there = np.flatnonzero(rows[:, 0])
+                if self.pair.columns[name]:
+                    levels.add(text_levels(distinct[there], known.categories if known else None), rows[there])
+                else:
+                    levels.add(number_levels(distinct[there]), rows[there])
 
     def merge(self, other: Comparison) -> None:
         """Adds another record of the same pair. Raises Incomparable where it is of another."""
@@ -259,8 +282,13 @@ class Comparison:
         return record
 
 
-def _codes(labels: npt.NDArray[Any], code_of: Mapping[Any, int], unknown: int = -1) -> Integers:
-    return np.fromiter((code_of.get(label, unknown) for label in labels), dtype=np.int64, count=len(labels))
+def _codes(labels: Texts, code_of: Mapping[Any, int], unknown: int = -1) -> Integers:
+    if not isinstance(labels, Coded):
+        array = labels if isinstance(labels, pa.Array) else pa.array(labels, pa.string())
+        distinct, codes = encoded(array.fill_null(""))
+        labels = Coded(np.array([*distinct.to_pylist(), None], dtype=object)[:-1], codes)
+    found = np.array([code_of.get(label, unknown) for label in labels.distinct], dtype=np.int64)
+    return np.asarray(found[labels.codes])
 
 
 def _of_two(probability: Floats, positive: int) -> Floats:

@@ -54,7 +54,7 @@ def _split(batch: Batch) -> tuple[pd.DataFrame, dict[int, Fault]]:
         for index, fault in column.bad.items()
     } | batch.faults
     sound = [position not in faults for position in batch.positions.tolist()]
-    part = pd.DataFrame({name: column.texts for name, column in columns.items()}, dtype=object)[sound]
+    part = pd.DataFrame({name: column.values for name, column in columns.items()}, dtype=object)[sound]
     return part.where(part != "", None), faults
 
 

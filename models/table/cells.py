@@ -5,7 +5,7 @@ Cells come as Arrow string arrays, as they stand in a file. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.table.coded import Coded, Codes, each, encoded, strings
 from models.table.faults import Fault, RowFault
 from models.table.gaps import BLANKS, GAPS
 
@@ -23,22 +24,38 @@ MAX_WHOLE = 2**53 - 1  # beyond it a double has not every whole number
 
 _DECIMAL_COMMA = r"^[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?$"
 
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Texts = np.ndarray[Any, Any]  # [n] str objects, "" for a gap
 Numbers = np.ndarray[Any, Any]  # [n] float64, NaN for a gap
 Bad = dict[int, Fault]  # index of a cell that means nothing → why
 
 
 @dataclass(frozen=True)
-class TextCells:
-    """A column's n cells as texts; `unknown`: [n] True where a text is none of the known ones, None where none are.
+class Converted:
+    """What a column's n cells are.
 
-    `gaps`: [n] True where a cell holds nothing.
+    `coded`: str objects ("" for a gap) or float64 (NaN for a gap); `gaps`: [n] True where a cell holds nothing; `bad`:
+    index → why a cell means nothing; `unknown`: [n] True where the model was never shown that text, None where that is
+    not known.
     """
 
-    texts: Texts
+    coded: Coded
+    gaps: Mask
     bad: Bad
-    gaps: np.ndarray[Any, Any]
-    unknown: np.ndarray[Any, Any] | None = None
+    unknown: Mask | None = None
+
+    @classmethod
+    def of(cls, codes: Codes, values: Texts | Numbers, gaps: Mask, bad: Bad, unknown: Mask | None = None) -> Converted:
+        """From what the distinct cells are, and the code [n] of each cell."""
+        each = {}
+        if bad:
+            each = {int(index): bad[int(codes[index])] for index in np.flatnonzero(np.isin(codes, list(bad)))}
+        return cls(Coded(values, codes), gaps[codes], each, None if unknown is None else unknown[codes])
+
+    @property
+    def values(self) -> Texts | Numbers:
+        """[n]"""
+        return self.coded.cells
 
 
 @cache
@@ -47,58 +64,49 @@ def _gaps() -> pa.Array:
     return pa.array(GAPS)
 
 
-def text_cells(cells: pa.Array, known: Collection[str] | None = None) -> TextCells:
+def text_cells(cells: pa.Array, known: Collection[str] | None = None) -> Converted:
     """Cells as texts. `known`: the texts that the model was shown; one that looks like a gap is a text then."""
-    coded = cells.dictionary_encode()
-    words = pc.utf8_trim(coded.dictionary, BLANKS)
+    distinct, codes = encoded(cells)
+    words = pc.utf8_trim(distinct, BLANKS)
     gaps = pc.is_in(words, _gaps())
     shown = None
     if known is not None:
         shown = pc.is_in(words, pa.array(list(known), pa.string()))
         gaps = pc.and_not(gaps, shown)
-    objects = np.array([*pc.if_else(gaps, "", words).to_pylist(), None], dtype=object)[:-1]
-    where = coded.indices.to_numpy()
-    nothing = gaps.to_numpy(zero_copy_only=False)
-    reasons = {word: reason for word, cell in enumerate(coded.dictionary.to_pylist()) if (reason := unfit(cell))}
-    bad = (
-        {int(index): reasons[where[index]] for index in np.flatnonzero(np.isin(where, list(reasons)))}
-        if reasons
-        else {}
-    )
+    texts = np.array([*pc.if_else(gaps, "", words).to_pylist(), None], dtype=object)[:-1]
+    bad = {code: reason for code, cell in enumerate(distinct.to_pylist()) if (reason := unfit(cell))}
     unknown = None
     if shown is not None:
-        odd = pc.invert(pc.or_(shown, gaps)).to_numpy(zero_copy_only=False)
-        odd[list(reasons)] = False
-        unknown = odd[where] if len(where) else np.zeros(0, dtype=bool)
-    if not len(where):
-        return TextCells(np.empty(0, dtype=object), bad, np.zeros(0, dtype=bool), unknown)
-    return TextCells(objects[where], bad, nothing[where], unknown)
+        unknown = pc.invert(pc.or_(shown, gaps)).to_numpy(zero_copy_only=False)
+        unknown[list(bad)] = False
+    return Converted.of(codes, texts, gaps.to_numpy(zero_copy_only=False), bad, unknown)
 
 
-def copied(cells: pa.Array) -> Texts:
+def copied(cells: pa.Array) -> pa.Array:
     """Cells as they stand, to be copied; bytes that are not UTF-8 become �."""
-    coded = pc.replace_substring(cells, UNREADABLE, "�").dictionary_encode()
-    if len(coded.dictionary) > len(cells) // 2:
-        return np.asarray(pc.cast(coded, pa.string()).to_numpy(zero_copy_only=False), dtype=object)
-    objects = np.array([*coded.dictionary.to_pylist(), None], dtype=object)[:-1]
-    return objects[coded.indices.to_numpy()] if len(cells) else np.empty(0, dtype=object)
+    return pc.replace_substring(strings(cells), UNREADABLE, "�")
 
 
 def number_cells(cells: pa.Array, *, decimal_comma: bool = False) -> tuple[Numbers, Bad]:
     """Cells as doubles. The usual column is all numbers, or numbers and gaps: one or two calls; else cell by cell."""
     try:
-        try:
-            numbers = pc.cast(cells, pa.float64())
-        except pa.ArrowInvalid:
-            plain = _plain(cells, decimal_comma)
-            numbers = pc.cast(pc.if_else(pc.is_in(plain, _gaps()), pa.scalar(None, pa.string()), plain), pa.float64())
+        return _at_once(cells, decimal_comma)
     except pa.ArrowInvalid:
         return _one_by_one(cells, decimal_comma)
-    array = np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
-    # Arrow knows more ways to write "no number" than we do; what a cell means must not depend on its column's others.
-    odd = np.flatnonzero(~np.isfinite(array) & numbers.is_valid().to_numpy(zero_copy_only=False))
-    array[odd], bad = _one_by_one(cells.take(pa.array(odd)), decimal_comma)
-    return array, {int(odd[i]): message for i, message in bad.items()}
+
+
+def number_columns(columns: Sequence[pa.Array], *, decimal_comma: bool = False) -> list[tuple[Numbers, Bad]]:
+    """The same of several columns, in as few calls as of one where all their cells are numbers or gaps."""
+    try:
+        whole, bad = _at_once(pa.concat_arrays(columns), decimal_comma)
+    except pa.ArrowInvalid:
+        return [number_cells(cells, decimal_comma=decimal_comma) for cells in columns]
+    found, stop = [], 0
+    for cells in columns:
+        start, stop = stop, stop + len(cells)
+        here = {at - start: fault for at, fault in bad.items() if start <= at < stop}
+        found.append((whole[start:stop], here))
+    return found
 
 
 def flag_cells(cells: pa.Array, *, strict: bool, decimal_comma: bool = False) -> tuple[Numbers, Bad]:
@@ -129,6 +137,22 @@ def not_whole(numbers: Numbers, passed_over: Collection[int] = ()) -> Bad:
     }
 
 
+def _at_once(cells: pa.Array, decimal_comma: bool) -> tuple[Numbers, Bad]:
+    """Raises ArrowInvalid where a cell is neither a number nor a gap."""
+    try:
+        numbers = pc.cast(cells, pa.float64())
+    except pa.ArrowInvalid:
+        plain = _plain(cells, decimal_comma)
+        numbers = pc.cast(pc.if_else(pc.is_in(plain, _gaps()), pa.scalar(None, pa.string()), plain), pa.float64())
+    array = np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+    # Arrow knows more ways to write "no number" than we do; what a cell means must not depend on its column's others.
+    odd = np.flatnonzero(~np.isfinite(array) & numbers.is_valid().to_numpy(zero_copy_only=False))
+    if not len(odd):
+        return array, {}
+    array[odd], bad = _one_by_one(cells.take(pa.array(odd)), decimal_comma)
+    return array, {int(odd[at]): fault for at, fault in bad.items()}
+
+
 def _plain(cells: pa.Array, decimal_comma: bool) -> pa.Array:
     plain = pc.utf8_trim(cells, BLANKS)
     if not decimal_comma:
@@ -154,7 +178,7 @@ def _one_by_one(cells: pa.Array, decimal_comma: bool) -> tuple[Numbers, Bad]:
 
 def unfit_cells(cells: pa.Array) -> pa.Array:
     """[n] True where `unfit` has something to say."""
-    return pc.or_(pc.match_substring(cells, UNREADABLE), pc.match_substring(cells, NUL))
+    return each(cells, lambda texts: pc.or_(pc.match_substring(texts, UNREADABLE), pc.match_substring(texts, NUL)))
 
 
 def unfit(cell: str) -> Fault | None:

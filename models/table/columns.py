@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from models.spec import Column
-from models.table.cells import Bad, flag_cells, not_whole, number_cells, text_cells
+from models.table.cells import Bad, Converted, flag_cells, not_whole, number_columns, text_cells
+from models.table.coded import encoded
 from models.table.faults import Fault, RowFault
-
-
-@dataclass(frozen=True)
-class Converted:
-    """A column's n cells.
-
-    `values`: [n] str objects ("" for a gap) or float64 (NaN for a gap); `gaps`: [n] True where a cell holds nothing;
-    `bad`: index → why a cell means nothing; `unknown`: [n] True where the model was never shown that text, None where
-    that is not known.
-    """
-
-    values: np.ndarray[Any, Any]
-    gaps: np.ndarray[Any, Any]
-    bad: Bad
-    unknown: np.ndarray[Any, Any] | None = None
 
 
 def converted(cells: pa.Array, column: Column, *, decimal_comma: bool = False) -> Converted:
     """The cells as `column` takes them. Where it takes no gaps, one is bad as well."""
-    if column.is_text:
-        text = text_cells(cells, column.known)
-        return Converted(text.texts, text.gaps, text.bad | _refused(text.gaps, column), text.unknown)
-    if column.is_flag:
-        numbers, bad = flag_cells(cells, strict=column.is_boolean, decimal_comma=decimal_comma)
-    else:
-        numbers, bad = number_cells(cells, decimal_comma=decimal_comma)
-    gaps = _without(np.isnan(numbers), bad)
-    bad |= not_whole(numbers, bad) if column.is_whole else _refused(gaps, column)
-    return Converted(numbers, gaps, bad)
+    return converted_all({column.name: cells}, [column], decimal_comma=decimal_comma)[column.name]
+
+
+def converted_all(
+    cells: Mapping[str, pa.Array], columns: Sequence[Column], *, decimal_comma: bool = False
+) -> dict[str, Converted]:
+    """The same for each of the columns, by its name."""
+    coded = {column.name: encoded(cells[column.name]) for column in columns if not column.is_text}
+    plain = [column.name for column in columns if not column.is_text and not column.is_flag]
+    texts = [coded[name][0] for name in plain]
+    numbers = dict(zip(plain, number_columns(texts, decimal_comma=decimal_comma), strict=True)) if plain else {}
+    found = {}
+    for column in columns:
+        if column.is_text:
+            text = text_cells(cells[column.name], column.known)
+            refused = _refused(text.gaps, column)
+            found[column.name] = replace(text, bad=text.bad | refused) if refused else text
+            continue
+        distinct, codes = coded[column.name]
+        if column.is_flag:
+            values, bad = flag_cells(distinct, strict=column.is_boolean, decimal_comma=decimal_comma)
+        else:
+            values, bad = numbers[column.name]
+        gaps = np.isnan(values)
+        gaps[list(bad)] = False
+        bad |= not_whole(values, bad) if column.is_whole else _refused(gaps, column)
+        found[column.name] = Converted.of(codes, values, gaps, bad)
+    return found
 
 
 def _refused(gaps: np.ndarray[Any, Any], column: Column) -> Bad:
@@ -48,8 +53,3 @@ def _refused(gaps: np.ndarray[Any, Any], column: Column) -> Bad:
     return dict.fromkeys(
         map(int, np.flatnonzero(gaps)), Fault(RowFault.CELL, "is a gap, which this model does not take here")
     )
-
-
-def _without(mask: np.ndarray[Any, Any], bad: Bad) -> np.ndarray[Any, Any]:
-    mask[list(bad)] = False
-    return mask

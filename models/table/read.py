@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 from uuid import uuid4
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from models.table.coded import CODED, encoded
 from models.table.dialect import MAX_HEADER_BYTES, encoding_of, read_dialect
 from models.table.faults import Fault, FileFault, RowFault, Unreadable
 from models.table.formats import refuse_other_formats
@@ -33,8 +34,8 @@ class Batch:
     """Consecutive rows of the file, the first of which is number `first_row` (from 1, without the header).
 
     `rows`: how many there are; `positions`: [n] which of them (from 0) could be split into cells; `cells`: column →
-    string array [n], with UNREADABLE for each byte that is not UTF-8; `faults`: position → what is wrong with a row
-    that is none of this table's, whether it could be split or not.
+    string array [n] (of type CODED for those that are required), with UNREADABLE for each byte that is not UTF-8;
+    `faults`: position → what is wrong with a row that is none of this table's, whether it could be split or not.
     """
 
     first_row: int
@@ -71,6 +72,7 @@ class Table:
         self._dialect = read_dialect(start, required, optional)
         limits.check_header(self._dialect.header)
         self.columns = tuple(self._dialect.columns)
+        self._coded = {self._dialect.columns[name] for name in required or ()}
         self._all = all_columns or b'"' in start[self._dialect.size :]
         self._stream.skip(self._dialect.size)
 
@@ -120,7 +122,7 @@ class Table:
                 ),
                 convert_options=pacsv.ConvertOptions(
                     include_columns=[str(place) for place in places],
-                    column_types={str(place): pa.string() for place in places},
+                    column_types={str(place): CODED if place in self._coded else pa.string() for place in places},
                     strings_can_be_null=False,
                 ),
             )
@@ -160,18 +162,30 @@ class Table:
                 break  # a row that is not parsed yet lies between
             here[number - done] = malformed.pop(number)
             rows += 1
-        places = np.setdiff1d(np.arange(rows), np.fromiter(here, dtype=np.int64, count=len(here)), assume_unique=True)
+        places = np.delete(np.arange(rows), list(here)) if here else np.arange(rows)
         self._limits.check_rows(done + rows)
         cells = dict(zip(self._dialect.columns, columns, strict=False))
-        for name, column in cells.items():
-            sizes = pc.binary_length(column)
-            longest = pc.max(sizes).as_py() or 0
-            if longest > self._limits.max_field_bytes:
-                row = done + 1 + int(places[pc.index(sizes, longest).as_py()])
-                self._limits.check_field(longest, row, name)
+        self._check_fields(cells, lambda index: done + 1 + int(places[index]))
         found = strays.found(columns, lambda index: done + 1 + int(places[index]), quotes=self._all)
         here |= {int(places[index]): fault for index, fault in found.items()}
         return Batch(done + 1, rows, places, cells, here)
+
+    def _check_fields(self, columns: dict[str, pa.Array], row: Callable[[int], int]) -> None:
+        """Raises Unreadable where a field is too long; `row`: the number of a row by its index."""
+        distinct = {name: encoded(cells)[0] if cells.type == CODED else cells for name, cells in columns.items()}
+        if not distinct or _longest(pa.chunked_array(list(distinct.values()))) <= self._limits.max_field_bytes:
+            return
+        for name, texts in distinct.items():
+            longest = _longest(texts)
+            if longest > self._limits.max_field_bytes:
+                index = pc.index(pc.binary_length(texts), longest).as_py()
+                if columns[name].type == CODED:
+                    index = np.flatnonzero(encoded(columns[name])[1] == index)[0]
+                self._limits.check_field(longest, row(int(index)), name)
+
+
+def _longest(texts: Any) -> int:
+    return pc.max(pc.binary_length(texts)).as_py() or 0
 
 
 def _text_of(stream: BinaryIO, limits: Limits, encoding: str) -> Peeked:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.table.coded import each, encoded, strings
 from models.table.dialect import Dialect
 from models.table.faults import Fault, FileFault, RowFault, Unreadable
 from models.table.gaps import BLANKS, trimmed
@@ -54,19 +55,21 @@ class Strays:
 
     def _like_a_header(self, cells: pa.Array) -> Iterator[int]:
         """Where a cell is a name of the header, in any case. Each different cell is looked at once."""
-        coded = cells.dictionary_encode()
-        named = pc.is_in(pc.utf8_lower(pc.utf8_trim(coded.dictionary, BLANKS)), self._names)
+        distinct, codes = encoded(cells)
+        named = pc.is_in(pc.utf8_lower(pc.utf8_trim(distinct, BLANKS)), self._names)
         if pc.any(named).as_py():
-            yield from _where(pc.take(named, coded.indices))
+            yield from map(int, np.flatnonzero(named.to_numpy(zero_copy_only=False)[codes]))
 
     def _beyond_the_header(self, cells: pa.Array) -> dict[int, Fault]:
         fault = Fault(RowFault.FIELDS, f"has {self._dialect.fields} fields, the header has {len(self._dialect.header)}")
-        return dict.fromkeys((at for at in _where(pc.not_equal(cells, "")) if trimmed(cells[at].as_py())), fault)
+        return dict.fromkeys(
+            (at for at in _where(pc.not_equal(strings(cells), "")) if trimmed(cells[at].as_py())), fault
+        )
 
     def _swallowed(self, cells: pa.Array, place: int) -> dict[int, Fault]:
         separator, between = self._dialect.separator, self._dialect.fields - 1
         found = {}
-        for index in _where(pc.or_(pc.match_substring(cells, "\n"), pc.match_substring(cells, "\r"))):
+        for index in _where(each(cells, lambda texts: pc.match_substring_regex(texts, "[\r\n]"))):
             lines = _LINE_END.split(cells[index].as_py())
             held = sum(line.count(separator) for line in lines)
             # Of a narrow table's cells, many hold a text of some lines and commas; rows have just so many in each line.

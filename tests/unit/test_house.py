@@ -28,6 +28,7 @@ MODELS_FOR_WORKERS = {
     "models.registry",
     "models.version_files",  # the registry's cache on this machine
     "models.table.cells",
+    "models.table.coded",
     "models.table.columns",
     "models.table.faults",
     "models.table.limits",

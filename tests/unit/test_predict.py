@@ -94,7 +94,7 @@ def assert_rows_are_answered_alone(data: bytes, model: Scorer) -> None:
     columns: dict[str, list[np.ndarray]] = {}
     for predicted in predict(io.BytesIO(data), model, Stopwatch()):
         for name, cells in predicted.columns.items():
-            columns.setdefault(name, []).append(cells)
+            columns.setdefault(name, []).append(cells.cells)
     cells = {name: np.concatenate(parts) for name, parts in columns.items()}
     count = len(next(iter(cells.values())))
     whole = model.score(cells)
@@ -232,7 +232,7 @@ def test_a_row_for_which_the_model_gives_no_probability_is_an_error_not_a_label(
 
 def test_ids_and_labels_are_given_where_the_file_has_them():
     [predicted] = predict(io.BytesIO(survey(3)), scorer(), Stopwatch(), truth_column="label")
-    assert (predicted.ids.tolist(), predicted.truth.tolist()) == (["0", "1", "2"], ["no", "yes", "no"])
+    assert (predicted.ids.tolist(), predicted.truth.cells.tolist()) == (["0", "1", "2"], ["no", "yes", "no"])
 
     [bare] = predict(io.BytesIO(table(["red,1,2"], "colour,weight,age")), scorer(), Stopwatch(), truth_column="label")
     assert (bare.ids, bare.truth) == (None, None)

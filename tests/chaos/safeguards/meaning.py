@@ -15,8 +15,8 @@ SAFEGUARDS = (
         11,
         "blanks at a text's ends do not count",
         "models/table/cells.py",
-        "words = pc.utf8_trim(coded.dictionary, BLANKS)",
-        "words = coded.dictionary",
+        "words = pc.utf8_trim(distinct, BLANKS)",
+        "words = distinct",
         (SAME,),
     ),
     Safeguard(
