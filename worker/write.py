@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 
 from models.spec import ModelSpec
 from worker.formula import harmless
+
+_LINES = pacsv.WriteOptions(include_header=False, quoting_style="none")
 
 
 def positive_index(spec: ModelSpec) -> int | None:
@@ -36,7 +40,7 @@ def header(spec: ModelSpec) -> bytes:
 def rows(
     spec: ModelSpec,
     first_row: int,
-    ids: np.ndarray[Any, Any] | None,
+    ids: np.ndarray[Any, Any] | pa.Array | None,
     labels: np.ndarray[Any, Any],
     probabilities: np.ndarray[Any, Any],
     errors: Mapping[int, str],
@@ -52,21 +56,43 @@ def rows(
     count = len(labels)
     if count == 0:
         return b""
-    failed = np.zeros(count, dtype=bool)
-    failed[list(errors)] = True
-    blank = pa.array(failed)
     positive = positive_index(spec)
     wanted = range(len(spec.classes)) if positive is None else (positive,)
     copied = harmless if spreadsheet_safe else _as_it_is
-    columns = [
-        pa.array(np.arange(first_row, first_row + count)).cast(pa.string()),
-        _quoted(copied(_strings(ids))) if ids is not None else _empty(count),
-        pc.if_else(blank, "", _quoted(_strings(labels))),
-        *(pc.if_else(blank, "", pa.array(probabilities[:, k]).cast(pa.string())) for k in wanted),
-        _quoted(copied(pa.array([errors.get(i, "") for i in range(count)]))) if errors else _empty(count),
-    ]
+    numbers = pa.array(np.arange(first_row, first_row + count))
+    names, answers = copied(_strings(ids)) if ids is not None else _empty(count), _strings(labels)
+    floats = [pa.array(np.ascontiguousarray(probabilities[:, k])) for k in wanted]
+    if not errors:
+        with suppress(pa.ArrowInvalid):  # a cell needs quotes
+            return _plain([numbers, names, answers, *floats, _empty(count)])
+    failed = np.zeros(count, dtype=bool)
+    failed[list(errors)] = True
+    blank = pa.array(failed)
+    return _joined(
+        [
+            numbers.cast(pa.string()),
+            _quoted(names),
+            pc.if_else(blank, "", _quoted(answers)),
+            *(pc.if_else(blank, "", cells.cast(pa.string())) for cells in floats),
+            _quoted(copied(pa.array([errors.get(i, "") for i in range(count)]))),
+        ]
+    )
+
+
+def _plain(columns: list[pa.Array]) -> bytes:
+    """Columns none of whose cells needs quotes as lines. Raises ArrowInvalid where one does.
+
+    What Arrow writes of a number is what its cast gives.
+    """
+    out = pa.BufferOutputStream()
+    pacsv.write_csv(pa.Table.from_arrays(columns, list(map(str, range(len(columns))))), out, _LINES)
+    lines: bytes = out.getvalue().to_pybytes()
+    return lines
+
+
+def _joined(columns: list[pa.Array]) -> bytes:
     lines = pc.binary_join_element_wise(*columns, ",")
-    joined: str = pc.binary_join(pa.ListArray.from_arrays([0, count], lines), "\n")[0].as_py()
+    joined: str = pc.binary_join(pa.ListArray.from_arrays([0, len(lines)], lines), "\n")[0].as_py()
     return joined.encode() + b"\n"
 
 
@@ -74,8 +100,8 @@ def _as_it_is(cells: pa.Array) -> pa.Array:
     return cells
 
 
-def _strings(cells: np.ndarray[Any, Any]) -> pa.Array:
-    return pa.array(cells.tolist(), pa.string())
+def _strings(cells: np.ndarray[Any, Any] | pa.Array) -> pa.Array:
+    return cells if isinstance(cells, pa.Array) else pa.array(cells, pa.string())
 
 
 def _empty(count: int) -> pa.Array:
