@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 
 from transport.bucket import AccessRefused, LeftOut, ObjectInfo, ObjectNotFound
 from transport.folder_listing import list_files
+from transport.folder_metadata import attached
 from transport.folder_names import explained, open_folder, split_name
 from transport.folder_read import PinnedFile, check_generation, copy_file, write_all
 from transport.folder_write import Commits, file_status, object_info
@@ -78,7 +79,7 @@ class FolderBucket:
             try:
                 status = file_status(folder, parts[-1])
                 while status is not None and stat.S_ISREG(status.st_mode):
-                    metadata = self._commits.sidecars.read(status)
+                    metadata = attached(status, folder, parts[-1]) or self._commits.sidecars.read(status)
                     again = file_status(folder, parts[-1]) if not metadata else status
                     if again is not None and again.st_ctime_ns == status.st_ctime_ns:
                         return object_info(name, status, metadata)

@@ -1,8 +1,10 @@
-"""The metadata of a folder bucket's objects: one small file beside each object that has any, keyed by inode and mtime.
+"""The metadata of a folder bucket's objects: in an extended attribute of the file, keyed by its inode and mtime.
 
 The key is known before the object takes its name and does not change when it does (a rename alters the ctime, not the
-mtime), so the metadata lies ready and appears with the content, in the same rename. An inode that is used again, or a
-file rewritten in place, has another mtime and hence no metadata.
+mtime), so the metadata lies ready and appears with the content, in the same rename. A copy that took the attribute
+along is another inode, a file rewritten in place has another mtime: neither has metadata.
+
+Where a file system keeps no such attributes, or not so long ones, the metadata lies in a small file under that key.
 """
 
 from __future__ import annotations
@@ -11,6 +13,33 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+
+ATTRIBUTE = "user.understudy"
+
+
+def attach(file: int, metadata: Mapping[str, str]) -> bool:
+    """Gives an open file its metadata, to be synced with it; False where its file system does not take it."""
+    if not hasattr(os, "setxattr"):
+        return False
+    content = json.dumps({"key": sidecar_key(os.fstat(file)), "metadata": dict(metadata)}).encode()
+    try:
+        os.setxattr(file, ATTRIBUTE, content)
+    except OSError:
+        return False
+    return True
+
+
+def attached(status: os.stat_result, folder: int, part: str) -> dict[str, str]:
+    """What `attach` gave the file with this status, `part` in the folder with that descriptor; empty where nothing."""
+    if not hasattr(os, "getxattr"):
+        return {}
+    try:
+        content = json.loads(os.getxattr(f"/proc/self/fd/{folder}/{part}", ATTRIBUTE, follow_symlinks=False))
+        if content["key"] == sidecar_key(status):
+            return {str(key): str(value) for key, value in content["metadata"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return {}
 
 
 def sidecar_key(status: os.stat_result) -> str:

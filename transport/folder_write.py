@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from transport.bucket import ABSENT, AccessRefused, BucketError, ObjectInfo, PreconditionFailed
-from transport.folder_metadata import Sidecars, sidecar_key
+from transport.folder_metadata import Sidecars, attach, sidecar_key
 from transport.folder_names import HIDDEN, open_folder
 
 _CLOCK_PATIENCE = 1.0  # seconds; a kernel's coarse clock moves on every 10 ms at the latest
@@ -87,8 +87,9 @@ class Commits:
         try:
             # A writer that is too late already need not wait for the disk.
             _refuse_unless(if_generation, file_status(folder, parts[-1]), name)
+            beside = bool(metadata) and not attach(temporary.file, metadata)
             os.fsync(temporary.file)
-            if metadata:
+            if beside:
                 self.sidecars.write(os.fstat(temporary.file), name, metadata)
             with self.locked():
                 replaced = file_status(folder, parts[-1])

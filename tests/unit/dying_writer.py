@@ -10,12 +10,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from transport.bucket import ABSENT, put
 from transport.folder import FolderBucket
 
-CALLS = ("open", "write", "fsync", "fstat", "stat", "replace", "unlink", "close", "mkdir", "copy_file_range", "fchmod")
+CALLS = (
+    "open", "write", "fsync", "fstat", "stat", "replace", "unlink", "close", "mkdir", "copy_file_range", "fchmod",
+    "setxattr",
+)  # fmt: skip
+NO_ATTRIBUTES = "NO_ATTRIBUTES"  # in the environment: as on a file system that keeps none
 
 
 def prepare(bucket: FolderBucket, scenario: str) -> None:
@@ -48,11 +53,13 @@ def die_at(number: int) -> None:
 
         return wrapper
 
-    for name in CALLS:
+    for name in filter(partial(hasattr, os), CALLS):
         setattr(os, name, counted(getattr(os, name)))
 
 
 def main(base: str, scenario: str) -> None:
+    if os.environ.get(NO_ATTRIBUTES):
+        del os.setxattr
     number = 0
     died = True
     while died:

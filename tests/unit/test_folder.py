@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,11 @@ from typing import Any
 import pytest
 
 from deploy.waiting import SECONDS
+from tests.unit.dying_writer import NO_ATTRIBUTES
 from transport import folder_write
 from transport.bucket import ABSENT, AccessRefused, BucketError, NoSpace, ObjectNotFound, PreconditionFailed, get, put
 from transport.folder import FolderBucket
+from transport.folder_metadata import ATTRIBUTE
 
 
 @pytest.fixture
@@ -36,6 +39,15 @@ def bucket(root: Path) -> FolderBucket:
 
 def names(bucket: FolderBucket, prefix: str = "") -> list[str]:
     return [found.name for found in bucket.objects(prefix)]
+
+
+@pytest.fixture(params=[True, False], ids=["in an attribute", "beside the file"])
+def in_attribute(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Where the file system keeps metadata; the programs that a test starts are told by NO_ATTRIBUTES."""
+    if not request.param:
+        monkeypatch.delattr(os, "setxattr")
+        monkeypatch.setenv(NO_ATTRIBUTES, "1")
+    return bool(request.param)
 
 
 def leftovers(root: Path) -> tuple[int, int]:
@@ -58,7 +70,7 @@ NEW = (b"new" * 1000, {"version": "new"})
     [("create", [None, NEW]), ("replace", [OLD, NEW]), ("copy", [OLD, NEW]), ("delete", [OLD, None])],
 )
 def test_a_writer_killed_at_any_call_leaves_a_whole_object_or_none(
-    tmp_path: Path, scenario: str, allowed: list[object]
+    tmp_path: Path, in_attribute: bool, scenario: str, allowed: list[object]
 ) -> None:
     command = [sys.executable, "-m", "tests.unit.dying_writer", str(tmp_path), scenario]
     survived_at = int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS).stdout) + 1
@@ -72,7 +84,9 @@ def test_a_writer_killed_at_any_call_leaves_a_whole_object_or_none(
         assert set(names(bucket)) <= {"output/x", "claim"}
         outcomes.append(seen)
         bucket.sweep()
-        assert leftovers(tmp_path / str(number)) == (0, 1 if seen else 0), f"killed at call {number}"
+        assert leftovers(tmp_path / str(number)) == (0, 1 if seen and not in_attribute else 0), (
+            f"killed at call {number}"
+        )
         assert as_seen(bucket, "output/x") == seen
         put(bucket, "output/x", b"next")  # no lock is left behind
     assert outcomes[0] == allowed[0]
@@ -80,7 +94,9 @@ def test_a_writer_killed_at_any_call_leaves_a_whole_object_or_none(
 
 
 BUSY_WRITER = """
-import sys
+import os, sys
+if os.environ.get("NO_ATTRIBUTES"):
+    del os.setxattr
 from transport.bucket import put
 from transport.folder import FolderBucket
 bucket = FolderBucket(sys.argv[1])
@@ -94,7 +110,9 @@ for round in range(10**9):
 """
 
 
-def test_writers_killed_at_random_leave_whole_objects_with_their_own_metadata(root: Path, bucket: FolderBucket) -> None:
+def test_writers_killed_at_random_leave_whole_objects_with_their_own_metadata(
+    root: Path, bucket: FolderBucket, in_attribute: bool
+) -> None:
     chance = random.Random(4)
     for _ in range(7):
         writers = [
@@ -115,7 +133,7 @@ def test_writers_killed_at_random_leave_whole_objects_with_their_own_metadata(ro
             assert text.endswith(found.name[-1])
 
     bucket.sweep()
-    assert leftovers(root) == (0, len(names(bucket)))
+    assert leftovers(root) == (0, 0 if in_attribute else len(names(bucket)))
 
 
 def test_a_sweep_takes_what_the_dead_left_and_nothing_of_the_living(root: Path, bucket: FolderBucket) -> None:
@@ -132,31 +150,65 @@ def test_a_sweep_takes_what_the_dead_left_and_nothing_of_the_living(root: Path, 
     assert leftovers(root) == (0, 0)
 
 
-def test_metadata_of_files_that_a_person_removed_is_swept(root: Path, bucket: FolderBucket) -> None:
+def test_metadata_of_files_that_a_person_removed_is_swept(root: Path, bucket: FolderBucket, in_attribute: bool) -> None:
     for number in range(3):
         put(bucket, f"output/{number}", b"", metadata={"a": "b"})
     (root / "output/0").unlink()
     (root / "output/1").write_text("rewritten by hand")
 
-    assert bucket.sweep() == 2
-    assert leftovers(root) == (0, 1)
+    assert bucket.sweep() == (0 if in_attribute else 2)
+    assert leftovers(root) == (0, 0 if in_attribute else 1)
+    assert as_seen(bucket, "output/1") == (b"rewritten by hand", {})
     assert as_seen(bucket, "output/2") == (b"", {"a": "b"})
 
 
-def test_metadata_does_not_outlive_its_content(root: Path, bucket: FolderBucket) -> None:
+def test_metadata_does_not_outlive_its_content(root: Path, bucket: FolderBucket, in_attribute: bool) -> None:
     put(bucket, "x", b"ours", metadata={"a": "b"})
     (root / "x").write_text("theirs")
 
     assert as_seen(bucket, "x") == (b"theirs", {})
 
 
-def test_replaced_and_deleted_objects_leave_no_metadata_file(root: Path, bucket: FolderBucket) -> None:
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="this system has no extended attributes")
+def test_a_copy_that_took_the_attribute_along_has_no_metadata_and_a_renamed_file_has(
+    root: Path, bucket: FolderBucket
+) -> None:
+    put(bucket, "x", b"ours", metadata={"a": "b"})
+    shutil.copy2(root / "x", root / "copy")
+    assert os.listxattr(root / "copy") == os.listxattr(root / "x") != []
+    assert as_seen(bucket, "copy") == (b"ours", {})
+
+    os.rename(root / "x", root / "renamed")
+    assert as_seen(bucket, "renamed") == (b"ours", {"a": "b"})
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="this system has no extended attributes")
+@pytest.mark.parametrize("content", [b"", b"no JSON", b"[]", b'{"key": 1}', b'{"metadata": {"a": "c"}}'])
+def test_an_attribute_of_foreign_make_is_no_metadata(root: Path, bucket: FolderBucket, content: bytes) -> None:
+    put(bucket, "x", b"ours")
+    os.setxattr(root / "x", ATTRIBUTE, content)
+
+    assert as_seen(bucket, "x") == (b"ours", {})
+
+
+def test_metadata_too_long_for_an_attribute_lies_beside_the_file(root: Path, bucket: FolderBucket) -> None:
+    long = {"outcome": "x" * 100_000}
+    put(bucket, "x", b"ours", metadata=long)
+
+    assert as_seen(bucket, "x") == (b"ours", long)
+    assert leftovers(root) == (0, 1)
+
+
+def test_replaced_and_deleted_objects_leave_no_metadata_file(
+    root: Path, bucket: FolderBucket, in_attribute: bool
+) -> None:
+    kept = 0 if in_attribute else 1
     for content in (b"1", b"2"):
         put(bucket, "x", content, metadata={"a": "b"})
-    assert leftovers(root) == (0, 1)
+    assert leftovers(root) == (0, kept)
     with pytest.raises(PreconditionFailed):
         put(bucket, "x", b"3", metadata={"a": "b"}, if_generation=ABSENT)
-    assert leftovers(root) == (0, 1)
+    assert leftovers(root) == (0, kept)
     bucket.delete("x")
     assert leftovers(root) == (0, 0)
 
@@ -516,11 +568,13 @@ def test_threads_of_one_process_exclude_each_other_too(bucket: FolderBucket) -> 
     assert sorted(wins) == list(range(30))
 
 
-def test_the_hidden_folder_is_made_again_when_a_person_removes_it(root: Path, bucket: FolderBucket) -> None:
+def test_the_hidden_folder_is_made_again_when_a_person_removes_it(
+    root: Path, bucket: FolderBucket, in_attribute: bool
+) -> None:
     put(bucket, "x", b"1", metadata={"a": "b"})
     subprocess.run(["rm", "-r", str(root / ".understudy")], check=True)
 
-    assert as_seen(bucket, "x") == (b"1", {})
+    assert as_seen(bucket, "x") == (b"1", {"a": "b"} if in_attribute else {})
     put(bucket, "x", b"2", metadata={"a": "c"})
     assert as_seen(bucket, "x") == (b"2", {"a": "c"})
     assert bucket.sweep() == 0

@@ -102,6 +102,14 @@ SAFEGUARDS = (
         (SWAPPED + "test_a_version_that_fails_its_own_example_never_serves",),
     ),
     Safeguard(
+        10,
+        "metadata is of the very content that it was written with",
+        "transport/folder_metadata.py",
+        '        if content["key"] == sidecar_key(status):\n',
+        '        if content["key"]:\n',
+        ("tests/unit/test_folder.py",),
+    ),
+    Safeguard(
         5,
         "rows in = rows out: a malformed row keeps its place",
         "models/table/read.py",
