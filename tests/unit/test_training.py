@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
@@ -23,6 +24,7 @@ from models.registry import Registry
 from models.rows import BadRows
 from models.scoring.scorer import Scorer
 from models.serving_form import serving_form
+from models.spec import PROBABILITIES_OUTPUT
 from models.trained import Trained
 from tests.registry import MODEL, TINY, copy_registry
 
@@ -85,10 +87,28 @@ def test_a_forest_grown_in_steps_is_the_forest_of_one_go() -> None:
     steps = []
     grown = forest.train(TRAINING, trees=16, progress=lambda done, total: steps.append((done, total)))
     columns = grown.estimator.steps[0][1]  # type: ignore[attr-defined]
-    whole = RandomForestClassifier(16, random_state=0).fit(columns.transform(TRAINING.features), TRAINING.labels)
+    whole = RandomForestClassifier(
+        16, min_samples_leaf=forest.LEAF_ROWS, max_features=forest.SHARE_OF_COLUMNS, random_state=0
+    ).fit(columns.transform(TRAINING.features), TRAINING.labels)
     expected = whole.predict_proba(columns.transform(TEST.features))
-    np.testing.assert_allclose(grown.estimator.predict_proba(TEST.features), expected, atol=1e-12)
+    rounded = 0.5 / forest.SHARES + 1e-12
+    np.testing.assert_allclose(grown.estimator.predict_proba(TEST.features), expected, rtol=0, atol=rounded)
     assert steps[-1] == (8, 8)
+
+
+def test_a_draw_of_the_trees_is_one_in_the_graph_and_in_the_library() -> None:
+    # Given leaves of thirds and quarters, whose sums depend on the order of adding, and trees few enough for draws
+    made = forest.train(TRAINING, trees=6)
+    rows = synthetic_dataset(20_000, seed=11).features
+    second = made.estimator.predict_proba(rows)[:, 1]
+    assert np.count_nonzero(second == 0.5) > 20
+    session = onnxruntime.InferenceSession(made.graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    feeds = {name: rows[name].to_numpy() for name in rows.columns}
+
+    [probabilities] = session.run([PROBABILITIES_OUTPUT], feeds)
+
+    assert np.array_equal(probabilities[:, 1] == 0.5, second == 0.5)
+    assert np.array_equal(probabilities.argmax(axis=1), made.estimator.predict(rows) == made.estimator.classes_[1])
 
 
 def test_the_run_records_parameters_figures_plots_data_and_example(tiny_registry: str) -> None:

@@ -11,6 +11,14 @@ REGISTRY = "tests/unit/test_registry.py::"
 SAFEGUARDS = (
     Safeguard(
         14,
+        "a draw of a forest's trees is one in the graph as in the library",
+        "models/airline/forest.py",
+        "    _round_shares(forest)\n",
+        "",
+        ("tests/unit/test_training.py::test_a_draw_of_the_trees_is_one_in_the_graph_and_in_the_library",),
+    ),
+    Safeguard(
+        14,
         "a version answers as its estimator: gaps are tried in each column",
         "models/estimators/probes.py",
         "        made.put([name], None, GAP, templates.head(max(3, MOST_GAPS // len(rows.columns))))\n",
