@@ -12,7 +12,7 @@ from models.address.shown import shown
 _LOCAL = ("", "file")
 # By RFC 3986, section 3.2. Of others, `http://a\\@b` say, two libraries take different parts for the host.
 _PLAIN = re.compile(
-    r"([a-z][a-z0-9+.-]*:)?(//[a-z0-9._~%!$&'()*+,;=:@\[\]-]*|(?!//))([/?#]|$)", re.IGNORECASE | re.ASCII
+    r"([a-z][a-z0-9+.-]*:)?(//[a-z0-9._~%!$&'()*+,;=:@\[\]-]*|(?!//))([/?#]|\Z)", re.IGNORECASE | re.ASCII
 )
 _PROXIED = "mlflow-artifacts"  # the registry's server fetches it; a host in it is asked in the registry's place
 

@@ -68,6 +68,7 @@ def test_files_may_not_come_from(source, registry, root, allowed):
         "https://elsewhere\t@mlflow.example.org/files",
         "ht\ntps://mlflow.example.org/files",
         " https://mlflow.example.org/files",
+        "https://mlflow.example.org\n",
         "https://elsewhere\uff0f@mlflow.example.org/files",
         "https://[mlflow.example.org/files",
         "mlflow-artifacts://elsewhere\\@mlflow.example.org/1",
