@@ -17,6 +17,7 @@ from models.evidence.pair import Predictions
 from models.evidence.record import Comparison
 from models.spec import Column
 from models.table.cells import text_cells
+from models.table.coded import Coded
 from models.table.columns import converted
 from models.table.faults import Unreadable
 from models.table.read import Batch, Table
@@ -161,15 +162,13 @@ class _Given:
             labels[batch.positions] = text_cells(batch.cells[name], self._pair.classes).values
         return labels
 
-    def columns(self, batch: Batch) -> dict[str, np.ndarray[Any, Any]]:
+    def columns(self, batch: Batch) -> dict[str, Coded]:
         """Column → [N] cells; those of rows that could not be scored are gaps where they mean nothing."""
-        found: dict[str, np.ndarray[Any, Any]] = {}
+        found: dict[str, Coded] = {}
         for column in self._columns:
             if column.name in batch.cells:
-                whole = np.full(batch.rows, "", dtype=object) if column.is_text else np.full(batch.rows, np.nan)
-                cells = batch.cells[column.name]
-                whole[batch.positions] = converted(cells, column, decimal_comma=self._table.decimal_comma).values
-                found[column.name] = whole
+                cells = converted(batch.cells[column.name], column, decimal_comma=self._table.decimal_comma)
+                found[column.name] = cells.coded.spread(batch.positions, batch.rows)
         return found
 
 

@@ -40,9 +40,9 @@ def validate(batch: Batch, columns: Sequence[Column], *, decimal_comma: bool = F
     """Converts the cells of each of the model's columns."""
     rows = Rows({}, {})
     empty = np.ones(len(batch.positions), dtype=bool)
-    each = converted_all(batch.cells, columns, decimal_comma=decimal_comma)
+    meant = converted_all(batch.cells, columns, decimal_comma=decimal_comma)
     for column in columns:
-        found = each[column.name]
+        found = meant[column.name]
         empty &= found.gaps
         for index, fault in found.bad.items():
             rows.faults.setdefault(index, fault._replace(column=column.name))

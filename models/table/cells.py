@@ -47,10 +47,10 @@ class Converted:
     @classmethod
     def of(cls, codes: Codes, values: Texts | Numbers, gaps: Mask, bad: Bad, unknown: Mask | None = None) -> Converted:
         """From what the distinct cells are, and the code [n] of each cell."""
-        each = {}
+        of_cells = {}
         if bad:
-            each = {int(index): bad[int(codes[index])] for index in np.flatnonzero(np.isin(codes, list(bad)))}
-        return cls(Coded(values, codes), gaps[codes], each, None if unknown is None else unknown[codes])
+            of_cells = {int(index): bad[int(codes[index])] for index in np.flatnonzero(np.isin(codes, list(bad)))}
+        return cls(Coded(values, codes), gaps[codes], of_cells, None if unknown is None else unknown[codes])
 
     @property
     def values(self) -> Texts | Numbers:
