@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.evidence.exact import Integers
+from models.table.coded import Coded
 
 GAP = "(gap)"
 OTHER = "(other)"
@@ -23,6 +24,41 @@ UNLABELLED = len(OUTCOMES)
 SLICE_COUNTS = ("rows", "agree", *OUTCOMES)
 
 Cells = npt.NDArray[Any]
+
+
+# [places, SLICE_COUNTS]: what a row adds to those, at the place 2 · outcome + whether the models agree
+_ADDED = np.array(
+    [
+        [1, agree, *(outcome == each for each in range(UNLABELLED))]
+        for outcome in range(UNLABELLED + 1)
+        for agree in (0, 1)
+    ],
+    dtype=np.int64,
+)
+_NOT_SCORED = len(_ADDED)  # the place of a row that one of the models could not score
+
+
+def row_places(ok: npt.NDArray[np.bool_], agree: npt.NDArray[np.bool_], outcome: Integers) -> Integers:
+    """Where each of N rows counts: by its outcome, an index of OUTCOMES or UNLABELLED, and whether the models agree.
+
+    `ok`: that both could score it.
+    """
+    return np.where(ok, 2 * outcome + agree, _NOT_SCORED)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A column's D distinct cells, and of each how many rows there are at each place of `row_places`: [D, places]."""
+
+    distinct: Cells
+    rows: Integers
+
+    @classmethod
+    def of(cls, cells: Coded, place: Integers) -> Counted:
+        """N cells, and the place of each of their rows."""
+        size = (len(cells.distinct), _NOT_SCORED + 1)
+        rows = np.bincount(cells.codes * size[1] + place, minlength=size[0] * size[1])
+        return cls(cells.distinct, rows.reshape(size))
 
 
 @dataclass(frozen=True)
@@ -56,7 +92,13 @@ class TrainingBins:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def bin_of(self, cells: Cells) -> Integers:
+    def count(self, cells: Counted) -> Integers:
+        """How many of the rows, scored or not, lie in each bin; as long as `counts`."""
+        # As weights they are doubles, which are exact for so few rows.
+        found = np.bincount(self._bins(cells.distinct), cells.rows.sum(axis=1), len(self.counts))
+        return found.astype(np.int64)
+
+    def _bins(self, cells: Cells) -> Integers:
         """The bin of each of N cells (floats with NaN, or text with None or ""), as an index into `counts`."""
         gap = len(self.counts) - 1
         if self.edges is not None:
@@ -93,15 +135,21 @@ class Levels:
     def __init__(self, levels: dict[str, Integers] | None = None) -> None:
         self.levels: dict[str, Integers] | None = {} if levels is None else levels
 
-    def add(self, names: list[str] | None, counts: Integers) -> None:
-        """Adds rows: counts[i], as SLICE_COUNTS, are of the level names[i]; a level may have several."""
-        if names is None or self.levels is None:
+    def count(self, cells: Counted, is_text: bool, known: tuple[str, ...] | None) -> None:
+        """Adds the rows that both models scored. `known`: the training data's categories of a text column."""
+        if self.levels is None:
+            return
+        counts = cells.rows[:, :_NOT_SCORED] @ _ADDED
+        there = np.flatnonzero(counts[:, 0])
+        distinct = cells.distinct[there]
+        names = _text_levels(distinct, known) if is_text else _number_levels(distinct)
+        if names is None:
             self.levels = None
             return
         places: dict[str, int] = {}
         level = [places.setdefault(name, len(places)) for name in names]
         sums = np.zeros((len(places), len(SLICE_COUNTS)), dtype=np.int64)
-        np.add.at(sums, level, counts)
+        np.add.at(sums, level, counts[there])
         self._plus(zip(places, sums, strict=True))
 
     def merge(self, other: Levels) -> None:
@@ -119,7 +167,7 @@ class Levels:
             self.levels = None
 
 
-def text_levels(distinct: Cells, known: tuple[str, ...] | None) -> list[str] | None:
+def _text_levels(distinct: Cells, known: tuple[str, ...] | None) -> list[str] | None:
     """The level of each of some distinct texts. `known`: the training data's categories; others are OTHER.
 
     None where there are more than MAX_LEVELS: that depends on the levels alone, so it merges exactly.
@@ -134,7 +182,7 @@ def text_levels(distinct: Cells, known: tuple[str, ...] | None) -> list[str] | N
     return [names.get(cell, OTHER) for cell in distinct]
 
 
-def number_levels(distinct: Cells) -> list[str] | None:
+def _number_levels(distinct: Cells) -> list[str] | None:
     """The level of each of some distinct numbers; None where they are not whole, or not few."""
     numbers = np.asarray(distinct, dtype=np.float64)
     values = numbers[~np.isnan(numbers)]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.evidence import bins
-from models.evidence.columns import SLICE_COUNTS, UNLABELLED, Cells, Levels, number_levels, text_levels
+from models.evidence.columns import SLICE_COUNTS, UNLABELLED, Cells, Counted, Levels, row_places
 from models.evidence.exact import Floats, Integers, exact_sum, exact_sums_by_bin
 from models.evidence.identity import hashes
 from models.evidence.pair import FileHeader, Incomparable, Pair, Predictions, Texts, pair_of
@@ -30,15 +30,6 @@ __all__ = ["Comparison", "FileHeader", "Incomparable", "Pair", "Predictions"]
 SCHEMA = "understudy.comparison"
 SCHEMA_VERSION = 1
 ROWS = ("read", "failed_production", "failed_staging", "failed_both", "unlabelled", "unknown_label")
-# [places, SLICE_COUNTS]: what a row adds to those, at the place 2 · outcome + whether the models agree
-_SLICE_COUNTS_OF = np.array(
-    [
-        [1, agree, *(outcome == each for each in range(UNLABELLED))]
-        for outcome in range(UNLABELLED + 1)
-        for agree in (0, 1)
-    ],
-    dtype=np.int64,
-)
 _TABLES = ("agreement", "paired", "confusion", "difference", "scores", "joint", "calibration")
 _PAIRED_SUMS = tuple(f"{loss}.{name}" for loss in LOSSES for name in SUMS)
 _SUMS = (*_PAIRED_SUMS, "difference", "difference_squared", "seconds.production", "seconds.staging")
@@ -177,26 +168,15 @@ class Comparison:
         agree: npt.NDArray[np.bool_],
         outcome: Integers,
     ) -> None:
-        left_out = len(_SLICE_COUNTS_OF)  # the place of the rows that one of the models could not score
-        place = np.where(ok, 2 * outcome + agree, left_out)
+        place = row_places(ok, agree, outcome)
         for name, cells in columns.items():
             known, levels = self.pair.training.get(name), self.slices[name]
             if known is None and levels.levels is None:
                 continue
-            coded = Coded.of(cells)
-            distinct, size = coded.distinct, (len(coded.distinct), left_out + 1)
-            table = np.bincount(coded.codes * size[1] + place, minlength=size[0] * size[1]).reshape(size)
+            counted = Counted.of(Coded.of(cells), place)
             if known is not None:
-                # As weights they are doubles, which are exact for so few rows.
-                counts = np.bincount(known.bin_of(distinct), table.sum(axis=1), len(known.counts))
-                self.inputs[name] += counts.astype(np.int64)
-            if levels.levels is not None:
-                rows = table[:, :left_out] @ _SLICE_COUNTS_OF
-                there = np.flatnonzero(rows[:, 0])
-                if self.pair.columns[name]:
-                    levels.add(text_levels(distinct[there], known.categories if known else None), rows[there])
-                else:
-                    levels.add(number_levels(distinct[there]), rows[there])
+                self.inputs[name] += known.count(counted)
+            levels.count(counted, self.pair.columns[name], known.categories if known else None)
 
     def merge(self, other: Comparison) -> None:
         """Adds another record of the same pair. Raises Incomparable where it is of another."""
