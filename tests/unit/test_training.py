@@ -88,7 +88,7 @@ def test_a_forest_grown_in_steps_is_the_forest_of_one_go() -> None:
     grown = forest.train(TRAINING, trees=16, progress=lambda done, total: steps.append((done, total)))
     columns = grown.estimator.steps[0][1]  # type: ignore[attr-defined]
     whole = RandomForestClassifier(
-        16, min_samples_leaf=forest.LEAF_ROWS, max_features=forest.SHARE_OF_COLUMNS, random_state=0
+        16, max_leaf_nodes=forest.LEAVES, max_features=forest.SHARE_OF_COLUMNS, random_state=0
     ).fit(columns.transform(TRAINING.features), TRAINING.labels)
     expected = whole.predict_proba(columns.transform(TEST.features))
     rounded = 0.5 / forest.SHARES + 1e-12
