@@ -60,8 +60,16 @@ class GraphParts:
 
     def one_hot(self, name: str, categories: Sequence[str]) -> str:
         """A text column [N] as float32 [N, K]; a text that is none of the categories is all zeros."""
-        equal = self.add("Equal", self.column(name), self.constant([list(categories)]))
-        return self.add("Cast", equal, to=TensorProto.FLOAT)
+        known = len(categories)
+        places = self.add(  # one look-up for each cell; Equal would compare it with every category
+            "LabelEncoder",
+            name,
+            domain="ai.onnx.ml",
+            keys_strings=list(categories),
+            values_int64s=list(range(known)),
+            default_int64=known,
+        )
+        return self.add("Gather", self.constant(np.eye(known + 1, known, dtype=np.float32)), places)
 
     def numbers(self, names: Sequence[str], medians: Floats, means: Floats | None, scales: Floats | None) -> str:
         """Double columns [N] as float32 [N, len(names)]: NaN → median, then (x - mean) / scale, all in doubles."""

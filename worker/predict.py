@@ -65,6 +65,13 @@ class Predicted:
             for index, fault in self.faults.items()
         }
 
+    def columns_of_all(self) -> dict[str, Coded]:
+        """The model's inputs of all N rows; gaps in those that have no cells."""
+        count = len(self.labels)
+        if len(self.positions) == count:
+            return self.columns
+        return {name: cells.spread(self.positions, count) for name, cells in self.columns.items()}
+
 
 @dataclass
 class Tally:

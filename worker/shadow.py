@@ -25,7 +25,6 @@ from models.evidence.record import Comparison, FileHeader, Predictions
 from models.registry import FetchedVersion
 from models.scoring.scorer import Scorer
 from models.spec import ModelSpec
-from models.table.coded import Coded
 from models.table.read import ReadAgain
 from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, put, read_again_where_damaged
 from transport.event import ObjectEvent
@@ -33,7 +32,7 @@ from worker import write
 from worker.damage import checked_to_the_end
 from worker.hashed import Hashed
 from worker.manner import USUAL_MANNER, Manner
-from worker.predict import Predicted, Stopwatch, Tally, predict
+from worker.predict import Stopwatch, Tally, predict
 from worker.scoring_process import Workshop
 
 MEMORY_OF_SPOOL = 8 << 20
@@ -159,7 +158,7 @@ class Shadow:
                     Predictions(labels, probabilities, production_seconds * share),
                     Predictions(predicted.labels, predicted.probabilities.astype(np.float64), scored - scored_before),
                     predicted.truth,
-                    _all_rows(predicted),
+                    predicted.columns_of_all(),
                     predicted.ids,
                 )
                 scored_before = scored
@@ -252,11 +251,3 @@ class _Served:
             return next(self._batches, None)
         except pa.ArrowInvalid:
             raise NothingToCompare(REPLACED) from None
-
-
-def _all_rows(predicted: Predicted) -> dict[str, Coded]:
-    """The model's inputs of all rows; gaps in those that have no cells."""
-    count = len(predicted.labels)
-    if len(predicted.positions) == count:
-        return predicted.columns
-    return {name: cells.spread(predicted.positions, count) for name, cells in predicted.columns.items()}
