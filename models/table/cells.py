@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from models.table.coded import Coded, Codes, each, encoded, strings
 from models.table.faults import Fault, RowFault
-from models.table.gaps import BLANKS, GAPS
+from models.table.gaps import BLANKS, GAPS, trimmed
 
 UNREADABLE = "\x1a"  # in a cell: a byte that is not UTF-8; ASCII's own sign for a character that cannot be represented
 NUL = "\0"
@@ -61,25 +61,29 @@ class Converted:
 @cache
 def _gaps() -> pa.Array:
     """Made when first asked for: pyarrow looks for pandas then, which a scoring process forbids once it has begun."""
-    return pa.array(GAPS)
+    return pa.array(sorted(GAPS))
 
 
 def text_cells(cells: pa.Array, known: Collection[str] | None = None) -> Converted:
     """Cells as texts. `known`: the texts that the model was shown; one that looks like a gap is a text then."""
     distinct, codes = encoded(cells)
-    words = pc.utf8_trim(distinct, BLANKS)
-    gaps = pc.is_in(words, _gaps())
-    shown = None
-    if known is not None:
-        shown = pc.is_in(words, pa.array(list(known), pa.string()))
-        gaps = pc.and_not(gaps, shown)
-    texts = np.array([*pc.if_else(gaps, "", words).to_pylist(), None], dtype=object)[:-1]
-    bad = {code: reason for code, cell in enumerate(distinct.to_pylist()) if (reason := unfit(cell))}
+    found = distinct.to_pylist()
+    # A loop: a column has few distinct texts as a rule, and where it has many Arrow takes as long for all the steps.
+    words = [trimmed(cell) for cell in found]
+    shown = None if known is None else _are_in(frozenset(known), words)
+    gaps = _are_in(GAPS, words) if shown is None else _are_in(GAPS, words) & ~shown
+    texts = np.array([*words, None], dtype=object)[:-1]
+    texts[gaps] = ""
+    bad = {code: reason for code, cell in enumerate(found) if (reason := unfit(cell))}
     unknown = None
     if shown is not None:
-        unknown = pc.invert(pc.or_(shown, gaps)).to_numpy(zero_copy_only=False)
+        unknown = ~(shown | gaps)
         unknown[list(bad)] = False
-    return Converted.of(codes, texts, gaps.to_numpy(zero_copy_only=False), bad, unknown)
+    return Converted.of(codes, texts, gaps, bad, unknown)
+
+
+def _are_in(texts: frozenset[str], words: Sequence[str]) -> Mask:
+    return np.fromiter((word in texts for word in words), np.bool_, len(words))
 
 
 def copied(cells: pa.Array) -> pa.Array:

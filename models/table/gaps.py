@@ -8,11 +8,10 @@ BLANKS = (
     "\u2028\u2029\u202f\u205f\u3000\u180e\u200b\u200c\u200d\u2060\ufeff"
 )
 # Those of `pandas.read_csv` by default, and "na".
-GAPS = (
+GAPS = frozenset((
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
     "NULL", "NaN", "None", "n/a", "na", "nan", "null",
-)  # fmt: skip
-_GAPS = frozenset(GAPS)
+))  # fmt: skip
 
 
 def trimmed(text: str) -> str:
@@ -22,4 +21,4 @@ def trimmed(text: str) -> str:
 
 def is_gap(text: str) -> bool:
     """True for a cell that holds nothing, blanks or not."""
-    return trimmed(text) in _GAPS
+    return trimmed(text) in GAPS

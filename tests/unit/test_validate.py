@@ -63,7 +63,7 @@ class TestNumbers:
     def test_what_is_a_number(self, cell, number):
         assert same(converted([cell], NUMBER)[0], number)
 
-    @pytest.mark.parametrize("cell", [*GAPS, " NA ", "  ", "NAN", "-nan", " nan"])
+    @pytest.mark.parametrize("cell", [*sorted(GAPS), " NA ", "  ", "NAN", "-nan", " nan"])
     def test_what_is_a_gap(self, cell):
         assert math.isnan(converted([cell], NUMBER)[0])
         assert math.isnan(converted(["x", cell], NUMBER)[1])
@@ -228,7 +228,7 @@ numbers = (
     st.floats().map(str)
     | st.integers().map(str)
     | st.text(" 0123456789.eE+-_,naNAifx\u00a0\u2003\x1c\x85\u3000٣", max_size=6)
-    | st.sampled_from([*GAPS, "NAN", "nan(1)", "\x1a", "Infinity"])
+    | st.sampled_from([*sorted(GAPS), "NAN", "nan(1)", "\x1a", "Infinity"])
 )
 
 

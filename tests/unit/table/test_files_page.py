@@ -75,7 +75,7 @@ def test_a_cell_means_what_the_page_says(column, cell, means):
 def test_the_gaps_are_those_of_the_page():
     sentence = PAGE[PAGE.index("Gaps are the cells") :].partition("One of them is a text")[0]
 
-    assert {"", "na", *re.findall(r"`([^`]+)`", sentence)} - {"pandas.read_csv"} == set(GAPS)
+    assert {"", "na", *re.findall(r"`([^`]+)`", sentence)} - {"pandas.read_csv"} == GAPS
 
 
 def test_the_reasons_are_those_of_the_page_and_of_the_metrics():
