@@ -68,14 +68,11 @@ COPY transport transport/
 COPY ledger ledger/
 COPY edge edge/
 COPY worker worker/
-COPY models/__init__.py models/registry.py models/spec.py models/version_files.py models/
-COPY models/evidence/__init__.py models/evidence/bins.py models/evidence/columns.py models/evidence/exact.py \
-     models/evidence/identity.py models/evidence/pair.py models/evidence/record.py models/evidence/scores.py \
-     models/evidence/sketch.py models/evidence/training.py models/evidence/unknown.py models/evidence/
-COPY models/address models/address/
-COPY models/description models/description/
+COPY models/__init__.py models/
+COPY models/registry models/registry/
 COPY models/scoring models/scoring/
-COPY models/table models/table/
+COPY models/evidence/__init__.py models/evidence/
+COPY models/evidence/record models/evidence/record/
 RUN python -m compileall -q .
 
 FROM ${BASE_IMAGE} AS models-code

@@ -26,7 +26,7 @@ demo: install ## the whole way of twenty files, from training to the comparison
 	$(PY) -m deploy.demo
 
 demo-cloud: install ## the same on emulators of Pub/Sub and Cloud Storage (needs Java)
-	$(PY) -m deploy.demo_cloud
+	$(PY) -m deploy.demo.cloud
 
 up: install ## publisher, two workers and the MLflow UI on this machine, staying up
 	$(PY) -m deploy.up up
@@ -60,13 +60,13 @@ terraform-check: install checkov ## the same, and the module's format, validity 
 	REQUIRE_EMULATORS=1 $(PY) -m pytest -q tests/vms/test_module.py tests/vms/test_gcloud.py
 
 image-check: install ## builds the images and runs the worker out of its own (root; Debian's packages)
-	$(PY) -m deploy.image_check
+	$(PY) -m tests.acceptance.image_check
 
 compose-check: install ## brings compose.yaml up, uploads files, kills a worker (root; Debian's packages)
-	$(PY) -m deploy.compose_check
+	$(PY) -m tests.acceptance.compose_check
 
 vm-check: install ## boots a virtual machine as Terraform would, and takes it away under load (root; Debian's packages)
-	$(PY) -m deploy.vm_check
+	$(PY) -m tests.acceptance.vm_check
 
 TESTS = tests# which of them: make test TESTS=tests/chaos
 ALL =# yes: every test

@@ -31,11 +31,11 @@ from deploy.emulators import NotInstalled, PubSubEmulator, StorageEmulator
 from deploy.processes import ROOT, Program, end
 from edge.command import Command, main
 from ledger.names import COMPARISONS, RECEIPTS
-from models.airline.dataset import synthetic_dataset
-from models.airline.training import train_and_register
-from models.aliases import move
-from models.registry import PRODUCTION, STAGING
-from models.tracking import Tracking
+from models.registry.aliases import move
+from models.registry.client import PRODUCTION, STAGING
+from models.training.airline.dataset import synthetic_dataset
+from models.training.airline.training import train_and_register
+from models.training.tracking import Tracking
 from transport.bucket import Bucket, put
 from transport.event import Generation, ObjectEvent
 from transport.open import open_bucket, open_queue

@@ -17,8 +17,8 @@ from benchmarks.scoring.inputs import train_and_register, write_inputs
 from deploy.processes import Program, end
 from edge.command import Command, main
 from ledger.names import output_name
-from models.airline.dataset import synthetic_dataset
-from transport.folder import FolderBucket
+from models.training.airline.dataset import synthetic_dataset
+from transport.buckets.folder.bucket import FolderBucket
 
 SETTLE_SECONDS = 1.0
 

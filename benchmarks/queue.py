@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from transport.event import Generation, Message, ObjectEvent
-from transport.local_queue import LocalQueue
+from transport.queues.sqlite.queue import LocalQueue
 
 ROUNDS = 5
 PROCESSES = 2

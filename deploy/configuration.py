@@ -13,7 +13,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import CliPositionalArg, CliUnknownArgs
 
-from deploy import demo, demo_cloud, up
+from deploy import up
+from deploy.demo.__main__ import Demo
+from deploy.demo.cloud import DemoCloud
 from deploy.processes import ROOT
 from edge.command import Command, main
 from edge.probe import Probe
@@ -128,8 +130,8 @@ def page() -> str:
         section("edge.probe", {"": Probe}),
         "## On one machine",
         "`make demo`, `make demo-cloud`, `make up` and `make down` are these, and take the variables too.",
-        section("deploy.demo", {"": demo.Demo}),
-        section("deploy.demo_cloud", {"": demo_cloud.DemoCloud}),
+        section("deploy.demo", {"": Demo}),
+        section("deploy.demo.cloud", {"": DemoCloud}),
         section("deploy.up", {"up": up.Up, "down": up.Down}),
         OF_OTHERS.rstrip(),
     ]

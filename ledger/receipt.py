@@ -61,7 +61,7 @@ class ModelUsed:
 class Outcome:
     """How a file ended.
 
-    `rejected`: reason → rows (RowFault of models.table.faults), which add up to `rejected_rows`; `unknown`: column →
+    `rejected`: reason → rows (RowFault, models/scoring/table), which add up to `rejected_rows`; `unknown`: column →
     rows with a text that the model was never shown, None where it is not known what it was shown; `fault`: why a
     rejected file has no answers (FileFault); `timings`: seconds per step; `sha256`: of the output, empty where there is
     none.

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 
 from edge.command import Command, main
-from models import alias_commands, commands_train, compare_command, profile_command, watch_command
+from models.commands import aliases, compare, profile, train, watch
 
 # One table per module of commands; such a module imports nothing heavy before a command runs.
 COMMANDS: dict[str, type[Command]] = {
-    **commands_train.COMMANDS,
-    **alias_commands.COMMANDS,
-    **compare_command.COMMANDS,
-    **watch_command.COMMANDS,
-    **profile_command.COMMANDS,
+    **train.COMMANDS,
+    **aliases.COMMANDS,
+    **compare.COMMANDS,
+    **watch.COMMANDS,
+    **profile.COMMANDS,
 }
 
 ABOUT = "Trains models, registers them, compares them, and moves the aliases that workers follow."

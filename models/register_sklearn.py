@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from models.estimators.candidate import sklearn_candidate
-from models.register import register
-from models.tracking import DEFAULT_TRACKING_URI, Tracking
+from models.training.estimators.candidate import sklearn_candidate
+from models.training.register import register
+from models.training.tracking import DEFAULT_TRACKING_URI, Tracking
 
 
 def register_sklearn(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 from edge.command import Command, main
-from publisher import provision, rescore, show
-from publisher.run import Run
+from publisher.commands import rescore, show
+from publisher.commands.run import Run
+from publisher.provision import command as provision
 
 COMMANDS: dict[str, type[Command]] = {"run": Run, **show.COMMANDS, **rescore.COMMANDS, **provision.COMMANDS}
 

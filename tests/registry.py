@@ -25,10 +25,10 @@ def make_tiny_registry(folder: Path) -> None:
     """Trains and registers both models of TINY (versions 1 and 2 of MODEL) in `folder`."""
     from threadpoolctl import threadpool_limits
 
-    from models.airline.dataset import synthetic_dataset
-    from models.airline.training import train_and_register
-    from models.aliases import move
-    from models.tracking import Tracking
+    from models.registry.aliases import move
+    from models.training.airline.dataset import synthetic_dataset
+    from models.training.airline.training import train_and_register
+    from models.training.tracking import Tracking
 
     tracking = Tracking(database(folder))
     training, test = synthetic_dataset(1500, seed=1), synthetic_dataset(300, seed=2)

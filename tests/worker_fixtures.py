@@ -18,9 +18,9 @@ import numpy as np
 from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Outcome
-from models.registry import FetchedVersion
+from models.registry.client import FetchedVersion
+from models.registry.spec import Column, Example, ModelSpec
 from models.scoring.scorer import Scorer
-from models.spec import Column, Example, ModelSpec
 from transport.bucket import Bucket, get, put
 from transport.event import Generation, ObjectEvent
 from transport.queue import Queue
@@ -29,11 +29,11 @@ from worker.filenames import FilenamesLog
 from worker.handle import Handler
 from worker.in_hand import InHand
 from worker.loop import Loop
-from worker.pool import Pool
-from worker.process import TaskFailed
-from worker.scoring_process import Workshop
+from worker.processes.pool import Pool
+from worker.processes.process import TaskFailed
+from worker.processes.scoring_process import Workshop
 from worker.shadow_line import ShadowLine
-from worker.swap import InForce
+from worker.versions.swap import InForce
 
 STEPS_PER_SECOND = 70_000  # of a recurrence with 256 hidden values, on one core of 2025
 HEADER = "id,colour,weight,age,label"

@@ -9,10 +9,10 @@ from transport.queue import Queue
 def open_bucket(url: str) -> Bucket:
     """`gs://name` is a bucket of Cloud Storage; anything else is a folder, made if it does not exist."""
     if url.startswith("gs://"):
-        from transport.gcs import GcsBucket
+        from transport.buckets.gcs.bucket import GcsBucket
 
         return GcsBucket(url)
-    from transport.folder import FolderBucket
+    from transport.buckets.folder.bucket import FolderBucket
 
     return FolderBucket(url)
 
@@ -20,10 +20,10 @@ def open_bucket(url: str) -> Bucket:
 def open_queue(url: str) -> Queue:
     """`pubsub://project/topic` is a topic of Pub/Sub with its subscription; anything else a SQLite file."""
     if url.startswith("pubsub://"):
-        from transport.pubsub import PubSubQueue
+        from transport.queues.pubsub.queue import PubSubQueue
 
         return PubSubQueue(url)
-    from transport.local_queue import LocalQueue
+    from transport.queues.sqlite.queue import LocalQueue
 
     return LocalQueue(url)
 
@@ -31,9 +31,9 @@ def open_queue(url: str) -> Queue:
 def open_dead_letters(url: str) -> Queue:
     """The dead letters of the queue at `url`: pulled, acked and counted like any other queue."""
     if url.startswith("pubsub://"):
-        from transport.pubsub import PubSubQueue
+        from transport.queues.pubsub.queue import PubSubQueue
 
         return PubSubQueue(url, dead_letters=True)
-    from transport.local_queue import LocalQueue
+    from transport.queues.sqlite.queue import LocalQueue
 
     return LocalQueue(url, dead_letters=True)

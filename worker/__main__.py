@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.ending import Ending, end_at_once_on_signals, leave
+from worker.processes.ending import Ending, end_at_once_on_signals, leave
 
 if __name__ == "__main__":
     end_at_once_on_signals()  # before the imports: they take a second, or several on a busy machine
@@ -20,9 +20,9 @@ from pydantic import ByteSize, Field, field_validator
 from edge.command import main
 from edge.listen import CannotSignal, Listening
 from ledger.naming.prefix import refuse_bad_prefix
-from models.address.option import ArtifactHosts
-from models.table.limits import USUAL_LIMITS, Limits
-from worker.manner import Manner
+from models.registry.address.option import ArtifactHosts
+from models.scoring.table.limits import USUAL_LIMITS, Limits
+from worker.scoring.manner import Manner
 
 
 class Work(Listening):
@@ -107,21 +107,21 @@ class Work(Listening):
         # Imported here: a scoring process imports this module too, and has no use for any of it.
         import structlog
 
-        from models.registry import PRODUCTION, STAGING, Registry
+        from models.registry.client import PRODUCTION, STAGING, Registry
         from transport.bucket import BucketError
         from transport.open import open_bucket, open_queue
-        from transport.pubsub_names import project_of
         from transport.queue import QueueError
+        from transport.queues.pubsub.names import project_of
         from worker.brake import Brake
         from worker.filenames import FilenamesLog
-        from worker.follow import Follower
         from worker.handle import Handler
         from worker.in_hand import InHand
         from worker.loop import Loop
-        from worker.pool import Pool
-        from worker.refusals import Refusals
+        from worker.processes.pool import Pool
         from worker.shadow_line import ShadowLine
-        from worker.trial import Trial, TriedPool
+        from worker.versions.follow import Follower
+        from worker.versions.refusals import Refusals
+        from worker.versions.trial import Trial, TriedPool
         from worker.vitals import Vitals
 
         name = f"{socket.gethostname()}-{os.getpid()}"

@@ -8,7 +8,7 @@ from threading import Event, Lock
 import structlog
 
 from transport.bucket import BucketError, NoSpace, ObjectNotFound, PreconditionFailed
-from worker.process import TaskFailed
+from worker.processes.process import TaskFailed
 
 log = structlog.get_logger()
 

@@ -17,23 +17,23 @@ from ledger.naming.inputs import takes, why_no_input
 from ledger.notes import Failure, note_failure, record_unusable
 from ledger.receipt import Outcome, Status
 from ledger.rescoring import refuse_unfounded
-from models.registry import FetchedVersion
+from models.registry.client import FetchedVersion
 from transport.bucket import Bucket, BucketError
 from transport.event import BY_NOTIFICATION, ObjectEvent, UnusableMessage
 from transport.queue import Delivery
 from worker.brake import Brake
 from worker.filenames import FilenamesLog
-from worker.follow import Follower
 from worker.in_hand import InHand
-from worker.manner import USUAL_MANNER, Manner
-from worker.pool import Pool
-from worker.process import ScorerDied, TaskFailed
+from worker.processes.pool import Pool
+from worker.processes.process import ScorerDied, TaskFailed
 from worker.quoted import kind_of, shown
-from worker.score import Attempt, Score, stored_size
+from worker.scoring.manner import USUAL_MANNER, Manner
+from worker.scoring.score import Attempt, Score, stored_size
 from worker.shadow import Shadow, in_shadow
 from worker.shadow_line import ShadowLine
-from worker.swap import InForce
 from worker.traced import Traced
+from worker.versions.follow import Follower
+from worker.versions.swap import InForce
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ import structlog
 from transport.queue import Delivery, Queue, QueueError
 from worker.handle import Handler
 from worker.in_hand import InHand
-from worker.pool import Pool
+from worker.processes.pool import Pool
 from worker.shadow_line import ShadowLine
 
 log = structlog.get_logger()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.log import MayQuoteRows
-from worker.process import TaskFailed
+from worker.processes.process import TaskFailed
 
 # Errors that a scoring process reports in words of ours, of the storage's or of a model's, and never of a file's. What
 # else goes wrong there may quote anything: Arrow, for one, quotes the line that it could not read.

@@ -21,19 +21,19 @@ import pyarrow.csv as pacsv
 from ledger.commit import SOURCE_GENERATION, publish
 from ledger.names import Key
 from ledger.receipt import Outcome
-from models.evidence.record import Comparison, FileHeader, Predictions
-from models.registry import FetchedVersion
+from models.evidence.record.comparison import Comparison, FileHeader, Predictions
+from models.registry.client import FetchedVersion
+from models.registry.spec import ModelSpec
 from models.scoring.scorer import Scorer
-from models.spec import ModelSpec
-from models.table.read import ReadAgain
+from models.scoring.table.read import ReadAgain
 from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, put, read_again_where_damaged
 from transport.event import ObjectEvent
-from worker import write
-from worker.damage import checked_to_the_end
-from worker.hashed import Hashed
-from worker.manner import USUAL_MANNER, Manner
-from worker.predict import Stopwatch, Tally, predict
-from worker.scoring_process import Workshop
+from worker.processes.scoring_process import Workshop
+from worker.scoring import write
+from worker.scoring.damage import checked_to_the_end
+from worker.scoring.hashed import Hashed
+from worker.scoring.manner import USUAL_MANNER, Manner
+from worker.scoring.predict import Stopwatch, Tally, predict
 
 MEMORY_OF_SPOOL = 8 << 20
 SERVED_BLOCK_BYTES = 1 << 18  # of production's output; Arrow reads up to 32 blocks ahead, and no row is longer

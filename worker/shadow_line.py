@@ -15,9 +15,9 @@ from edge import metrics, traces
 from transport.bucket import Bucket
 from transport.queue import Delivery
 from worker.in_hand import InHand
-from worker.pool import Pool
+from worker.processes.pool import Pool
 from worker.quoted import kind_of, shown
-from worker.score import stored_size
+from worker.scoring.score import stored_size
 from worker.shadow import Shadow, failed_record, record_comparison
 
 log = structlog.get_logger()

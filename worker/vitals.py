@@ -10,12 +10,12 @@ from edge import metrics
 from edge.health import Standing, what_stalls
 from edge.remembered import Remembered
 from edge.signals import Checks
-from models.registry import PRODUCTION, STAGING
+from models.registry.client import PRODUCTION, STAGING
 from transport.queue import Backlog, Queue, QueueError
-from worker.follow import Follower
 from worker.in_hand import InHand
 from worker.loop import Loop
 from worker.shadow_line import ShadowLine
+from worker.versions.follow import Follower
 
 BACKLOG_SECONDS = 5.0  # a queue on this machine counts its messages for each answer: not for every scrape
 TROUBLE_SECONDS = 60.0  # an idle worker asks its queue how it is so seldom

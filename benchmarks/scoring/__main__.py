@@ -33,7 +33,7 @@ from benchmarks.scoring.kept import keep
 from benchmarks.scoring.usage import peak_megabytes, processor_seconds
 from deploy.processes import ROOT
 from edge.command import Command, main
-from models.airline.dataset import Dataset, read_dataset, synthetic_dataset
+from models.training.airline.dataset import Dataset, read_dataset, synthetic_dataset
 
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
 ROWS_A_TURN = 100_000  # of large files; of small ones MOST_FILES

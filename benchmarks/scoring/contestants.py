@@ -15,9 +15,9 @@ from benchmarks.scoring.turns import DONE
 from deploy.processes import ROOT, Program, end
 from ledger.commit import read_receipt
 from ledger.names import Key
+from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation, ObjectEvent
-from transport.folder import FolderBucket
-from transport.local_queue import LocalQueue
+from transport.queues.sqlite.queue import LocalQueue
 
 OURS_ALONE = ("TF_ENABLE_ONEDNN_OPTS",)  # our training sets it, for the same bits on every processor
 

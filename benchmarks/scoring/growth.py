@@ -28,12 +28,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from edge.command import Command, main
-from models.evidence.record import Comparison, Predictions
+from models.evidence.record.comparison import Comparison, Predictions
 from models.register_sklearn import register_sklearn
-from models.registry import Registry
+from models.registry.client import Registry
 from models.scoring.scorer import Scorer
-from worker import write
-from worker.predict import Predicted, Stopwatch, predict
+from worker.scoring import write
+from worker.scoring.predict import Predicted, Stopwatch, predict
 
 FITTED_ON = 4_000  # rows
 LEAVES = 256

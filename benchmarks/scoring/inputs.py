@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.airline.dataset import Dataset
-from models.airline.forest import train as train_forest
-from models.airline.network import train as train_network
-from models.airline.schema import ID_COLUMN, LABEL_COLUMN, POSITIVE
-from models.aliases import move
-from models.baseline import training_profile
-from models.register import Candidate, register
-from models.registry import PRODUCTION, STAGING
-from models.serving_form import input_columns, serving_form
-from models.tracking import Tracking
+from models.onnx.serving_form import input_columns, serving_form
+from models.registry.aliases import move
+from models.registry.client import PRODUCTION, STAGING
+from models.training.airline.dataset import Dataset
+from models.training.airline.forest import train as train_forest
+from models.training.airline.network import train as train_network
+from models.training.airline.schema import ID_COLUMN, LABEL_COLUMN, POSITIVE
+from models.training.baseline import training_profile
+from models.training.register import Candidate, register
+from models.training.tracking import Tracking
 
 MODEL = "airline-satisfaction"
 

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from benchmarks.scoring.turns import take_turns
-from models.registry import PRODUCTION, STAGING, Registry
+from models.registry.client import PRODUCTION, STAGING, Registry
 from models.scoring.scorer import Scorer
-from worker import write
-from worker.predict import Stopwatch, predict
+from worker.scoring import write
+from worker.scoring.predict import Stopwatch, predict
 
 
 def main(registry: str, cache: str, model: str) -> None:

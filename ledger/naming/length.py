@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from ledger.names import Key
+from transport.buckets.folder.names import MAX_PART
 from transport.event import MAX_GENERATION, MAX_NAME_BYTES, Generation
-from transport.folder_names import MAX_PART
 
 _LONGEST = Generation(MAX_GENERATION, MAX_GENERATION)
 _SAMPLE = "x.csv.gz"  # of the kind that stands whole in every name that is made of it

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.evidence.drift import grade, jensen_shannon, psi, psi_by_chance
+from models.evidence.figures.drift import grade, jensen_shannon, psi, psi_by_chance
 from models.profile.association import correlations, cramers_v
 from models.profile.bins import Bins, coarse_bins, fine_bins
 from models.profile.kinds import Cells, Kind, SetAside, recognise

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from models.table.cells import text_cells
-from models.table.faults import Fault, Unreadable
-from models.table.read import Batch, Table
+from models.scoring.table.cells import text_cells
+from models.scoring.table.faults import Fault, Unreadable
+from models.scoring.table.read import Batch, Table
 
 
 class UnreadableTable(Exception):

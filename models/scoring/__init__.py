@@ -1,0 +1,1 @@
+"""What answers: a table's cells, and a graph in blocks of rows."""

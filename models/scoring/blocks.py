@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from models.spec import Column
+from models.registry.spec import Column
 
 Columns = Mapping[str, np.ndarray[Any, Any]]
 Bits = tuple[list[str], bytes]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from models.registry.spec import LABEL_OUTPUT, PROBABILITIES_OUTPUT, Column, Example, ModelSpec, UnfitModel
 from models.scoring.blocks import BLOCK_ROWS, Bits, Columns, equal_sizes, filled, next_block, trial_rows
-from models.spec import LABEL_OUTPUT, PROBABILITIES_OUTPUT, Column, Example, ModelSpec, UnfitModel
 
 # A graph may name files for its weights. Below a file there is none, and onnxruntime lets no name climb out of here.
 NO_FOLDER = os.path.join(os.devnull, "nothing")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 
-from models.airline.schema import TEXT_COLUMNS
+from models.training.airline.schema import TEXT_COLUMNS
 from tests.chaos.understudy import Running, surveys
 
 ROWS = 160  # of a bomb, in one member of its gzip file: 64 MB

@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from models.registry import FetchedVersion, Registry
+from models.registry.client import FetchedVersion, Registry
 from tests.memory import MemoryBucket
 from transport.bucket import get, put
 from transport.event import Generation, ObjectEvent
-from worker.score import Attempt, score_file
-from worker.scoring_process import load
+from worker.processes.scoring_process import load
+from worker.scoring.score import Attempt, score_file
 
 MODEL = "airline-satisfaction"
 DIFFERENT = 2000  # rows of a big file that differ in more than their ids
@@ -24,7 +24,7 @@ _outputs: dict[tuple[str, bytes], bytes] = {}
 @cache
 def surveys(files: int, rows: int, seed: int = 7) -> dict[str, bytes]:
     """`files` surveys of `rows` rows each, by name; the same for the same numbers."""
-    from models.airline.sample import survey
+    from models.training.airline.sample import survey
 
     table = survey(files * rows, seed)
     return {f"part {i:03}.csv": csv_of(table[i * rows : (i + 1) * rows]) for i in range(files)}

@@ -26,7 +26,7 @@ ENDINGS = (
     *((moment, drain) for drain in (PATIENT, HURRIED) for moment in UNDER_LOAD),
     *((moment, PATIENT) for moment in ("importing", "starting", "ready")),
 )
-PATIENCE = "import worker.ending; worker.ending.GIVE_BACK_SECONDS = 90.0"
+PATIENCE = "import worker.processes.ending; worker.processes.ending.GIVE_BACK_SECONDS = 90.0"
 """Beyond its drain time a worker is ended by force, after 5 seconds: on a slow machine that says nothing of it."""
 
 
@@ -77,7 +77,7 @@ def test_ended_under_load_a_worker_loses_nothing(
 
     # then, with time, it waits for what is in hand, and without ends while that stands still: with 0 either way
     if in_time:
-        assert worker.process.poll() is None
+        assert worker.processes.process.poll() is None
         os.kill(scorer, signal.SIGCONT)
     assert worker.status() == 0, worker.log.read_text()
     assert not alive(scorer)

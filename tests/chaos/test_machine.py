@@ -20,7 +20,7 @@ import pytest
 from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Status
-from models.registry import Registry
+from models.registry.client import Registry
 from tests.chaos.disks import Disk, mounted
 from tests.chaos.extremes import bomb, drop_flood
 from tests.chaos.processes import bytes_read, send

@@ -9,7 +9,7 @@ import pytest
 from deploy.waiting import wait_for
 from ledger.receipt import Status
 from tests.chaos.understudy import STEADY, Running, surveys, undisturbed
-from transport.local_queue import LocalQueue
+from transport.queues.sqlite.queue import LocalQueue
 
 GONE_OVER = "the queue's file was removed or replaced; going on with the one that is there now"
 
@@ -62,7 +62,7 @@ def test_what_a_lost_queue_held_is_published_again(running: Running, model_cache
 
     # when publisher and worker start
     publisher = running.start("publisher", "--once", "--settle", "0")
-    assert publisher.status() == 0
+    assert publisher.commands.status() == 0
     worker = running.worker("--until-idle", "0")
 
     # then every file is scored

@@ -93,11 +93,11 @@ def test_a_safeguard_is_chosen_when_its_file_was_committed_to(tmp_path: Path) ->
     # given a commit of long ago to one file, and one of today to another
     git("init", "-q")
     commit("ledger/commit.py", when="2020-01-01T12:00:00Z")
-    commit("models/table/read.py", when=datetime.now(UTC).isoformat())
+    commit("models/scoring/table/read.py", when=datetime.now(UTC).isoformat())
 
     # then only what the second touches is chosen; without a time, or without git, everything
     recent = chosen(SAFEGUARDS, committed_to(tmp_path, "2 days ago"))
-    assert recent == [one for one in SAFEGUARDS if one.file == "models/table/read.py"]
+    assert recent == [one for one in SAFEGUARDS if one.file == "models/scoring/table/read.py"]
     assert recent
     assert chosen(SAFEGUARDS, committed_to(tmp_path, "")) == list(SAFEGUARDS)
     assert chosen(SAFEGUARDS, committed_to(tmp_path / "ledger", "2 days ago")) == list(SAFEGUARDS)

@@ -11,9 +11,9 @@ import yaml
 
 from deploy.waiting import wait_for
 from ledger.receipt import Status
-from models.aliases import Aliases
-from models.registry import Registry
-from models.spec import GRAPH_FILE, METADATA_KEY, SHA256_TAG, SPEC_FILE
+from models.registry.aliases import Aliases
+from models.registry.client import Registry
+from models.registry.spec import GRAPH_FILE, METADATA_KEY, SHA256_TAG, SPEC_FILE
 from tests.chaos.understudy import MODEL, Program, Running, big, surveys, undisturbed
 
 

@@ -24,10 +24,10 @@ from tests.chaos.files import undisturbed as undisturbed
 from tests.chaos.processes import children, entries, open_files, scoring_processes, send
 from tests.starter import Process, start
 from transport.bucket import get
+from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation, ObjectEvent
-from transport.folder import FolderBucket
-from transport.local_queue import LocalQueue
 from transport.queue import Policy
+from transport.queues.sqlite.queue import LocalQueue
 
 ROOT = Path(__file__).parents[2]
 STEADY = Policy(lease=60.0, max_delivery_attempts=5, min_backoff=0.05, max_backoff=0.5)
@@ -256,7 +256,7 @@ class Running:
     def next_pass(self) -> None:
         """One pass of another publisher, which knows nothing of the first: what is published again, and tidied up."""
         publisher = self.start("publisher", "--once", "--settle", "0")
-        assert publisher.status() == 0, publisher.log.read_text()
+        assert publisher.commands.status() == 0, publisher.log.read_text()
 
     def next_run(self) -> None:
         """Such a pass and the start of a worker, as after any end: what cleans up after the dead."""

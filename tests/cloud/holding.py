@@ -8,7 +8,7 @@ from typing import Any
 
 from transport.event import Message
 from transport.queue import Backlog, Delivery, Policy, Queue
-from worker.pool import Pool
+from worker.processes.pool import Pool
 
 
 @dataclass(frozen=True)

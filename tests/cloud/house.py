@@ -16,14 +16,14 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from deploy.emulators import Notifications, StorageEmulator
 from ledger.names import RECEIPTS, UNUSABLE, parse_key
 from ledger.receipt import Outcome
-from publisher.given_up import UnusableRecord, unusable_records
+from publisher.commands.given_up import UnusableRecord, unusable_records
 from tests.chaos.understudy import ROOT, Program, send
 from tests.emulators import StorageServer
 from tests.starter import start
 from transport.bucket import get, put
+from transport.buckets.gcs.bucket import GcsBucket
 from transport.event import Generation, Message
-from transport.gcs import GcsBucket
-from transport.pubsub_names import Names
+from transport.queues.pubsub.names import Names
 
 BUCKET, TOPIC = "survey-files", "flights"  # in a storage server and a project that are the test's own
 UPLOADS_AT_ONCE = 4

@@ -10,7 +10,7 @@ import pytest
 from publisher.publish import Pass, Reconciler
 from tests.cloud.paged_storage import PagedStorage
 from tests.memory import MemoryQueue
-from transport.gcs import GcsBucket
+from transport.buckets.gcs.bucket import GcsBucket
 
 MOST = 1.2  # times the calls of a bare listing
 

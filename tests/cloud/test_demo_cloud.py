@@ -14,7 +14,7 @@ from deploy.emulators import PubSubEmulator
 from deploy.processes import ROOT
 from tests.emulators import installed_pubsub_emulator
 
-COMMAND = [sys.executable, "-m", "deploy.demo_cloud", "--folder"]
+COMMAND = [sys.executable, "-m", "deploy.demo.cloud", "--folder"]
 
 
 def test_without_java_it_says_how_to_get_it(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.chaos.understudy import Program, surveys, undisturbed
 from tests.cloud.house import House
 from tests.cloud.way import Step, step_of
 from tests.contract.fault_proxy import Fault, FaultProxy, Request
-from worker.ending import GIVE_BACK_SECONDS
+from worker.processes.ending import GIVE_BACK_SECONDS
 
 pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -74,7 +74,7 @@ def test_ended_again_and_again_each_message_comes_at_most_once_more(house: House
             worker.kill(signal.SIGTERM)
             worker.wait_for_log("draining")
             gate.opened.set()
-            assert worker.process.wait(300) == 0, worker.log.read_text()[-2000:]
+            assert worker.processes.process.wait(300) == 0, worker.log.read_text()[-2000:]
             assert not worker.records("ended by force")
             assert not worker.records("attempt failed")
             assert finished(worker) == {*taken([worker])}

@@ -22,9 +22,9 @@ from tests.emulators import StorageServer
 from tests.memory import MemoryBucket, MemoryQueue
 from tests.worker_fixtures import Here, Worker, contents, dropped, fetched, survey, without_times
 from transport.bucket import Bucket
-from transport.gcs import GcsBucket
+from transport.buckets.gcs.bucket import GcsBucket
 from transport.queue import Policy
-from worker.follow import InForce
+from worker.versions.follow import InForce
 
 pytestmark = pytest.mark.emulator
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from models.airline.sample import survey
+from models.training.airline.sample import survey
 from tests.cloud.house import House
 from tests.emulators import missing
 

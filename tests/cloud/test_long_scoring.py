@@ -20,10 +20,10 @@ from ledger.receipt import Status
 from tests.cloud.holding import HeldPool, WatchedQueue
 from tests.contract.queues import MARKER, PUBSUB, Queues, ensure_topology
 from tests.worker_fixtures import Worker, dropped, fetched, receipt_of, survey
-from transport.folder import FolderBucket
-from transport.pubsub_names import Names
+from transport.buckets.folder.bucket import FolderBucket
 from transport.queue import Delivery
-from worker.follow import InForce
+from transport.queues.pubsub.names import Names
+from worker.versions.follow import InForce
 
 pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(300)]
 

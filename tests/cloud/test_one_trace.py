@@ -15,12 +15,12 @@ from publisher.publish import Reconciler
 from tests.cloud.house import House
 from tests.worker_fixtures import Here, Worker, fetched, survey
 from transport.bucket import Bucket, put
-from transport.folder import FolderBucket
-from transport.local_queue import LocalQueue
+from transport.buckets.folder.bucket import FolderBucket
 from transport.open import open_dead_letters
-from transport.pubsub import PubSubQueue
 from transport.queue import Queue
-from worker.swap import InForce
+from transport.queues.pubsub.queue import PubSubQueue
+from transport.queues.sqlite.queue import LocalQueue
+from worker.versions.swap import InForce
 
 STEPS = ["read", "validate", "score", "write"]
 Spans = Callable[[], tuple[ReadableSpan, ...]]

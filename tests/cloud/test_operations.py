@@ -20,8 +20,8 @@ from tests.contract.fault_proxy import FaultProxy
 from tests.contract.queues import Queues
 from tests.emulators import StorageServer
 from tests.worker_fixtures import Here, Worker, dropped, fetched, receipt_of, survey
-from transport.gcs import GcsBucket
-from worker.follow import InForce
+from transport.buckets.gcs.bucket import GcsBucket
+from worker.versions.follow import InForce
 
 pytestmark = pytest.mark.emulator
 

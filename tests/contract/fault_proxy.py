@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from transport.gcs import GcsBucket
+from transport.buckets.gcs.bucket import GcsBucket
 
 
 @dataclass(frozen=True)

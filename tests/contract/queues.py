@@ -12,14 +12,14 @@ from typing import Literal
 import pytest
 
 from deploy.waiting import wait_for
-from publisher.provision import carry_out
-from publisher.provision_plan import plan, wanted
-from publisher.provision_pubsub import PubSubAdmin
+from publisher.provision.command import carry_out
+from publisher.provision.plan import plan, wanted
+from publisher.provision.pubsub import PubSubAdmin
 from transport.event import Message
-from transport.local_queue import LocalQueue
 from transport.open import open_dead_letters, open_queue
-from transport.pubsub_names import Names
 from transport.queue import Delivery, Policy, Queue
+from transport.queues.pubsub.names import Names
+from transport.queues.sqlite.queue import LocalQueue
 
 LOCAL = Policy(lease=10.0, max_delivery_attempts=5, min_backoff=0.01, max_backoff=0.05)
 # Pub/Sub's shortest lease; its emulator rounds back-offs up to about two seconds.

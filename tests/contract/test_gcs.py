@@ -26,8 +26,8 @@ from transport.bucket import (
     get,
     put,
 )
-from transport.gcs import GcsBucket
-from transport.gcs_read import PinnedStream
+from transport.buckets.gcs.bucket import GcsBucket
+from transport.buckets.gcs.read import PinnedStream
 
 MIB = 1024 * 1024
 SMALL = b"a,b\n1,2\n" * 1000
@@ -147,7 +147,7 @@ def test_a_long_listing_costs_a_request_per_thousand(
     [asked] = proxy.requests
     assert parse_qs(urlsplit(asked.path).query)["maxResults"] == ["1000"]
     # When pages are smaller, then each costs a request
-    monkeypatch.setattr("transport.gcs._PAGE", 10)
+    monkeypatch.setattr("transport.buckets.gcs.bucket._PAGE", 10)
     proxy.forget()
     assert len(list(bucket.objects("output/receipts/"))) == 11
     assert len(proxy.requests) == 2
@@ -271,7 +271,7 @@ def test_a_bucket_that_deletes_nothing_is_left_one_probe_and_no_more(
     # Given a retention policy, and three programs that start one after the other
     text = "Object is subject to bucket's retention policy and cannot be deleted"
     proxy.plan = lambda request: Fault("status", status=403, message=text) if request.method == "DELETE" else None
-    monkeypatch.setattr("transport.gcs._PROBE_SECONDS", -60.0)
+    monkeypatch.setattr("transport.buckets.gcs.bucket._PROBE_SECONDS", -60.0)
 
     for _ in range(3):
         with pytest.raises(AccessRefused, match="retention policy"):
@@ -293,7 +293,10 @@ def test_a_fault_that_stays_is_reported_when_patience_ends(
     # Given a clock by which each request takes forty seconds, a wait before the next its time, and nothing else any
     put(bucket, "x", SMALL)
     clock = Clock(stands=True).of(
-        monkeypatch, "google.api_core.retry.retry_unary", "google.api_core.retry.retry_base", "transport.gcs_read"
+        monkeypatch,
+        "google.api_core.retry.retry_unary",
+        "google.api_core.retry.retry_base",
+        "transport.buckets.gcs.read",
     )
     monkeypatch.setattr(PinnedStream.__init__, "__defaults__", (clock.sleep,))
     impatient = GcsBucket(bucket.url, timeout=timeout, patience=90.0)

@@ -16,11 +16,11 @@ from tests.cloud.pubsub_proxy import PubSubProxy
 from tests.contract.clock import Clock
 from tests.contract.queues import EVENT, LONGEST_LEASE, PUBSUB, Queues, ensure_topology
 from transport.event import Message
-from transport.pubsub import PubSubQueue
-from transport.pubsub_connection import _after_the_ends, _OrderlyCall
-from transport.pubsub_names import Names
-from transport.pubsub_stream import SILENCE_SECONDS
 from transport.queue import Delivery, QueueError
+from transport.queues.pubsub.connection import _after_the_ends, _OrderlyCall
+from transport.queues.pubsub.names import Names
+from transport.queues.pubsub.queue import PubSubQueue
+from transport.queues.pubsub.stream import SILENCE_SECONDS
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(300)]  # longer than `Queues.patience`
 
@@ -126,7 +126,7 @@ def test_answers_reach_the_server_though_the_stream_of_their_message_has_ended(
     pubsub_project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given deliveries in hand, under leases that do not run out, whose stream was replaced: all its places were taken
-    monkeypatch.setattr("transport.pubsub_stream.QUIET_SECONDS", 0.01)
+    monkeypatch.setattr("transport.queues.pubsub.stream.QUIET_SECONDS", 0.01)
     queues = provisioned(pubsub_project, LONGEST_LEASE)
     queue = PubSubQueue(queues.url)
     queue.publish([Message(b"%d" % number, EVENT) for number in range(6)])
@@ -176,7 +176,7 @@ def test_a_queue_says_whether_its_service_still_answers(pubsub_project: str, mon
 
 def test_a_stream_that_hears_nothing_is_opened_anew(pubsub_project: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a consumer whose stream has heard nothing for as long as may well be
-    clock = Clock().of(monkeypatch, "transport.pubsub_stream")
+    clock = Clock().of(monkeypatch, "transport.queues.pubsub.stream")
     queues = provisioned(pubsub_project)
     queue = PubSubQueue(queues.url)
     queue.pull(1, wait=0)

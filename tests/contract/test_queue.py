@@ -50,7 +50,7 @@ def test_an_empty_queue_gives_nothing_and_waits_as_long_as_told(
 ) -> None:
     # Given a clock that stands still, and a pull that is told to wait for an hour
     queue.pull(1, wait=0)  # whatever is opened at the first pull
-    clock = Clock(stands=True).of(monkeypatch, "transport.local_queue", "transport.pubsub_stream")
+    clock = Clock(stands=True).of(monkeypatch, "transport.queues.sqlite.queue", "transport.queues.pubsub.stream")
     found: list[list[Delivery]] = []
     thread = threading.Thread(target=lambda: found.append(list(queue.pull(5, wait=3600.0))))
     thread.start()

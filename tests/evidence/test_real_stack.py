@@ -13,8 +13,8 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, brier_score_loss, cohen_kappa_score, log_loss, roc_auc_score
 
 from deploy.waiting import wait_for
-from models.aliases import Aliases
-from models.registry import Registry
+from models.registry.aliases import Aliases
+from models.registry.client import Registry
 from tests.chaos.understudy import MODEL, Running, csv_of, surveys
 from transport.bucket import put
 

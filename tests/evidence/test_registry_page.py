@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from deploy.waiting import wait_for
-from models.registry import Registry
-from models.registry_page import STAGING_TAG, RegistryPage
-from models.watcher import Watcher
+from models.evidence.judging.watcher import Watcher
+from models.evidence.pages.registry_page import STAGING_TAG, RegistryPage
+from models.registry.client import Registry
 from tests.emulators import missing
 from tests.hotswap.registries import ServedRegistry, version_files
 from tests.unit.compared import add_file
 from tests.unit.registered import MODEL
-from transport.folder import FolderBucket
+from transport.buckets.folder.bucket import FolderBucket
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 VERDICT_TAG = "understudy.verdict"

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from deploy.waiting import wait_for
-from models.registry import Registry
-from models.spec import GRAPH_FILE, SPEC_FILE
+from models.registry.client import Registry
+from models.registry.spec import GRAPH_FILE, SPEC_FILE
 from tests.unit.registered import MODEL, graph, mlmodel, new_registry, pins, register
 
 
 def example_of(weight: float) -> dict[str, Any]:
     """The entry `metadata` of an MLmodel whose example tells graphs of different weights apart."""
-    from models.description.read import read_spec
+    from models.registry.description.read import read_spec
     from models.scoring.scorer import Scorer, example_columns
 
     spec = read_spec(mlmodel(), MODEL, "0")

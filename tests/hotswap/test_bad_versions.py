@@ -12,8 +12,8 @@ import pytest
 
 from deploy.waiting import wait_for
 from ledger.receipt import Status
-from models.registry import PRODUCTION
-from models.spec import GRAPH_FILE, SPEC_FILE
+from models.registry.client import PRODUCTION
+from models.registry.spec import GRAPH_FILE, SPEC_FILE
 from tests.chaos.understudy import Program, Running
 from tests.hotswap.load import Load
 from tests.hotswap.registries import DatabaseRegistry, version_files

@@ -15,8 +15,8 @@ from deploy.waiting import wait_for
 from edge.server import CONNECTIONS
 from ledger.names import UNUSABLE
 from ledger.receipt import Status
-from models.registry import PRODUCTION, STAGING
-from models.spec import GRAPH_FILE, SPEC_FILE
+from models.registry.client import PRODUCTION, STAGING
+from models.registry.spec import GRAPH_FILE, SPEC_FILE
 from tests.chaos.understudy import Program, Running
 from tests.hotswap.load import survey
 from tests.hotswap.registries import DatabaseRegistry, version_files

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.waiting import wait_for
 from ledger.receipt import Status
-from models.registry import PRODUCTION
+from models.registry.client import PRODUCTION
 from tests.chaos.understudy import Program, Running, undisturbed
 from tests.emulators import missing
 from tests.hotswap.browser import Browser

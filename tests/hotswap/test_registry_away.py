@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.waiting import wait_for
-from models.registry import PRODUCTION, STAGING
+from models.registry.client import PRODUCTION, STAGING
 from tests.chaos.understudy import Program, Running
 from tests.contract.fault_proxy import Fault, FaultProxy, Request
 from tests.hotswap.load import Load

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.registry import Registry
+from models.registry.client import Registry
 from tests.manual.copied import Reader
 from tests.pages import ROOT, blocks
 from tests.registry import copy_registry

@@ -9,7 +9,7 @@ import pytest
 
 from edge import traces
 from tests.measure.figures import Figures
-from transport.local_queue import LocalQueue
+from transport.queues.sqlite.queue import LocalQueue
 
 FILES = 1000
 

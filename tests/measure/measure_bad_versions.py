@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from deploy.waiting import wait_for
-from models.registry import PRODUCTION
+from models.registry.client import PRODUCTION
 from tests.chaos.understudy import Running
 from tests.hotswap.conftest import database as database
 from tests.hotswap.conftest import following as following

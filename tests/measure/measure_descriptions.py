@@ -59,8 +59,8 @@ def test_hostile_descriptions(figures: Figures) -> None:
 
 def main(kind: str, count: int) -> None:
     """Reads so many of one kind; anything but a spec or UnfitModel ends this process."""
-    from models.description.read import read_spec, read_training
-    from models.spec import UnfitModel
+    from models.registry.description.read import read_spec, read_training
+    from models.registry.spec import UnfitModel
     from tests.unit.registered import mlmodel
 
     read_spec(mlmodel(), "measured", "1")

@@ -11,7 +11,7 @@ from deploy.waiting import wait_for
 from tests.chaos.silent import Silent
 from tests.chaos.understudy import Program, Running, surveys
 from tests.measure.figures import Figures
-from worker.ending import GIVE_BACK_SECONDS
+from worker.processes.ending import GIVE_BACK_SECONDS
 
 
 def seconds_to_end(worker: Program) -> float:

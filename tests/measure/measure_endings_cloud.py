@@ -12,7 +12,7 @@ from tests.chaos.understudy import Program, send, surveys
 from tests.cloud import conftest as cloud_fixtures
 from tests.cloud.house import House
 from tests.measure.figures import Figures
-from worker.ending import GIVE_BACK_SECONDS
+from worker.processes.ending import GIVE_BACK_SECONDS
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(400)]
 

@@ -32,7 +32,7 @@ ONE_PASS = """
 from pathlib import Path
 from publisher.publish import Reconciler
 from tests.memory import MemoryQueue
-from transport.gcs import GcsBucket
+from transport.buckets.gcs.bucket import GcsBucket
 queue = MemoryQueue()
 done = Reconciler(GcsBucket("gs://large"), queue, queue.dead_letters, settle=0.0).full_pass()
 peak = Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]

@@ -20,8 +20,8 @@ from tests.contract import queues as contract_queues
 from tests.contract.queues import Queues
 from tests.measure.figures import Figures
 from tests.worker_fixtures import Worker, dropped, fetched, receipt_of, survey
-from transport.folder import FolderBucket
-from worker.follow import InForce
+from transport.buckets.folder.bucket import FolderBucket
+from worker.versions.follow import InForce
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(400)]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from deploy.waiting import wait_for
-from models.registry import PRODUCTION, STAGING
+from models.registry.client import PRODUCTION, STAGING
 from tests.chaos.understudy import Running
 from tests.contract.fault_proxy import Fault, FaultProxy
 from tests.hotswap.conftest import database as database

@@ -10,12 +10,12 @@ import numpy as np
 
 from ledger.commit import SOURCE_GENERATION
 from ledger.names import Key
-from models.evidence.record import Comparison, FileHeader, Predictions
-from models.spec import Column, ModelSpec
+from models.evidence.record.comparison import Comparison, FileHeader, Predictions
+from models.registry.spec import Column, ModelSpec
 from tests.unit.registered import MODEL
 from transport.bucket import Bucket, put
 from transport.event import Generation
-from worker import write
+from worker.scoring import write
 
 CLASSES = ("neutral or dissatisfied", "satisfied")
 START = datetime(2026, 5, 1, 8, tzinfo=UTC)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from transport.bucket import ABSENT, put
-from transport.folder import FolderBucket
+from transport.buckets.folder.bucket import FolderBucket
 
 CALLS = (
     "open", "write", "fsync", "fstat", "stat", "replace", "unlink", "close", "mkdir", "copy_file_range", "fchmod",

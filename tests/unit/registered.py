@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from models.spec import GRAPH_FILE, METADATA_KEY, SHA256_TAG, SPEC_FILE
+from models.registry.spec import GRAPH_FILE, METADATA_KEY, SHA256_TAG, SPEC_FILE
 
 MODEL = "airline-satisfaction"
 

@@ -10,10 +10,20 @@ from pathlib import Path
 import pytest
 
 from edge.command import main
-from models.alias_commands import COMMANDS
-from models.aliases import OUTSIDE, Aliases, Move, MoveRefused, before_last_move, complete, move, read_move, tag_of
-from models.registry import Registry
-from models.spec import GRAPH_FILE
+from models.commands.aliases import COMMANDS
+from models.registry.aliases import (
+    OUTSIDE,
+    Aliases,
+    Move,
+    MoveRefused,
+    before_last_move,
+    complete,
+    move,
+    read_move,
+    tag_of,
+)
+from models.registry.client import Registry
+from models.registry.spec import GRAPH_FILE
 from tests.unit.registered import MODEL, good_files, graph, new_registry, register
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -10,9 +10,9 @@ import pytest
 
 from tests.memory import MemoryBucket, MemoryQueue
 from tests.worker_fixtures import Here, Worker, dropped, fetched, survey
-from transport.local_queue import LocalQueue
+from transport.queues.sqlite.queue import LocalQueue
 from worker import in_hand
-from worker.swap import InForce
+from worker.versions.swap import InForce
 from worker.vitals import Vitals
 
 GIGABYTE = 1_000_000_000

@@ -13,11 +13,11 @@ from ledger.receipt import Status
 from tests.memory import MemoryBucket, MemoryQueue
 from tests.worker_fixtures import Here, Worker, contents, dropped, fetched, receipt_of, survey
 from transport.bucket import AccessRefused, BucketError, NoSpace, ObjectNotFound
-from transport.local_queue import LocalQueue
 from transport.queue import Policy
+from transport.queues.sqlite.queue import LocalQueue
 from worker.brake import UNLUCKY, Brake
-from worker.process import ScorerDied, TaskFailed
-from worker.swap import InForce
+from worker.processes.process import ScorerDied, TaskFailed
+from worker.versions.swap import InForce
 
 SOON = Policy(lease=60.0, min_backoff=0.001, max_backoff=0.002)
 

@@ -11,18 +11,19 @@ from urllib.error import HTTPError
 
 import pytest
 
-from deploy import base_image, compose, compose_check, emulators, guest_disk
-from deploy.checked import CheckFailed, checked, expect, until
-from deploy.debian import CannotRunHere, missing
+from deploy import emulators
 from deploy.emulators import free_port
-from deploy.followed import Followed
-from deploy.images import pip_secrets
-from deploy.metadata_server import PATH, Preempted, metadata_server
-from deploy.stand_ins import need_emulators
 from ledger.names import Key
 from ledger.receipt import Outcome, Source, Status
+from tests.acceptance import base_image, compose, compose_check, guest_disk
+from tests.acceptance.checked import CheckFailed, checked, expect, until
+from tests.acceptance.debian import CannotRunHere, missing
+from tests.acceptance.followed import Followed
+from tests.acceptance.images import pip_secrets
+from tests.acceptance.metadata_server import PATH, Preempted, metadata_server
+from tests.acceptance.stand_ins import need_emulators
+from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation
-from transport.folder import FolderBucket
 
 TWO_ROWS = b"id,age\n1,20\n2,30\n"
 
@@ -68,7 +69,7 @@ def test_java_is_installed_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_google_s_emulator_is_asked_for_before_anything_is_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.stand_ins.need", lambda *_: None)
+    monkeypatch.setattr("tests.acceptance.stand_ins.need", lambda *_: None)
     monkeypatch.setattr(emulators, "_find_jar", lambda: None)
     monkeypatch.setattr(compose_check, "engine", lambda _folder: pytest.fail("an engine was asked for"))
 

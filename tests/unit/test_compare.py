@@ -15,14 +15,14 @@ import pytest
 
 from edge.command import main
 from ledger.names import is_input
-from models.compare_command import COMMANDS, moment
-from models.evidence.labels import LateLabels
-from models.evidence_source import BadLabels, add_labels, comparison_keys
-from models.registry import Registry
+from models.commands.compare import COMMANDS, moment
+from models.evidence.sources.labels import LateLabels
+from models.evidence.sources.source import BadLabels, add_labels, comparison_keys
+from models.registry.client import Registry
 from tests.unit.compared import CLASSES, START, add_failure, add_file, labels_of, spec
 from tests.unit.registered import MODEL, good_files, new_registry, register
 from transport.bucket import get, put
-from transport.folder import FolderBucket
+from transport.buckets.folder.bucket import FolderBucket
 
 Run = Callable[..., int]
 UNTIMED = {"production_cost", "staging_cost", "notes"}

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from deploy.configuration import PAGE, options, page
-from deploy.demo import Demo
+from deploy.demo.__main__ import Demo
 from deploy.up import Up
 from edge.command import Command, main
 from edge.probe import Probe

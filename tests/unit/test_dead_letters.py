@@ -11,17 +11,17 @@ from structlog.testing import capture_logs
 from ledger.commit import claim_outcome, output_generation, read_receipt
 from ledger.names import UNUSABLE, Key
 from ledger.receipt import ModelUsed, Outcome, Source, Status
-from publisher import show
+from publisher.commands import show
+from publisher.commands.given_up import given_up, unusable_records
+from publisher.commands.show import ShowDeadLetters
 from publisher.dead_letters import ATTEMPTS, drain
-from publisher.given_up import given_up, unusable_records
 from publisher.publish import Reconciler
-from publisher.show import ShowDeadLetters
 from tests.memory import Clock, MemoryBucket, MemoryQueue
 from transport.bucket import BucketError, NameTooLong, get, put
+from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation, Message, ObjectEvent
-from transport.folder import FolderBucket
-from transport.local_queue import LocalQueue
 from transport.queue import Policy
+from transport.queues.sqlite.queue import LocalQueue
 
 NOW = 1_700_000_000.0
 POISON = Key("poison.csv", Generation(7))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial import distance
 from scipy.stats import chi2
 
-from models.evidence.drift import grade, jensen_shannon, psi, psi_by_chance
+from models.evidence.figures.drift import grade, jensen_shannon, psi, psi_by_chance
 
 histograms = st.integers(1, 12).flatmap(
     lambda bins: st.tuples(

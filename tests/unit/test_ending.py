@@ -25,7 +25,7 @@ start_log("worker", "info")
 end = ending.Ending(60.0 if "listening" in sys.argv else {DRAIN})
 if "half-started" in sys.argv:  # its scoring process is there, and has not been told yet what to do
     from multiprocessing import util
-    from worker.process import ScoringProcess
+    from worker.processes.process import ScoringProcess
 
     spawn = util.spawnv_passfds
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy import engine as engines
-from deploy.debian import CannotRunHere
-from deploy.engine import engine
+from tests.acceptance import engine as engines
+from tests.acceptance.debian import CannotRunHere
+from tests.acceptance.engine import engine
 
 NEW_CLIENT = "Docker version 28.2.2, build e6534b4"
 # What each does; all of them first leave a line of what they were asked.

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from models.evidence.gather import gather
-from models.evidence.labels import LateLabels
-from models.evidence.record import Comparison, FileHeader, Predictions
-from models.evidence.summarise import summarise
-from models.spec import ModelSpec
+from models.evidence.figures.gather import gather
+from models.evidence.figures.summarise import summarise
+from models.evidence.record.comparison import Comparison, FileHeader, Predictions
+from models.evidence.sources.labels import LateLabels
+from models.registry.spec import ModelSpec
 
 CLASSES = ("no", "yes")
 

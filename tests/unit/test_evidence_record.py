@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.evidence.exact import UNITS, as_float, exact_sum
-from models.evidence.record import ROWS, Comparison, FileHeader, Incomparable, Predictions
-from models.spec import Column, ModelSpec
+from models.evidence.record.comparison import ROWS, Comparison, FileHeader, Incomparable, Predictions
+from models.evidence.record.exact import UNITS, as_float, exact_sum
+from models.registry.spec import Column, ModelSpec
 
 CLASSES = ("satisfied", "neutral")
 COLUMNS = (
@@ -258,7 +258,7 @@ class Missing:
         if name in {"scipy", "sklearn", "pandas", "mlflow", "jinja2", "pydantic"}:
             raise ImportError(name)
 sys.meta_path.insert(0, Missing())
-import models.evidence.record
+import models.evidence.record.comparison
 """
 
 

@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from models.evidence import words
-from models.evidence.chart import Plot, ticks
-from models.evidence.pair import Version
-from models.evidence.report import render
-from models.evidence.summary import Summary
+from models.evidence.figures.summary import Summary
+from models.evidence.pages import words
+from models.evidence.pages.chart import Plot, ticks
+from models.evidence.pages.report import render
+from models.evidence.record.pair import Version
 from tests.unit.test_evidence_summary import file_record, summarised
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}

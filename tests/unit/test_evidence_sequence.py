@@ -10,8 +10,8 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import beta, binom
 
-from models.evidence.clusters import OVERDISPERSED, overdispersion
-from models.evidence.sequence import (
+from models.evidence.figures.clusters import OVERDISPERSED, overdispersion
+from models.evidence.figures.sequence import (
     ERROR,
     LOG_THRESHOLD,
     file_bounds,
@@ -22,7 +22,7 @@ from models.evidence.sequence import (
     looks_by_row,
     row_bounds,
 )
-from models.evidence.verdict import Kind, decide
+from models.evidence.figures.verdict import Kind, decide
 
 RUNS, ROWS, DISCORDANT = 2_000, 20_000, 0.05
 

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score, brier_score_loss, cohen_kappa_score, log_loss, roc_auc_score
 
-from models.evidence import bins, clusters
-from models.evidence.clusters import Slice, extremes, overdispersion, slices
-from models.evidence.columns import Levels
-from models.evidence.record import Comparison, Predictions
-from models.evidence.statistics import Measure, kappa, loss, mcnemar, measures, quantiles, wilson
-from models.spec import Column, ModelSpec
+from models.evidence.figures import clusters
+from models.evidence.figures.clusters import Slice, extremes, overdispersion, slices
+from models.evidence.figures.statistics import Measure, kappa, loss, mcnemar, measures, quantiles, wilson
+from models.evidence.record import bins
+from models.evidence.record.columns import Levels
+from models.evidence.record.comparison import Comparison, Predictions
+from models.registry.spec import Column, ModelSpec
 
 
 def record_of(classes: tuple[str, ...], truth: np.ndarray, *probabilities: np.ndarray) -> Comparison:

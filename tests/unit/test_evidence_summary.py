@@ -12,13 +12,13 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
-from models.evidence.gather import gather
-from models.evidence.record import Comparison, FileHeader, Incomparable, Predictions
-from models.evidence.summarise import summarise
-from models.evidence.summary import Summary, json_schema
-from models.evidence.terminal import render
-from models.evidence.verdict import Kind
-from models.spec import Column, ModelSpec, Size
+from models.evidence.figures.gather import gather
+from models.evidence.figures.summarise import summarise
+from models.evidence.figures.summary import Summary, json_schema
+from models.evidence.figures.verdict import Kind
+from models.evidence.pages.terminal import render
+from models.evidence.record.comparison import Comparison, FileHeader, Incomparable, Predictions
+from models.registry.spec import Column, ModelSpec, Size
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "evidence.schema.json"
 CLASSES = ("neutral", "satisfied")
@@ -179,7 +179,7 @@ def test_what_failed_and_what_was_left_out_is_noted():
 
 
 def test_the_json_is_what_the_documented_schema_says():
-    # the schema in docs is that of the code: `python -m models.evidence.summary` writes it
+    # the schema in docs is that of the code: `python -m models.evidence.figures.summary` writes it
     assert json.loads(SCHEMA.read_text()) == json_schema()
     data = summarised([file_record(number) for number in range(3)]).to_json()
     assert TypeAdapter(Summary).validate_python(data, strict=False).to_json() == data

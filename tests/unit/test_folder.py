@@ -21,10 +21,10 @@ import pytest
 
 from deploy.waiting import SECONDS
 from tests.unit.dying_writer import NO_ATTRIBUTES
-from transport import folder_write
 from transport.bucket import ABSENT, AccessRefused, BucketError, NoSpace, ObjectNotFound, PreconditionFailed, get, put
-from transport.folder import FolderBucket
-from transport.folder_metadata import ATTRIBUTE
+from transport.buckets.folder import write as folder_write
+from transport.buckets.folder.bucket import FolderBucket
+from transport.buckets.folder.metadata import ATTRIBUTE
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ import os, sys
 if os.environ.get("NO_ATTRIBUTES"):
     del os.setxattr
 from transport.bucket import put
-from transport.folder import FolderBucket
+from transport.buckets.folder.bucket import FolderBucket
 bucket = FolderBucket(sys.argv[1])
 print("ready", flush=True)
 for round in range(10**9):

@@ -11,18 +11,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from deploy.waiting import SECONDS, wait_for
-from models.description.read import read_spec
-from models.registry import PRODUCTION, STAGING, Registry, RegistryUnreachable
-from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
+from models.registry.client import PRODUCTION, STAGING, Registry, RegistryUnreachable
+from models.registry.description.read import read_spec
+from models.registry.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
 from tests.unit.registered import MODEL, good_files, graph, mlmodel, new_registry, pins, register
 from tests.worker_fixtures import Call, imported
-from transport.folder import FolderBucket
-from worker.follow import Follower
-from worker.pool import Pool
-from worker.process import Abandoned
-from worker.scoring_process import load
-from worker.swap import InForce
-from worker.trial import Trial, TriedPool
+from transport.buckets.folder.bucket import FolderBucket
+from worker.processes.pool import Pool
+from worker.processes.process import Abandoned
+from worker.processes.scoring_process import load
+from worker.versions.follow import Follower
+from worker.versions.swap import InForce
+from worker.versions.trial import Trial, TriedPool
 
 PATIENCE = SECONDS
 
@@ -369,7 +369,7 @@ class TestTheRegistryAway:
         assert world.look() == [("registry reachable again", None, None), ("version in force", PRODUCTION, second)]
 
     def test_an_answer_that_fails_in_the_middle_of_a_swap_leaves_all_as_it_was(self, world, monkeypatch):
-        from models.registry import RegistryUnreachable
+        from models.registry.client import RegistryUnreachable
 
         world.move(PRODUCTION, world.register())
         world.look()
@@ -399,7 +399,7 @@ class TestTheRegistryAway:
         assert world.look() == []
 
     def test_files_that_cannot_be_fetched_now_are_asked_for_again(self, world, monkeypatch):
-        from models.registry import RegistryUnreachable
+        from models.registry.client import RegistryUnreachable
 
         world.move(PRODUCTION, world.register())
         fetch = world.follower._registry.fetch
@@ -500,16 +500,16 @@ class TestAtTheStart:
 
     def waits_in_vain_for_staging(self, world, monkeypatch):
         """Whether a worker still waits, by its thread; production serves and staging does not come."""
-        import worker.follow
+        import worker.versions.follow
 
-        monkeypatch.setattr(worker.follow, "START_PATIENCE", 3600.0)
+        monkeypatch.setattr(worker.versions.follow, "START_PATIENCE", 3600.0)
         world.follower.start()
         waiting = threading.Thread(target=world.follower.wait_for_production, args=(threading.Event(),), daemon=True)
         waiting.start()
         wait_for(lambda: world.versions[0] is not None, seconds=PATIENCE)
         waiting.join(0.3)
         assert waiting.is_alive(), "it did not wait for its staging version"
-        monkeypatch.setattr(worker.follow, "START_PATIENCE", 0.0)
+        monkeypatch.setattr(worker.versions.follow, "START_PATIENCE", 0.0)
         waiting.join(PATIENCE)
         return waiting.is_alive()
 
@@ -618,10 +618,10 @@ class TestTheCacheAtTheStart:
         assert "version 3 was refused" in cached["reason"]
 
     def test_a_registry_that_hangs_is_waited_for_only_so_long(self, world, monkeypatch):
-        import worker.follow
+        import worker.versions.follow
 
         self.two_in_force(world)
-        monkeypatch.setattr(worker.follow, "START_PATIENCE", 0.2)
+        monkeypatch.setattr(worker.versions.follow, "START_PATIENCE", 0.2)
         never = threading.Event()
         monkeypatch.setattr(Registry, "aliases", lambda _registry: never.wait(PATIENCE) and {})
 
@@ -631,10 +631,10 @@ class TestTheCacheAtTheStart:
         never.set()
 
     def test_a_registry_that_hangs_and_turns_out_to_be_away_costs_no_shadow(self, world, monkeypatch):
-        import worker.follow
+        import worker.versions.follow
 
         self.two_in_force(world)
-        monkeypatch.setattr(worker.follow, "START_PATIENCE", 0.2)
+        monkeypatch.setattr(worker.versions.follow, "START_PATIENCE", 0.2)
         hangs = threading.Event()
 
         def hang(_registry):
@@ -653,11 +653,11 @@ class TestTheCacheAtTheStart:
         world.follower.stop()
 
     def test_files_that_never_come_are_waited_for_only_so_long_and_then_followed(self, world, monkeypatch):
-        import worker.follow
+        import worker.versions.follow
 
         # Given another version in production, whose files hang
         self.two_in_force(world)
-        monkeypatch.setattr(worker.follow, "START_PATIENCE", 0.2)
+        monkeypatch.setattr(worker.versions.follow, "START_PATIENCE", 0.2)
         never, fetch = threading.Event(), Registry.fetch
         world.move(PRODUCTION, world.register(weight=3.0))
         monkeypatch.setattr(Registry, "fetch", lambda *given: (never.wait(PATIENCE), fetch(*given))[1])

@@ -8,8 +8,8 @@ import pytest
 from onnx import helper
 from sklearn.ensemble import RandomForestClassifier
 
-from models.forest_graph import forest_graph
-from models.graph import FEATURES
+from models.onnx.forest import forest_graph
+from models.onnx.graph import FEATURES
 
 COLUMNS = 4
 

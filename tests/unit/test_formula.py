@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from ledger.commit import OUTCOME
 from ledger.receipt import Outcome
-from models.evidence.labels import LateLabels
+from models.evidence.sources.labels import LateLabels
 from tests.memory import MemoryBucket
 from tests.worker_fixtures import dropped, scorer, table
 from transport.bucket import get
-from worker.formula import harmless
-from worker.manner import Manner
-from worker.score import Attempt, score_file
+from worker.scoring.formula import harmless
+from worker.scoring.manner import Manner
+from worker.scoring.score import Attempt, score_file
 
 HOSTILE = (
     "=1+1",

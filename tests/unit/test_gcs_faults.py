@@ -9,7 +9,7 @@ from google.api_core.exceptions import RetryError, from_http_status
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 
 from transport.bucket import AccessRefused, BucketError, ObjectNotFound, PreconditionFailed
-from transport.gcs_faults import explain, is_transient, missing_role
+from transport.buckets.gcs.faults import explain, is_transient, missing_role
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])

@@ -10,12 +10,12 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from models.description.read import read_spec
-from models.registry import PRODUCTION, STAGING, FetchedVersion
-from models.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
-from models.version_files import Shelf
+from models.registry.cache import Shelf
+from models.registry.client import PRODUCTION, STAGING, FetchedVersion
+from models.registry.description.read import read_spec
+from models.registry.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
 from tests.unit.registered import MODEL, graph, mlmodel
-from worker.good_versions import GoodVersions
+from worker.versions.good_versions import GoodVersions
 
 REGISTRY = "http://user:secret@registry"
 TWO_HOURS = 7200.0

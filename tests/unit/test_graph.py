@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.preprocessing import OneHotEncoder
 
-from models.airline.preprocessing import preprocessing
-from models.airline.sample import survey
-from models.airline.schema import FEATURE_COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS
-from models.graph import FEATURES, behind, dense_network_graph, preprocessing_graph
-from models.serving_form import UnfitGraph, input_columns, refuse_unsound, serving_form
+from models.onnx.graph import FEATURES, behind, dense_network_graph, preprocessing_graph
+from models.onnx.serving_form import UnfitGraph, input_columns, refuse_unsound, serving_form
+from models.training.airline.preprocessing import preprocessing
+from models.training.airline.sample import survey
+from models.training.airline.schema import FEATURE_COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS
 
 CLASSES = ("no", "yes")
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from deploy.checked import CheckFailed
-from deploy.guest import Guest
-from deploy.vm_check import FILES, await_drained
+from tests.acceptance.checked import CheckFailed
+from tests.acceptance.guest import Guest
+from tests.acceptance.vm_check import FILES, await_drained
 
 ANOTHER = "docker.service: Deactivated successfully."
 DRAINED = "understudy.service: Deactivated successfully."

@@ -20,8 +20,8 @@ from transport.bucket import BucketError, get, put
 from transport.event import Generation, Message, ObjectEvent
 from transport.queue import Policy, QueueError
 from worker.filenames import FilenamesLog
-from worker.process import ScorerDied, TaskFailed
-from worker.swap import InForce
+from worker.processes.process import ScorerDied, TaskFailed
+from worker.versions.swap import InForce
 
 
 @pytest.fixture

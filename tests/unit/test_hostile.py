@@ -22,19 +22,19 @@ from edge.terminal import harmless
 from ledger.commit import claim_outcome, settle
 from ledger.names import RECEIPTS, Key
 from ledger.receipt import Outcome, RowError, Source, Status
-from models.evidence import terminal
-from models.evidence.report import render
+from models.evidence.pages import terminal
+from models.evidence.pages.report import render
 from publisher.__main__ import ABOUT, COMMANDS
 from publisher.publish import Reconciler
 from tests.memory import MemoryQueue
 from tests.unit.test_evidence_summary import file_record, summarised
 from tests.unit.test_house import modules
 from tests.worker_fixtures import Here, Worker, contents, fetched, receipt_of, table
+from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation, Message, ObjectEvent, UnusableMessage, refuse_bad_name
-from transport.folder import FolderBucket
-from transport.local_queue import LocalQueue
+from transport.queues.sqlite.queue import LocalQueue
 from worker.filenames import FilenamesLog
-from worker.swap import InForce
+from worker.versions.swap import InForce
 
 NAMES = (
     "$(touch owned).csv",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,36 +20,25 @@ MAY_IMPORT = {
     "publisher": {"transport", "ledger", "edge"},
     "worker": {"transport", "ledger", "edge", "models"},
 }
-MODELS_FOR_WORKERS = {
-    "models.spec",
-    "models.address.option",
-    "models.description.read",
-    "models.scoring.scorer",
-    "models.registry",
-    "models.version_files",  # the registry's cache on this machine
-    "models.table.cells",
-    "models.table.coded",
-    "models.table.columns",
-    "models.table.faults",
-    "models.table.limits",
-    "models.table.read",
-    "models.evidence.record",
-    "models.evidence.pair",
+# The closets of models/, and which of them each may use besides itself.
+CLOSETS = {
+    "models.registry": {"models.evidence.record"},
+    "models.scoring": {"models.registry"},
+    "models.onnx": {"models.registry", "models.scoring"},
+    "models.training": {"models.registry", "models.scoring", "models.onnx", "models.evidence.record"},
+    "models.evidence": {"models.registry", "models.scoring", "models.printable"},
+    "models.profile": {"models.scoring", "models.evidence.figures", "models.printable"},
+    "models.commands": {"models"},
 }
-# What `compare`, `watch` and `promote --if-better` read out of a bucket: parts of these commands, for nobody else.
-EVIDENCE_OF_COMMANDS = {
-    "models.evidence_gathered",
-    "models.evidence_source",
-    "models.judge",
-    "models.watcher",
-    "models.watch_vitals",
-}
+FOR_WORKERS = ("models.registry", "models.scoring", "models.evidence.record")
+# Of evidence, what reads buckets: for commands and for nobody else.
+EVIDENCE_OF_COMMANDS = ("models.evidence.sources", "models.evidence.judging")
 SCORING_SIDE = {
-    "worker.scoring_process",
-    "worker.score",
-    "worker.predict",
-    "worker.validate",
-    "worker.write",
+    "worker.processes.scoring_process",
+    "worker.scoring.score",
+    "worker.scoring.predict",
+    "worker.scoring.validate",
+    "worker.scoring.write",
     "worker.shadow",
 }
 # What a module is called in code → what it is called where it is installed from.
@@ -136,17 +125,29 @@ def test_arrows_point_downwards(room):
     assert texts(wrong) == []
 
 
+def within(name: str, folders: Iterable[str]) -> bool:
+    return any(name == folder or name.startswith(f"{folder}.") for folder in folders)
+
+
 def test_a_worker_uses_of_the_models_room_only_what_is_for_workers():
     wrong = [
-        one for one in all_imports("worker") if room_of(one.name) == "models" and one.name not in MODELS_FOR_WORKERS
+        one for one in all_imports("worker") if room_of(one.name) == "models" and not within(one.name, FOR_WORKERS)
     ]
 
     assert texts(wrong) == []
 
 
+@pytest.mark.parametrize("closet", CLOSETS)
+def test_a_closet_uses_only_those_below_it(closet):
+    found = [one for one in all_imports("models") if within(one.module, [closet]) and room_of(one.name) == "models"]
+    assert found
+
+    assert texts([one for one in found if not within(one.name, {closet} | CLOSETS[closet])]) == []
+
+
 def at_the_edge(module: str) -> bool:
     """True for what only the command line of `python -m models` needs: the commands and what they read by."""
-    return module == "models.__main__" or "command" in module.rpartition(".")[2] or module in EVIDENCE_OF_COMMANDS
+    return module == "models.__main__" or within(module, ("models.commands", *EVIDENCE_OF_COMMANDS))
 
 
 def test_models_know_no_queue_and_no_bucket_apart_from_their_commands():
@@ -157,6 +158,16 @@ def test_models_know_no_queue_and_no_bucket_apart_from_their_commands():
     beyond = [one for one in library if room_of(one.name) in ROOMS - {"models"} or at_the_edge(one.name)]
 
     assert texts(too_low + beyond) == []
+
+
+def test_only_commands_read_a_command_line():
+    wrong = [
+        one
+        for one in all_imports("models")
+        if one.name == "edge.command" and not within(one.module, ("models.commands", "models.__main__"))
+    ]
+
+    assert texts(wrong) == []
 
 
 @pytest.mark.parametrize("room", ["worker", "deploy", "benchmarks", "tests"])

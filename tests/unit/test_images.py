@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.debian import MIRROR, first_mirror
-from deploy.engine import builds_with_buildkit
 from deploy.processes import ROOT
-from tests.unit.test_house import modules, reached
+from tests.acceptance.debian import MIRROR, first_mirror
+from tests.acceptance.engine import builds_with_buildkit
+from tests.unit.test_house import FOR_WORKERS, modules, reached, within
 
 COMPOSE: Mapping[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 OURS = [name for name, service in COMPOSE["services"].items() if "build" in service]
@@ -51,18 +51,13 @@ def test_an_image_holds_every_module_that_its_program_needs(program: str) -> Non
     assert needed - copied(f"{program}-code") == set()
 
 
-def test_a_worker_s_image_holds_no_module_of_models_that_no_worker_needs() -> None:
-    needed = reached({*modules("worker")}, top_level=False)
-    packages = {
-        "models",
-        "models.address",
-        "models.description",
-        "models.evidence",
-        "models.scoring",
-        "models.table",
-    }  # their __init__
+def test_a_worker_s_image_holds_of_models_only_what_is_for_workers() -> None:
+    of_models = {one for one in copied("worker-code") if one.startswith("models.")} - {
+        "models.evidence"
+    }  # its __init__
 
-    assert {one for one in copied("worker-code") if one.startswith("models")} - needed - packages == set()
+    assert of_models
+    assert {one for one in of_models if not within(one, FOR_WORKERS)} == set()
 
 
 def everything() -> set[str]:

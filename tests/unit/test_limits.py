@@ -13,14 +13,14 @@ import pytest
 
 from ledger.commit import OUTCOME
 from ledger.receipt import Outcome, Status
-from models.table.limits import MB, UNPACKED_FREELY, Limits, Unreadable
-from models.table.read import Table
+from models.scoring.table.limits import MB, UNPACKED_FREELY, Limits, Unreadable
+from models.scoring.table.read import Table
 from tests.memory import MemoryBucket
 from tests.traced import most_held
 from tests.worker_fixtures import HEADER, dropped, scorer, survey, table
 from worker.__main__ import Work
-from worker.manner import Manner
-from worker.score import Attempt, score_file
+from worker.scoring.manner import Manner
+from worker.scoring.score import Attempt, score_file
 
 ROW = b"7,red,1.5,30,no\n"
 

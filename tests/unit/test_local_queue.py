@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 
 from deploy.waiting import SECONDS
 from transport.event import Message
-from transport.lease_table import backoff
-from transport.local_queue import POLL, LocalQueue
 from transport.queue import Policy, QueueError
+from transport.queues.sqlite.lease_table import backoff
+from transport.queues.sqlite.queue import POLL, LocalQueue
 
 POLICY = Policy(lease=30.0, max_delivery_attempts=5, min_backoff=1.0, max_backoff=8.0)
 
@@ -297,7 +297,7 @@ def test_a_pull_that_waits_sleeps_from_one_look_to_the_next(file: str, monkeypat
         return now[0]
 
     monkeypatch.setattr(queue._closed, "wait", sleep)
-    monkeypatch.setattr("transport.local_queue.time.monotonic", look)
+    monkeypatch.setattr("transport.queues.sqlite.queue.time.monotonic", look)
     # When somebody waits a minute for a message
     assert queue.pull(1, wait=60.0) == []
     monkeypatch.undo()
@@ -414,7 +414,7 @@ def test_a_killed_process_loses_nothing_that_it_published(file: str) -> None:
     code = (
         "import os, signal, sys\n"
         "from transport.event import Message\n"
-        "from transport.local_queue import LocalQueue\n"
+        "from transport.queues.sqlite.queue import LocalQueue\n"
         "queue = LocalQueue(sys.argv[1])\n"
         "queue.publish(Message(b'%d' % number) for number in range(2500))\n"
         "queue.pull(10, 0)\n"
@@ -435,7 +435,7 @@ def test_who_opens_a_queue_waits_for_those_who_still_have_its_removed_file(file:
     queue.publish(messages(1))
     code = (
         "import sys\n"
-        "from transport.local_queue import LocalQueue\n"
+        "from transport.queues.sqlite.queue import LocalQueue\n"
         "queue = LocalQueue(sys.argv[1])\n"
         "print('open', flush=True)\n"
         "sys.stdin.readline()\n"

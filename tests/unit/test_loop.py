@@ -14,11 +14,11 @@ from ledger.names import Key, output_name
 from ledger.receipt import Status
 from tests.memory import MemoryBucket, MemoryQueue
 from tests.worker_fixtures import Here, Worker, contents, dropped, fetched, receipt_of, survey
-from transport.local_queue import LocalQueue
 from transport.queue import Policy, QueueError
+from transport.queues.sqlite.queue import LocalQueue
 from worker.in_hand import InHand
-from worker.process import ScorerDied
-from worker.swap import InForce
+from worker.processes.process import ScorerDied
+from worker.versions.swap import InForce
 
 PATIENCE = SECONDS
 

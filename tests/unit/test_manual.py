@@ -113,7 +113,7 @@ def test_a_wrong_command_would_be_found():
 
 @cache
 def all_options() -> set[str]:
-    programs = [*("worker", "publisher", "models", "edge.probe"), *("deploy.demo", "deploy.up", "deploy.demo_cloud")]
+    programs = [*("worker", "publisher", "models", "edge.probe"), *("deploy.demo", "deploy.up", "deploy.demo.cloud")]
     programs += ["benchmarks.cpu", "benchmarks.fleet"]
     known = [command for name in programs for command in known_commands(name)]
     return {one.shown for command in known for one in options(command)} | {"--help", "--service-account"}  # gcloud's

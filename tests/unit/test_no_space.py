@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from transport.bucket import BucketError, NoSpace, put
-from transport.folder import FolderBucket
-from transport.gcs_write import GcsWriter
+from transport.buckets.folder.bucket import FolderBucket
+from transport.buckets.gcs.write import GcsWriter
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_a_folder_without_room(number: int, kind: type, tmp_path: Any, monkeypat
     def full(*_: object) -> None:
         raise OSError(number, "no")
 
-    monkeypatch.setattr("transport.folder.write_all", full)
+    monkeypatch.setattr("transport.buckets.folder.bucket.write_all", full)
 
     with pytest.raises(BucketError) as refused:
         put(bucket, "a.csv", b"x")

@@ -12,11 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from models.registry import PRODUCTION
+from models.registry.client import PRODUCTION
 from tests.unit.test_worker_program import PATIENCE, distances, promote, run
 from tests.unit.test_worker_program import place as place
 from tests.worker_fixtures import dropped
-from transport.folder import FolderBucket
+from transport.buckets.folder.bucket import FolderBucket
 
 pytestmark = pytest.mark.slow
 

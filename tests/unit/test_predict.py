@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.receipt import MAX_LISTED_ERRORS
-from models.registry import PRODUCTION, STAGING, Registry
+from models.registry.client import PRODUCTION, STAGING, Registry
 from models.scoring.blocks import BLOCK_ROWS, LARGER, SMALLER
 from models.scoring.scorer import Scorer
-from models.table.limits import Limits, Unreadable
+from models.scoring.table.limits import Limits, Unreadable
 from tests.registry import MODEL
 from tests.worker_fixtures import SPEC, scorer, survey, table
-from worker import write
-from worker.manner import Manner
-from worker.predict import Stopwatch, Tally, predict
-from worker.scoring_process import load
+from worker.processes.scoring_process import load
+from worker.scoring import write
+from worker.scoring.manner import Manner
+from worker.scoring.predict import Stopwatch, Tally, predict
 
 
 def output(data, model, **options):
@@ -59,7 +59,7 @@ def prepared(model: Scorer) -> Scorer:
 @pytest.fixture(scope="module")
 def flights() -> bytes:
     """A survey of 1,500 synthetic rows, some of them with gaps and some spoiled."""
-    from models.airline import sample
+    from models.training.airline import sample
 
     lines = sample.survey(1_500, 11).to_csv(index=False).splitlines()
     choose = random.Random(5)
@@ -124,9 +124,9 @@ def test_a_row_has_the_same_answer_among_any_others(tiny_models, flights, kind):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_network_gives_the_same_in_pieces_and_among_any_others(tmp_path: Path, flights):
-    from models.airline.dataset import synthetic_dataset
-    from models.airline.training import train_and_register
-    from models.tracking import Tracking
+    from models.training.airline.dataset import synthetic_dataset
+    from models.training.airline.training import train_and_register
+    from models.training.tracking import Tracking
     from tests.unit.registered import new_registry
 
     uri = new_registry(tmp_path)

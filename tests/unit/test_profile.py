@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from edge.command import main
+from models.commands.profile import COMMANDS
 from models.profile.analysis import NO_LABEL, Analysis, ColumnAnalysis, analyse
 from models.profile.association import correlations, cramers_v
 from models.profile.bins import GAP, OTHER, coarse_bins, fine_bins
@@ -21,7 +22,6 @@ from models.profile.kinds import Cells, SetAside, recognise
 from models.profile.page import page
 from models.profile.table import UnreadableTable, read_table
 from models.profile.terminal import summary
-from models.profile_command import COMMANDS
 
 ROWS = 400
 

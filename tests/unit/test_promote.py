@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from edge.command import main
-from models.alias_commands import COMMANDS
-from models.judge import missing_for_promotion
-from models.registry import Registry
+from models.commands.aliases import COMMANDS
+from models.evidence.judging.judge import missing_for_promotion
+from models.registry.client import Registry
 from tests.unit.compared import add_file, labels_of
 from tests.unit.registered import MODEL, good_files, new_registry, register
 from transport.bucket import put
-from transport.folder import FolderBucket
+from transport.buckets.folder.bucket import FolderBucket
 
 Run = Callable[..., int]
 
@@ -101,7 +101,7 @@ def test_no_worse_takes_no_difference_and_less_cost(bucket: FolderBucket, run: R
 
 
 def test_no_difference_at_more_cost_is_no_reason(bucket: FolderBucket) -> None:
-    from models.judge import Question, ask
+    from models.evidence.judging.judge import Question, ask
 
     for number in range(8):
         add_file(bucket, number, rows=1_000)
@@ -134,7 +134,7 @@ def test_nothing_is_promoted_over_nothing_or_itself(
 def test_a_production_that_moved_meanwhile_is_not_overrun(
     bucket: FolderBucket, run: Run, uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from models.alias_commands import Promote
+    from models.commands.aliases import Promote
 
     for number in range(6):
         add_file(bucket, number, better=0.6)

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from google.pubsub_v1.types import Subscription as Described
 
-from publisher.provision import Provision
-from publisher.provision_plan import (
+from publisher.provision.command import Provision
+from publisher.provision.plan import (
     FILTER,
     Action,
     Agent,
@@ -23,9 +23,9 @@ from publisher.provision_plan import (
     plan,
     wanted,
 )
-from publisher.provision_pubsub import described
-from transport.pubsub_names import Names
+from publisher.provision.pubsub import described
 from transport.queue import Policy
+from transport.queues.pubsub.names import Names
 
 NAMES = Names.parse("pubsub://acme/flights")
 POLICY = Policy(lease=60.0, max_delivery_attempts=7, min_backoff=2.0, max_backoff=90.0)

@@ -24,10 +24,10 @@ from publisher.publish import REST, STEP, Pass, Reconciler
 from publisher.settle import Recent
 from tests.memory import Clock, MemoryBucket, MemoryQueue
 from transport.bucket import BucketError, ObjectInfo, put
+from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation, Message, ObjectEvent
-from transport.folder import FolderBucket
-from transport.local_queue import LocalQueue
 from transport.queue import QueueError, QueueMissing
+from transport.queues.sqlite.queue import LocalQueue
 
 
 class Place:

@@ -6,9 +6,9 @@ import pytest
 from google.api_core.exceptions import NotFound, PermissionDenied, ServiceUnavailable
 from google.auth.exceptions import DefaultCredentialsError
 
-from transport.pubsub_errors import explained
-from transport.pubsub_names import Names
 from transport.queue import QueueError
+from transport.queues.pubsub.errors import explained
+from transport.queues.pubsub.names import Names
 
 
 def test_one_url_names_two_topics_and_two_subscriptions() -> None:

@@ -7,12 +7,12 @@ import io
 from rich.console import Console
 
 from ledger.notes import RefusedVersion, refused_versions
-from publisher.show import status_screen
-from publisher.status import overview
+from publisher.commands.show import status_screen
+from publisher.commands.status import overview
 from tests.memory import MemoryBucket, MemoryQueue
 from transport.bucket import BucketError, put
-from worker.refusals import Refusals
-from worker.swap import Refusal
+from worker.versions.refusals import Refusals
+from worker.versions.swap import Refusal
 
 BROKEN = Refusal("7", "its graph is broken")
 

@@ -20,16 +20,16 @@ from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, StandardScale
 from threadpoolctl import threadpool_limits
 
 from models.__main__ import COMMANDS
-from models.graph import GraphParts
-from models.register import RegistrationRefused
+from models.onnx.graph import GraphParts
 from models.register_sklearn import register_sklearn
-from models.registry import Registry
+from models.registry.client import Registry
+from models.registry.spec import UnfitModel
 from models.scoring.scorer import Scorer
-from models.spec import UnfitModel
+from models.training.register import RegistrationRefused
 from tests.registry import copy_registry
 from tests.unit.test_graph import linear
-from worker.predict import Predicted, Stopwatch, predict
-from worker.write import positive_index
+from worker.scoring.predict import Predicted, Stopwatch, predict
+from worker.scoring.write import positive_index
 
 MINE = "my-model"
 

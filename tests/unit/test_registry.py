@@ -21,11 +21,11 @@ from pathlib import Path
 import pytest
 
 from deploy.waiting import wait_for
-from models.evidence.training import Training
-from models.registry import FetchedVersion, Registry, RegistryUnreachable
+from models.evidence.record.training import Training
+from models.registry.cache import folder_name
+from models.registry.client import FetchedVersion, Registry, RegistryUnreachable
+from models.registry.spec import GRAPH_FILE, SHA256_TAG, SPEC_FILE, ModelSpec, Size, UnfitModel
 from models.scoring.scorer import Scorer
-from models.spec import GRAPH_FILE, SHA256_TAG, SPEC_FILE, ModelSpec, Size, UnfitModel
-from models.version_files import folder_name
 from tests.unit.registered import (
     MODEL,
     good_files,

@@ -9,15 +9,15 @@ import pytest
 from edge.command import main
 from ledger.names import Key
 from ledger.receipt import Outcome, Source, Status
-from publisher import rescore
 from publisher.__main__ import ABOUT, COMMANDS
-from publisher.rescore import UnknownName, anew, find
+from publisher.commands import rescore
+from publisher.commands.rescore import UnknownName, anew, find
 from tests.memory import MemoryBucket
 from transport.bucket import Bucket, put
+from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation, ObjectEvent
-from transport.folder import FolderBucket
-from transport.local_queue import LocalQueue
 from transport.queue import QueueMissing
+from transport.queues.sqlite.queue import LocalQueue
 
 
 def answer(bucket: Bucket, name: str, status: Status = Status.SCORED, rescore: int = 0) -> Key:

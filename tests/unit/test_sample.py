@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from models.__main__ import COMMANDS
-from models.airline.dataset import TYPES, read_dataset
-from models.airline.sample import survey, write_files
-from models.airline.schema import CLASSES, FEATURE_COLUMNS, ID_COLUMN, LABEL_COLUMN, RATING_COLUMNS
-from models.rows import BadRows
+from models.training.airline.dataset import TYPES, read_dataset
+from models.training.airline.sample import survey, write_files
+from models.training.airline.schema import CLASSES, FEATURE_COLUMNS, ID_COLUMN, LABEL_COLUMN, RATING_COLUMNS
+from models.training.rows import BadRows
 
 
 def test_the_same_options_write_the_same_bytes_and_another_seed_writes_others(tmp_path: Path) -> None:

@@ -14,14 +14,14 @@ from structlog.testing import capture_logs
 from ledger.commit import OUTCOME, claim_metadata, open_claim
 from ledger.names import Key
 from ledger.receipt import MAX_LISTED_ERRORS, ModelUsed, Outcome, RowError, Source, Status
-from models.table.limits import Limits
+from models.scoring.table.limits import Limits
 from tests.memory import MemoryBucket
 from tests.worker_fixtures import HEADER, SPEC, THREE, contents, dropped, scorer, survey, table
 from transport.bucket import READS, BucketError, DamagedRead, get, put
 from transport.event import Generation, ObjectEvent
-from worker.manner import Manner
-from worker.score import Attempt, Score, model_used, score_file
-from worker.scoring_process import Workshop
+from worker.processes.scoring_process import Workshop
+from worker.scoring.manner import Manner
+from worker.scoring.score import Attempt, Score, model_used, score_file
 
 
 @pytest.fixture

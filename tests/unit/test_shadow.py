@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from deploy.waiting import wait_for
 from ledger.commit import SOURCE_GENERATION
 from ledger.names import COMPARISONS, OUTPUT, RECEIPTS, Key
-from models.evidence.record import Comparison, Incomparable
-from models.table.limits import Limits
+from models.evidence.record.comparison import Comparison, Incomparable
+from models.scoring.table.limits import Limits
 from tests.memory import MemoryBucket, MemoryQueue
 from tests.worker_fixtures import (
     SPEC,
@@ -34,16 +34,16 @@ from tests.worker_fixtures import (
     without_times,
 )
 from transport.bucket import BucketError, get, put
+from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation, ObjectEvent
-from transport.folder import FolderBucket
-from transport.local_queue import LocalQueue
 from transport.queue import Policy
-from worker.manner import Manner
-from worker.pool import Pool
-from worker.scoring_process import Workshop
+from transport.queues.sqlite.queue import LocalQueue
+from worker.processes.pool import Pool
+from worker.processes.scoring_process import Workshop
+from worker.scoring.manner import Manner
 from worker.shadow import NothingToCompare, Shadow, event_time, failed_record, in_shadow
 from worker.shadow_line import ShadowLine
-from worker.swap import InForce
+from worker.versions.swap import InForce
 
 PATIENCE = 300.0  # longer than a test may take
 

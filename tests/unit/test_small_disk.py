@@ -9,8 +9,8 @@ import pytest
 
 from tests.chaos.disks import Disk, mounted
 from transport.event import Message
-from transport.local_queue import LocalQueue
 from transport.queue import QueueError
+from transport.queues.sqlite.queue import LocalQueue
 
 MEGABYTES = 2
 

@@ -16,14 +16,14 @@ from edge.command import main
 from ledger.commit import claim_outcome
 from ledger.names import Key
 from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
-from publisher import show
 from publisher.__main__ import ABOUT, COMMANDS
-from publisher.show import status_screen
-from publisher.status import FIRST, InForce, overview
+from publisher.commands import show
+from publisher.commands.show import status_screen
+from publisher.commands.status import FIRST, InForce, overview
 from tests.memory import Clock, MemoryBucket, MemoryQueue
 from transport.bucket import Bucket, get, put
+from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation, Message
-from transport.folder import FolderBucket
 from transport.queue import Policy
 
 

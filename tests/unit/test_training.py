@@ -12,20 +12,20 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from models.__main__ import COMMANDS
-from models.airline import boosting, forest
-from models.airline.dataset import Dataset, refuse_one_class, synthetic_dataset
-from models.airline.sample import write_files
-from models.airline.schema import CLASSES, FEATURE_COLUMNS
-from models.baseline import training_profile
-from models.evidence.columns import TrainingBins
-from models.evidence.sketch import training_sketch
-from models.register import Candidate, RegistrationRefused, check_against_estimator
-from models.registry import Registry
-from models.rows import BadRows
+from models.evidence.record.columns import TrainingBins
+from models.evidence.record.sketch import training_sketch
+from models.onnx.serving_form import serving_form
+from models.registry.client import Registry
+from models.registry.spec import PROBABILITIES_OUTPUT
 from models.scoring.scorer import Scorer
-from models.serving_form import serving_form
-from models.spec import PROBABILITIES_OUTPUT
-from models.trained import Trained
+from models.training.airline import boosting, forest
+from models.training.airline.dataset import Dataset, refuse_one_class, synthetic_dataset
+from models.training.airline.sample import write_files
+from models.training.airline.schema import CLASSES, FEATURE_COLUMNS
+from models.training.baseline import training_profile
+from models.training.register import Candidate, RegistrationRefused, check_against_estimator
+from models.training.rows import BadRows
+from models.training.trained import Trained
 from tests.registry import MODEL, TINY, copy_registry
 
 TRAINING = synthetic_dataset(1200, seed=1)
@@ -147,8 +147,8 @@ def test_what_is_registered_is_what_a_worker_needs(tiny_registry: str, tmp_path:
 
 
 def test_the_first_forest_is_production_and_a_later_one_waits(tiny_registry: str, tmp_path: Path) -> None:
-    from models.airline.training import train_and_register
-    from models.tracking import Tracking
+    from models.training.airline.training import train_and_register
+    from models.training.tracking import Tracking
 
     registry = Registry(tiny_registry, MODEL)
     assert registry.aliases()["production"] == "1"
@@ -160,9 +160,9 @@ def test_the_first_forest_is_production_and_a_later_one_waits(tiny_registry: str
 
 @pytest.mark.slow  # it imports TensorFlow
 def test_the_network_equals_keras_and_its_run_has_metrics_per_epoch(tiny_registry: str, tmp_path: Path) -> None:
-    from models.airline import network
-    from models.airline.training import train_and_register
-    from models.tracking import Tracking
+    from models.training.airline import network
+    from models.training.airline.training import train_and_register
+    from models.training.tracking import Tracking
 
     made = network.train(TRAINING, epochs=2, units=(8, 4))
     check_against_estimator(candidate_of(made), TEST.features, made.estimator.predict_proba(TEST.features))

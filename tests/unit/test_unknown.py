@@ -11,16 +11,16 @@ import pytest
 from ledger.commit import OUTCOME
 from ledger.names import Key
 from ledger.receipt import Outcome, Status
-from models.spec import Column
-from models.table.faults import Unreadable
-from models.table.limits import Limits
+from models.registry.spec import Column
+from models.scoring.table.faults import Unreadable
+from models.scoring.table.limits import Limits
 from tests.memory import MemoryBucket
 from tests.unit.test_score import attempt_at
 from tests.worker_fixtures import SPEC, dropped, scorer, table
 from transport.bucket import get
-from worker.manner import Manner
-from worker.predict import Stopwatch, Tally, predict
-from worker.score import score_file
+from worker.scoring.manner import Manner
+from worker.scoring.predict import Stopwatch, Tally, predict
+from worker.scoring.score import score_file
 
 KNOWN = replace(
     SPEC, columns=(Column("colour", is_text=True, known=("red", "blue", "NA")), *SPEC.columns[1:]), knows_texts=True

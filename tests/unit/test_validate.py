@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.spec import Column
-from models.table.cells import copied as texts
-from models.table.faults import Fault, RowFault
-from models.table.gaps import GAPS, is_gap, trimmed
-from models.table.read import Batch
-from worker.validate import validate
+from models.registry.spec import Column
+from models.scoring.table.cells import copied as texts
+from models.scoring.table.faults import Fault, RowFault
+from models.scoring.table.gaps import GAPS, is_gap, trimmed
+from models.scoring.table.read import Batch
+from worker.scoring.validate import validate
 
 TEXT, NUMBER, WHOLE = Column("c", is_text=True), Column("c", is_text=False), Column("c", is_text=False, is_whole=True)
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from edge.command import main
-from models.registry import Registry
-from models.registry_page import BEGIN, END, STAGING_TAG, RegistryPage, with_verdict
-from models.watch_command import COMMANDS
-from models.watcher import Watcher
+from models.commands.watch import COMMANDS
+from models.evidence.judging.watcher import Watcher
+from models.evidence.pages.registry_page import BEGIN, END, STAGING_TAG, RegistryPage, with_verdict
+from models.registry.client import Registry
 from tests.unit.compared import add_file, labels_of, spec
 from tests.unit.registered import MODEL, good_files, new_registry, register
 from transport.bucket import put
-from transport.folder import FolderBucket
+from transport.buckets.folder.bucket import FolderBucket
 
 EXPERIMENT = f"{MODEL}: staging against production"
 

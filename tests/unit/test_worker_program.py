@@ -14,14 +14,14 @@ import pytest
 from deploy.waiting import wait_for
 from ledger.names import CLAIMS, RECEIPTS, Key
 from ledger.receipt import Status
-from models.registry import PRODUCTION, STAGING, Registry
+from models.registry.client import PRODUCTION, STAGING, Registry
 from tests.chaos.understudy import scoring_processes
 from tests.unit.registered import MODEL, good_files, new_registry, register
 from tests.worker_fixtures import alive, contents, dropped, receipt_of
 from transport.bucket import get
-from transport.folder import FolderBucket
-from transport.local_queue import LocalQueue
+from transport.buckets.folder.bucket import FolderBucket
 from transport.queue import Policy
+from transport.queues.sqlite.queue import LocalQueue
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0

@@ -17,14 +17,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.waiting import wait_for
 from edge import metrics
 from ledger.names import Key
-from models.registry import PRODUCTION, STAGING
+from models.registry.client import PRODUCTION, STAGING
 from tests.emulators import missing
 from tests.unit.test_worker_program import PATIENCE, distances, finish, promote, run, start
 from tests.unit.test_worker_program import place as place
 from tests.worker_fixtures import dropped
 from transport.bucket import get
-from transport.folder import FolderBucket
-from transport.local_queue import LocalQueue
+from transport.buckets.folder.bucket import FolderBucket
+from transport.queues.sqlite.queue import LocalQueue
 
 MADE = datetime(2026, 3, 31, 12, 0, 0, 250_000, UTC).timestamp()  # as the MLmodel files of these tests have it
 

@@ -13,7 +13,7 @@ from edge import metrics
 from tests.worker_fixtures import fetched
 from transport.queue import Backlog, Policy, QueueError
 from worker.in_hand import InHand
-from worker.swap import InForce
+from worker.versions.swap import InForce
 from worker.vitals import Vitals
 
 

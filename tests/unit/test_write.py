@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tests.worker_fixtures import SPEC, THREE
-from worker import write
+from worker.scoring import write
 
 
 def read_back(data):

@@ -16,8 +16,8 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 import yaml
 
-from deploy.cloud_config import rendered
-from publisher.run import Run
+from publisher.commands.run import Run
+from tests.acceptance.cloud_config import rendered
 from tests.emulators import missing
 from tests.vms.test_gcloud import AS_IT_COMES, SCRIPT, gcloud_sh
 from worker.__main__ import Work

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cloud_config import rendered
+from tests.acceptance.cloud_config import rendered
 from tests.vms import gcloud_facts, module_facts
 from tests.vms.terraform import ROOT, resources
 

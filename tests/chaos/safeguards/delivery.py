@@ -46,7 +46,7 @@ SAFEGUARDS = (
     Safeguard(
         2,
         "the output is complete: a writer that fails leaves nothing",
-        "transport/folder.py",
+        "transport/buckets/folder/bucket.py",
         "                if kind is None:\n                    self._flush()",
         "                if True:\n                    self._flush()",
         (
@@ -57,7 +57,7 @@ SAFEGUARDS = (
     Safeguard(
         2,
         "the output belongs to one generation: what was replaced is no longer read",
-        "transport/folder_read.py",
+        "transport/buckets/folder/read.py",
         "            check_generation(self._file, self._generation, self._name)  # after the read",
         "            pass  # after the read",
         (
@@ -84,7 +84,7 @@ SAFEGUARDS = (
     Safeguard(
         4,
         "one file, one version: a swap takes effect with the next file",
-        "worker/scoring_process.py",
+        "worker/processes/scoring_process.py",
         'return f"{version.spec.version}:{version.sha256}"',
         'return "the model"',
         (
@@ -96,7 +96,7 @@ SAFEGUARDS = (
     Safeguard(
         4,
         "a version serves only once it has scored its own example",
-        "worker/scoring_process.py",
+        "worker/processes/scoring_process.py",
         "            return scorer.prepare()\n",
         "            return (256,)\n",
         (SWAPPED + "test_a_version_that_fails_its_own_example_never_serves",),
@@ -104,7 +104,7 @@ SAFEGUARDS = (
     Safeguard(
         10,
         "metadata is of the very content that it was written with",
-        "transport/folder_metadata.py",
+        "transport/buckets/folder/metadata.py",
         '        if content["key"] == sidecar_key(status):\n',
         '        if content["key"]:\n',
         ("tests/unit/test_folder.py",),
@@ -112,7 +112,7 @@ SAFEGUARDS = (
     Safeguard(
         5,
         "rows in = rows out: a malformed row keeps its place",
-        "models/table/read.py",
+        "models/scoring/table/read.py",
         "            here[number - done] = malformed.pop(number)\n            rows += 1\n",
         "        malformed.pop(number)\n",
         (
@@ -131,7 +131,7 @@ SAFEGUARDS = (
     Safeguard(
         6,
         "memory is bounded: no more of a file is read ahead than its header",
-        "models/table/dialect.py",
+        "models/scoring/table/dialect.py",
         "MAX_HEADER_BYTES = 1 << 20",
         "MAX_HEADER_BYTES = 1 << 28",
         ("tests/chaos/test_memory.py::test_a_big_file_takes_no_more_memory_than_a_small_one[100 MB]",),
@@ -156,7 +156,7 @@ SAFEGUARDS = (
     Safeguard(
         7,
         "workers hold no state: a scoring process ends with its parent",
-        "worker/scoring_process.py",
+        "worker/processes/scoring_process.py",
         "    _die_with_parent()\n    _be_nice",
         "    _be_nice",
         (KILLS + "test_a_worker_killed_in_mid_file_costs_one_redelivery",),
@@ -164,7 +164,7 @@ SAFEGUARDS = (
     Safeguard(
         8,
         "a poison file is dead-lettered after its last attempt",
-        "transport/lease_table.py",
+        "transport/queues/sqlite/lease_table.py",
         "if not dead and attempt >= policy.max_delivery_attempts:",
         "if False:",
         (
@@ -176,7 +176,7 @@ SAFEGUARDS = (
     Safeguard(
         8,
         "a poison file takes nobody with it: its scoring process is replaced",
-        "worker/process.py",
+        "worker/processes/process.py",
         "            if self._ended or not self._has_died():\n",
         "            if True:\n",
         (POISON + "test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it",),
@@ -184,7 +184,7 @@ SAFEGUARDS = (
     Safeguard(
         9,
         "a model's bytes are those that were registered",
-        "models/version_files.py",
+        "models/registry/cache.py",
         "    if actual != pinned.strip().lower():",
         "    if False:",
         (REGISTRY + "TestRefusals::test_changed_bytes",),
@@ -192,7 +192,7 @@ SAFEGUARDS = (
     Safeguard(
         9,
         "nothing but ONNX is taken",
-        "models/description/read.py",
+        "models/registry/description/read.py",
         '    if "onnx" not in flavors:',
         "    if False:",
         (REGISTRY + "TestRefusals::test_a_pickle_is_not_opened_and_the_owner_told_what_to_do",),

@@ -11,7 +11,7 @@ SAFEGUARDS = (
     Safeguard(
         12,
         "one content counts once: under one name",
-        "models/evidence/gather.py",
+        "models/evidence/figures/gather.py",
         "    return {(record.file.name, record.file.sha256)} | anywhere\n",
         "    return anywhere\n",
         (ONCE + "test_without_ids_equal_rows_under_another_name_may_be_others",),
@@ -19,7 +19,7 @@ SAFEGUARDS = (
     Safeguard(
         12,
         "one content counts once: under another name, where its rows have ids",
-        "models/evidence/gather.py",
+        "models/evidence/figures/gather.py",
         '    anywhere = {("", record.file.sha256)} if record.identified else set()\n',
         "    anywhere: set[tuple[str, str]] = set()\n",
         (ONCE + "test_copied_touched_and_renamed_rows_count_once_and_how_many_were_left_out_is_said",),
@@ -27,7 +27,7 @@ SAFEGUARDS = (
     Safeguard(
         12,
         "one content counts once: as its newest generation, whose outputs still stand",
-        "models/evidence_source.py",
+        "models/evidence/sources/source.py",
         "-key.generation.content, -key.generation.rescore",
         "key.generation.content, -key.generation.rescore",
         (ONCE + "test_labels_that_come_after_a_touch_find_their_rows",),
@@ -35,7 +35,7 @@ SAFEGUARDS = (
     Safeguard(
         12,
         "rows that came before are seen in their ids",
-        "models/evidence/again.py",
+        "models/evidence/figures/again.py",
         "    if repeated is not None and repeated.value > MOST:\n",
         "    if False:\n",
         (
@@ -46,7 +46,7 @@ SAFEGUARDS = (
     Safeguard(
         12,
         "rows that a version was fitted on are seen in their ids, or by their file's digest",
-        "models/evidence/again.py",
+        "models/evidence/figures/again.py",
         "        if share is not None and share.value > MOST:\n",
         "        if False:\n",
         (AGAIN + "test_rows_that_a_version_was_fitted_on_are_no_evidence",),
@@ -54,7 +54,7 @@ SAFEGUARDS = (
     Safeguard(
         12,
         "nothing is promoted unasked on rows that were seen before",
-        "models/judge.py",
+        "models/evidence/judging/judge.py",
         "    if summary.seen_before.doubts and not anyway:\n",
         "    if False:\n",
         (
@@ -65,7 +65,7 @@ SAFEGUARDS = (
     Safeguard(
         12,
         "the version's page in the registry knows what was learned from",
-        "models/watcher.py",
+        "models/evidence/judging/watcher.py",
         "                learned=training,\n",
         "",
         (AGAIN + "test_the_version_s_page_warns_too",),

@@ -14,7 +14,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "blanks at a text's ends do not count",
-        "models/table/cells.py",
+        "models/scoring/table/cells.py",
         "words = pc.utf8_trim(distinct, BLANKS)",
         "words = distinct",
         (SAME,),
@@ -22,7 +22,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "the gaps are those of pandas",
-        "models/table/gaps.py",
+        "models/scoring/table/gaps.py",
         '    "NULL", "NaN", "None", "n/a",',
         '    "NULL", "NaN", "n/a",',
         (TABLE + "test_same_meaning.py::test_gaps_without_blanks_are_those_of_pandas",),
@@ -30,7 +30,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "a gap is a text where the model was shown it",
-        "models/table/cells.py",
+        "models/scoring/table/cells.py",
         "        gaps = pc.and_not(gaps, shown)\n",
         "",
         (TABLE + "test_same_meaning.py::test_a_gap_is_one_in_every_column_unless_the_model_knows_it_as_a_text",),
@@ -38,7 +38,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "true and false count in any case",
-        "models/table/cells.py",
+        "models/scoring/table/cells.py",
         "words = pc.utf8_lower(pc.utf8_trim(cells, BLANKS))",
         "words = pc.utf8_trim(cells, BLANKS)",
         (SAME,),
@@ -46,7 +46,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "names in the header match in any case",
-        "models/table/dialect.py",
+        "models/scoring/table/dialect.py",
         "for key in (str, trimmed, _folded):",
         "for key in (str, trimmed):",
         (SAME,),
@@ -54,7 +54,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "unknown texts are counted",
-        "worker/unknown.py",
+        "worker/scoring/unknown.py",
         "self.rows[name] += int(np.count_nonzero(odd))",
         "pass",
         (UNKNOWN + "test_the_receipt_has_the_count",),
@@ -62,7 +62,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "a file of unknown texts alone is rejected",
-        "worker/predict.py",
+        "worker/scoring/predict.py",
         "    unknown.refuse(manner.max_unknown)\n",
         "",
         (UNKNOWN + "test_a_file_of_unknown_texts_alone_is_rejected_and_names_some_and_some_known_ones",),
@@ -70,7 +70,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "a row of gaps alone is an error",
-        "worker/validate.py",
+        "worker/scoring/validate.py",
         "    rows.faults.update((int(index), nothing) for index in np.flatnonzero(empty))\n",
         "",
         (PREDICT + "test_the_reasons_name_column_and_row",),
@@ -78,7 +78,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "no two people share an id of unreadable bytes",
-        "worker/predict.py",
+        "worker/scoring/predict.py",
         "                faults[int(batch.positions[index])] = fault._replace(column=spec.id_column)\n",
         "                pass\n",
         (PREDICT + "test_a_file_of_another_encoding_is_told_to_name_it",),
@@ -86,7 +86,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "a file of which no row could be scored is rejected",
-        "worker/predict.py",
+        "worker/scoring/predict.py",
         "    tally.refuse_without_answers()\n",
         "",
         (PREDICT + "test_a_file_of_which_no_row_could_be_scored_is_refused_with_the_first_reasons",),
@@ -94,7 +94,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "the header again in another order rejects the file",
-        "models/table/strays.py",
+        "models/scoring/table/strays.py",
         "elif 2 * sum(cell in self._header for cell in row) > len(row):",
         "elif False:",
         (STRAYS + "test_in_another_order_it_rejects_the_file",),
@@ -102,7 +102,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "rows that two stray quotes have swallowed are an error",
-        "models/table/strays.py",
+        "models/scoring/table/strays.py",
         "                found |= self._swallowed(cells, place)\n",
         "                pass\n",
         (STRAYS + "test_two_stray_quotes_have_swallowed_the_rows_between_them",),
@@ -110,7 +110,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "what is no CSV is rejected by its name",
-        "models/table/read.py",
+        "models/scoring/table/read.py",
         "    refuse_other_formats(start)\n",
         "",
         (TABLE + "test_formats.py::test_it_is_named",),
@@ -118,7 +118,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "a file of some size without a row is rejected",
-        "models/table/read.py",
+        "models/scoring/table/read.py",
         "        if not done and blocks.count > MOST_WITHOUT_A_ROW:",
         "        if False:",
         (TABLE + "test_read.py::TestRefusals::test_many_bytes_and_no_row",),
@@ -126,7 +126,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "texts that the model was never shown are added up in status",
-        "publisher/status.py",
+        "publisher/commands/status.py",
         "        rows.update(outcome.unknown or {})\n",
         "        pass\n",
         ("tests/unit/test_status.py::test_unknown_texts_are_added_up_by_column",),
@@ -134,7 +134,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "a gap in text is a gap in the baseline of the drift too",
-        "models/baseline.py",
+        "models/training/baseline.py",
         'np.where(pd.isna(cells), "", cells)',
         "cells",
         ("tests/unit/evidence/test_gaps.py::test_as_many_gaps_as_in_training_are_no_drift",),

@@ -12,7 +12,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a draw of a forest's trees is one in the graph as in the library",
-        "models/airline/forest.py",
+        "models/training/airline/forest.py",
         "    _round_shares(forest)\n",
         "",
         ("tests/unit/test_training.py::test_a_draw_of_the_trees_is_one_in_the_graph_and_in_the_library",),
@@ -20,7 +20,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: gaps are tried in each column",
-        "models/estimators/probes.py",
+        "models/training/estimators/probes.py",
         "        made.put([name], None, GAP, templates.head(max(3, MOST_GAPS // len(rows.columns))))\n",
         "",
         (CANDIDATE + "test_a_column_on_whose_gaps_alone_they_part_takes_none",),
@@ -28,7 +28,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: a column on whose gaps they part takes none",
-        "models/estimators/candidate.py",
+        "models/training/estimators/candidate.py",
         "            return replace(candidate, no_gaps=closed)",
         "            return candidate",
         (CANDIDATE + "test_a_column_on_whose_gaps_alone_they_part_takes_none",),
@@ -36,7 +36,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: which columns take no gap is written into it",
-        "models/register.py",
+        "models/training/register.py",
         '        "no_gaps": list(candidate.no_gaps),',
         '        "no_gaps": [],',
         ("tests/unit/test_register.py::test_a_gap_that_a_version_does_not_take_is_an_error_of_its_row",),
@@ -44,7 +44,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: its labels are compared, not its probabilities alone",
-        "models/estimators/agreement.py",
+        "models/training/estimators/agreement.py",
         "(own.refused | off | other)",
         "(own.refused | off)",
         (CANDIDATE + "test_the_label_of_the_graph_is_compared_too",),
@@ -52,7 +52,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: another rule than it serves is seen",
-        "models/estimators/agreement.py",
+        "models/training/estimators/agreement.py",
         "        _refuse_other_rule(found.answers, candidate.classes, decision)\n",
         "",
         (CANDIDATE + "test_another_rule_is_seen_by_what_is_predicted",),
@@ -60,7 +60,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: its own threshold is served",
-        "models/estimators/rule.py",
+        "models/training/estimators/rule.py",
         "        return _threshold(estimator)",
         "        return Decision(draw=DRAW)",
         (CANDIDATE + "test_the_estimators_own_threshold_is_served",),
@@ -68,7 +68,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: who decides by margins is refused",
-        "models/estimators/rule.py",
+        "models/training/estimators/rule.py",
         "    if isinstance(estimator, SVC | NuSVC):",
         "    if False:",
         (CANDIDATE + "test_what_cannot_be_served_is_refused_with_a_sentence",),
@@ -76,7 +76,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: a draw is the first of equals, whatever float32 makes of it",
-        "models/estimators/rule.py",
+        "models/training/estimators/rule.py",
         "    return Decision(draw=DRAW)\n",
         "    return Decision()\n",
         (CANDIDATE + "test_draws_fall_as_the_estimator_has_them",),
@@ -84,7 +84,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: doubles up to trees, and float32 only there",
-        "models/estimators/candidate.py",
+        "models/training/estimators/candidate.py",
         '("in doubles up to the last step", DoubleTensorType,',
         '("in doubles up to the last step", FloatTensorType,',
         (CANDIDATE + "test_a_scaler_before_trees_keeps_its_doubles",),
@@ -92,7 +92,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: boosting branches on doubles",
-        "models/estimators/trees.py",
+        "models/onnx/conversion/trees.py",
         "            theirs(scope, operator, container, op_version=_OPSET)",
         "            theirs(scope, operator, container)",
         (CANDIDATE + "test_boosting_branches_on_doubles_where_it_branches",),
@@ -100,7 +100,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: a gap goes where the trees send it",
-        "models/estimators/conversion.py",
+        "models/onnx/conversion/convert.py",
         "        tracks[len(tracks) - tree.node_count :] = [int(flag) for flag in tree.missing_go_to_left]\n",
         "",
         (CANDIDATE + "test_a_gap_goes_where_the_trees_send_it",),
@@ -108,7 +108,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: a gap in text that was shown is a category",
-        "models/estimators/encoding.py",
+        "models/onnx/conversion/encoding.py",
         "            encoder.categories_ = [_named(categories) for categories in learned]",
         "            pass",
         (CANDIDATE + "test_a_gap_in_text_that_was_shown_is_a_category",),
@@ -116,7 +116,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a registration ends: thresholds that are infinite stay so",
-        "models/estimators/conversion.py",
+        "models/onnx/conversion/convert.py",
         " if np.isfinite(value) else value\n",
         "\n",
         (CANDIDATE + "test_a_tree_that_branches_on_what_is_missing_is_converted",),
@@ -124,7 +124,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a registration ends: a conversion has so much time",
-        "models/estimators/candidate.py",
+        "models/training/estimators/candidate.py",
         "        return within(CONVERSION_SECONDS, convert_it)",
         "        return convert_it()",
         (CANDIDATE + "test_a_conversion_without_end_is_ended_and_told",),
@@ -132,7 +132,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a probability is of the class that was named: at the registration",
-        "models/estimators/candidate.py",
+        "models/training/estimators/candidate.py",
         "    if str(given) not in classes:",
         "    if False:",
         ("tests/unit/test_register.py::test_a_positive_class_that_is_none_is_refused",),
@@ -140,7 +140,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a probability is of the class that was named: in a version",
-        "models/description/read.py",
+        "models/registry/description/read.py",
         "    if ours.positive_class is not None and ours.positive_class not in ours.classes:",
         "    if False:",
         (REGISTRY + "TestRefusals::test_a_positive_class_that_is_none",),
@@ -148,7 +148,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a probability is of the class that was named: a graph's labels are in the order of its classes",
-        "models/foreign.py",
+        "models/training/foreign.py",
         "    refuse_other_order(candidate, rows)\n",
         "",
         ("tests/unit/test_register.py::test_a_graph_whose_labels_are_in_another_order_is_refused",),
@@ -156,7 +156,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version whose files are not to be found now is asked for again",
-        "models/registry.py",
+        "models/registry/client.py",
         '            raise RegistryUnreachable(\n                f"{who} has no {name} that',
         '            raise UnfitModel(\n                f"{who} has no {name} that',
         (
@@ -167,7 +167,7 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version whose files the cache lost is fetched again",
-        "worker/swap.py",
+        "worker/versions/swap.py",
         "            if all(one is None or one.lies_there for one in needed):",
         "            if True:",
         (FOLLOW + "test_files_that_the_cache_loses_before_they_are_loaded_are_fetched_again",),

@@ -11,7 +11,7 @@ SAFEGUARDS = (
     Safeguard(
         9,
         "a description stands for nothing but what it says: no aliases, no tags",
-        "models/description/plain.py",
+        "models/registry/description/plain.py",
         "            _refuse_borrowed(event)\n",
         "",
         (DESCRIPTION,),
@@ -19,7 +19,7 @@ SAFEGUARDS = (
     Safeguard(
         9,
         "a description is checked by its digest before it is read",
-        "models/registry.py",
+        "models/registry/client.py",
         "            check_digest(part / SPEC_FILE, pinned[SPEC_FILE], who)\n",
         "",
         (REGISTRY + "test_a_description_is_not_read_before_its_digest_is_right",),
@@ -27,7 +27,7 @@ SAFEGUARDS = (
     Safeguard(
         9,
         "files come from the registry's own places alone",
-        "models/registry.py",
+        "models/registry/client.py",
         '            raise UnfitModel(f"{self.model} version {version}: {why}")\n',
         "            pass\n",
         (REGISTRY + "test_a_source_elsewhere_is_refused_and_gets_no_request",),
@@ -51,7 +51,7 @@ SAFEGUARDS = (
     Safeguard(
         10,
         "a file that arrived damaged is not rejected for it",
-        "worker/score.py",
+        "worker/scoring/score.py",
         "        checked_to_the_end(bucket, stored),\n",
         "",
         ("tests/unit/test_score.py::TestDamagedOnTheWay",),

@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 
-from models.description.plain import LARGEST
+from models.registry.description.plain import LARGEST
 from tests.unit.registered import laughs, mlmodel
 
 Attack = Callable[[int], Iterator[bytes]]

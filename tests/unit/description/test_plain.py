@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.description.plain import DEEPEST, LARGEST, LONGEST_NUMBER, NotPlain, read_plain
+from models.registry.description.plain import DEEPEST, LARGEST, LONGEST_NUMBER, NotPlain, read_plain
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
 scalars = st.none() | st.booleans() | st.integers(-(10**18), 10**18) | st.floats(allow_nan=False) | texts

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.description.read import read_spec, read_training
-from models.evidence.training import Training
-from models.spec import ModelSpec, UnfitModel
+from models.evidence.record.training import Training
+from models.registry.description.read import read_spec, read_training
+from models.registry.spec import ModelSpec, UnfitModel
 from tests.unit.registered import MODEL, mlmodel
 
 GOOD = json.loads(mlmodel())

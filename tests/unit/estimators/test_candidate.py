@@ -27,10 +27,10 @@ from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, StandardScale
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from models.estimators import candidate as candidates
-from models.estimators.candidate import sklearn_candidate
-from models.estimators.decision import MOST_PROBABLE
-from models.register import Candidate, RegistrationRefused, raw_columns
+from models.onnx.decision import MOST_PROBABLE
+from models.training.estimators import candidate as candidates
+from models.training.estimators.candidate import sklearn_candidate
+from models.training.register import Candidate, RegistrationRefused, raw_columns
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what scikit-learn says of probes is not for those who register
 NUMBERS = ["age", "stars", "delay"]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from edge.command import main
-from models import alias_commands, compare_command
+from models.commands import aliases as alias_commands
+from models.commands import compare as compare_command
 from tests.unit.evidence.house import House
 
 COMMANDS = {**compare_command.COMMANDS, **alias_commands.COMMANDS}

@@ -12,14 +12,14 @@ import numpy as np
 
 from deploy.waiting import wait_for
 from ledger.names import Key, is_input
-from models.registry import Registry
-from models.spec import METADATA_KEY, SPEC_FILE
+from models.registry.client import Registry
+from models.registry.spec import METADATA_KEY, SPEC_FILE
 from tests.memory import MemoryQueue
 from tests.unit.registered import MODEL, good_files, mlmodel, new_registry, register
 from tests.worker_fixtures import HEADER, SPEC, Here, Worker, fetched
+from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation, ObjectEvent
-from transport.folder import FolderBucket
-from worker.swap import InForce
+from worker.versions.swap import InForce
 
 BIAS = 2.0  # of staging's answers, which are the right ones here
 

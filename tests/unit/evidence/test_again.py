@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from models.evidence.sketch import training_sketch
-from models.registry import Registry
-from models.registry_page import VERDICT_TAG, RegistryPage
-from models.watcher import Watcher
+from models.evidence.judging.watcher import Watcher
+from models.evidence.pages.registry_page import VERDICT_TAG, RegistryPage
+from models.evidence.record.sketch import training_sketch
+from models.registry.client import Registry
 from tests.unit.evidence.conftest import Run, Summary
 from tests.unit.evidence.house import House, answered, registry
 from tests.unit.registered import MODEL

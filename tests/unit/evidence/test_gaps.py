@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from models.baseline import training_profile
+from models.training.baseline import training_profile
 from tests.unit.evidence.conftest import Summary
 from tests.unit.evidence.house import BIAS, House, answered
 from tests.unit.registered import MODEL
 from tests.worker_fixtures import SPEC, fetched
-from worker.swap import InForce
+from worker.versions.swap import InForce
 
 TYPES = {"colour": "string", "weight": "double", "age": "long"}
 

@@ -12,11 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from models.register_sklearn import register_sklearn
-from models.registry import Registry
+from models.registry.client import Registry
 from tests.unit.evidence.conftest import Run, Summary
 from tests.unit.evidence.house import House, answered
 from tests.unit.registered import MODEL, new_registry
-from worker.swap import InForce
+from worker.versions.swap import InForce
 
 HEADER = "id,weight,age,label"
 

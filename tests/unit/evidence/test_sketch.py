@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.evidence.identity import hashes, identity
-from models.evidence.sketch import K, Sketch, training_sketch
-from models.evidence.training import Training
+from models.evidence.record.identity import hashes, identity
+from models.evidence.record.sketch import K, Sketch, training_sketch
+from models.evidence.record.training import Training
 
 batches = st.lists(st.lists(st.integers(0, 60).map(str), max_size=40), max_size=6)
 

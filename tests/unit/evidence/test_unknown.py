@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from models.spec import Column
+from models.registry.spec import Column
 from tests.unit.evidence.conftest import Run, Summary
 from tests.unit.evidence.house import BIAS, House, answered
 from tests.unit.registered import MODEL
 from tests.worker_fixtures import HEADER, SPEC, fetched
 from transport.bucket import put
-from worker.swap import InForce
+from worker.versions.swap import InForce
 
 WITHOUT_LABELS = HEADER.rpartition(",")[0]
 

@@ -13,9 +13,9 @@ from ledger.names import Key
 from ledger.naming.inputs import takes, why_no_input
 from ledger.naming.length import most_bytes
 from transport.bucket import get, put
+from transport.buckets.folder.bucket import FolderBucket
+from transport.buckets.folder.names import MAX_PART
 from transport.event import MAX_GENERATION, MAX_NAME_BYTES, Generation, why_bad_name
-from transport.folder import FolderBucket
-from transport.folder_names import MAX_PART
 
 DOCS = Path(__file__).parents[3] / "docs" / "files.md"
 LONGEST = Generation(MAX_GENERATION, MAX_GENERATION)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.worker_fixtures import alive
-from transport.folder import FolderBucket
-from worker.pool import Pool
+from transport.buckets.folder.bucket import FolderBucket
+from worker.processes.pool import Pool
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 from deploy.waiting import wait_for
 from tests.unit.pool.loaded import PATIENCE
 from tests.worker_fixtures import Hostile, alive, fetched
-from worker.pool import Pool
-from worker.process import ScorerDied, ScoringProcess
+from worker.processes.pool import Pool
+from worker.processes.process import ScorerDied, ScoringProcess
 
 ROOT = Path(__file__).parents[3]
 
@@ -57,7 +57,7 @@ def test_several_threads_share_the_processes_and_a_kill_ends_all(bucket, tmp_pat
 PARENT = """
 import sys
 from tests.worker_fixtures import Hostile
-from worker.pool import Pool
+from worker.processes.pool import Pool
 if __name__ == "__main__":
     from threading import Thread
     pool = Pool(2, sys.argv[1])

@@ -11,15 +11,15 @@ from dataclasses import replace
 import pytest
 
 from deploy.waiting import wait_for
+from models.registry.spec import UnfitModel
 from models.scoring.blocks import BLOCK_ROWS, LARGER, SMALLER
-from models.spec import UnfitModel
 from tests.chaos.understudy import scoring_processes
 from tests.unit.pool.loaded import PATIENCE, load, loaded
 from tests.unit.registered import laughs, mlmodel
 from tests.worker_fixtures import SPEC, Call, Hostile, Touch, Until, alive, fetched, slow_to_load, with_example
-from worker.pool import Pool
-from worker.process import Abandoned, ScorerDied
-from worker.trial import Trial, TriedPool
+from worker.processes.pool import Pool
+from worker.processes.process import Abandoned, ScorerDied
+from worker.versions.trial import Trial, TriedPool
 
 
 class TestLoading:

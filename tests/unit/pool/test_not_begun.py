@@ -33,11 +33,11 @@ from tests.worker_fixtures import (
     survey,
     with_example,
 )
-from transport.folder import FolderBucket
+from transport.buckets.folder.bucket import FolderBucket
 from transport.queue import Policy
-from worker.pool import TRIES, Pool
-from worker.process import ScorerDied, ScoringProcess
-from worker.swap import InForce
+from worker.processes.pool import TRIES, Pool
+from worker.processes.process import ScorerDied, ScoringProcess
+from worker.versions.swap import InForce
 
 REPLACED = "scoring process replaced before its task"
 

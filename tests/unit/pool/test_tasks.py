@@ -11,9 +11,9 @@ import pytest
 from deploy.waiting import wait_for
 from tests.unit.pool.loaded import PATIENCE
 from tests.worker_fixtures import Call, Hostile, alive, dropped, fetched, import_error, imported, survey
-from worker.process import ScorerDied, TaskFailed
-from worker.score import Attempt, Score
-from worker.scoring_process import FORBIDDEN
+from worker.processes.process import ScorerDied, TaskFailed
+from worker.processes.scoring_process import FORBIDDEN
+from worker.scoring.score import Attempt, Score
 
 
 def test_a_task_gives_what_it_returns(pool):

@@ -30,15 +30,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from models.airline import boosting, forest, network
-from models.airline.dataset import synthetic_dataset
-from models.airline.schema import CLASSES
-from models.estimators.candidate import sklearn_candidate
-from models.register import raw_columns
+from models.onnx.serving_form import serving_form
+from models.registry.spec import Column, Example, ModelSpec
 from models.scoring.blocks import BLOCK_ROWS, Columns
 from models.scoring.scorer import Scorer
-from models.serving_form import serving_form
-from models.spec import Column, Example, ModelSpec
+from models.training.airline import boosting, forest, network
+from models.training.airline.dataset import synthetic_dataset
+from models.training.airline.schema import CLASSES
+from models.training.estimators.candidate import sklearn_candidate
+from models.training.register import raw_columns
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # networks that have not converged
 

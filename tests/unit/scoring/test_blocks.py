@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.registry.spec import Column
 from models.scoring import blocks
 from models.scoring.blocks import (
     BLOCK_ROWS,
@@ -21,7 +22,6 @@ from models.scoring.blocks import (
     next_block,
     trial_rows,
 )
-from models.spec import Column
 from tests.worker_fixtures import SPEC, scorer, with_example
 
 ALL = (*sorted(SMALLER), BLOCK_ROWS, *LARGER)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.spec import Column
-from models.table.coded import CODED, Coded, each, encoded, strings
-from models.table.columns import converted
-from models.table.limits import Limits, Unreadable
-from models.table.read import Table
+from models.registry.spec import Column
+from models.scoring.table.coded import CODED, Coded, each, encoded, strings
+from models.scoring.table.columns import converted
+from models.scoring.table.limits import Limits, Unreadable
+from models.scoring.table.read import Table
 
 cells = st.sampled_from(["", "NA", " 5", "5", "5.0", "x", "1e400", "true", "a\x1a", "b\0"]) | st.text(max_size=4)
 COLUMNS = [

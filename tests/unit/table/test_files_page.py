@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from edge import metrics
-from models.spec import Column
-from models.table.columns import converted
-from models.table.faults import FileFault, RowFault
-from models.table.gaps import GAPS
+from models.registry.spec import Column
+from models.scoring.table.columns import converted
+from models.scoring.table.faults import FileFault, RowFault
+from models.scoring.table.gaps import GAPS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "files.md").read_text(encoding="utf-8")
 COLUMNS = {

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from models.table.limits import Limits, Unreadable
-from models.table.read import MOST_AT_FIRST, Table
+from models.scoring.table.limits import Limits, Unreadable
+from models.scoring.table.read import MOST_AT_FIRST, Table
 from tests.traced import most_held
 
 COLUMNS = ("a", "b")

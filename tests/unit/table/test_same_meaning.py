@@ -15,14 +15,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 
-from models.evidence_source import LateLabels, add_labels
+from models.evidence.sources.source import LateLabels, add_labels
 from models.profile.table import read_table
-from models.rows import BadRows, read_rows
-from models.spec import Column
-from models.table.columns import converted
-from models.table.gaps import BLANKS, GAPS
-from models.table.read import Table
-from worker.validate import validate
+from models.registry.spec import Column
+from models.scoring.table.columns import converted
+from models.scoring.table.gaps import BLANKS, GAPS
+from models.scoring.table.read import Table
+from models.training.rows import BadRows, read_rows
+from worker.scoring.validate import validate
 
 TYPES = {"text": "string", "number": "double", "truth": "boolean"}
 COLUMNS = [
@@ -53,7 +53,8 @@ def cell(draw: st.DrawFn, column: str) -> tuple[str, object]:
 rows = st.fixed_dictionaries({name: cell(name) for name in TYPES})
 tables = st.lists(rows.filter(lambda row: any(means is not None for _, means in row.values())), min_size=1, max_size=8)
 ALL_GAPS = [
-    {"text": (f"\u00a0{token} ", None), "number": (f" {token}\t", None), "truth": ("TRUE", True)} for token in sorted(GAPS)
+    {"text": (f"\u00a0{token} ", None), "number": (f" {token}\t", None), "truth": ("TRUE", True)}
+    for token in sorted(GAPS)
 ]
 
 

@@ -1,0 +1,1 @@
+"""The demos: one file's way from training to the comparison."""

@@ -1,0 +1,297 @@
+"""The commands that read and move the aliases: `list`, `promote`, `stage`, `swap`, `rollback`, `history`."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic_settings import CliPositionalArg, CliToggleFlag
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from edge.command import Command
+from edge.terminal import harmless
+from models.printable import printable
+from models.registry.address.option import ArtifactHosts
+from models.registry.aliases import Aliases, Move, MoveRefused
+from models.registry.client import PRODUCTION, STAGING, RegisteredVersion, Registry, RegistryUnreachable
+from models.registry.spec import UnfitModel
+
+ROLE_STYLE = {PRODUCTION: "bold green", STAGING: "bold yellow"}
+
+
+class NotProven(MoveRefused):
+    """The evidence does not allow a move."""
+
+
+class RegistryCommand(Command):
+    """A command over one registered model."""
+
+    mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="where the MLflow registry is")
+    model: str = Field("airline-satisfaction", description="the registered model")
+    artifact_hosts: ArtifactHosts = ""
+
+    def run(self) -> int:
+        """Does the work; refusals end with a line on stderr and status 1, or 3 where evidence is what is missing."""
+        try:
+            self.act(Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts))
+        except NotProven as refusal:
+            print(harmless(str(refusal)), file=sys.stderr)
+            return 3
+        except (MoveRefused, RegistryUnreachable, UnfitModel) as refusal:
+            print(harmless(str(refusal)), file=sys.stderr)
+            return 1
+        return 0
+
+    def act(self, registry: Registry) -> None:
+        """What the command does with the registry."""
+        raise NotImplementedError
+
+
+class List(RegistryCommand):
+    """Shows every version: its aliases, what it is, how well it did."""
+
+    as_json: bool = Field(False, alias="json", description="print JSON, one array")
+
+    def act(self, registry: Registry) -> None:
+        """Prints the table."""
+        rows = list_versions(registry)
+        if self.as_json:
+            print(json.dumps([asdict(row) for row in rows], indent=2))
+            return
+        if not rows:
+            print(f"{self.model} has no versions: `python -m models train all` makes some", file=sys.stderr)
+            return
+        table = Table(title=printable(self.model), title_justify="left")
+        for heading in ("version", "alias", "kind"):
+            table.add_column(heading)
+        for heading in ("accuracy", "AUC"):
+            table.add_column(heading, justify="right")
+        for heading in ("created (UTC)", "run"):
+            table.add_column(heading)
+        for row in reversed(rows):
+            roles = Text(", ").join(printable(alias, ROLE_STYLE.get(alias, "bold")) for alias in row.aliases)
+            version, kind, run = map(printable, (row.version, row.kind, row.run[:12]))
+            table.add_row(version, roles, kind, _score(row.accuracy), _score(row.auc), row.created[:16], run)
+        Console().print(table)
+
+
+class MoveCommand(RegistryCommand):
+    """A command that moves an alias."""
+
+    why: str = Field("", description="the reason, kept in the history")
+    who: str = Field("", description="who moves it (default: the login name)")
+
+    def act(self, registry: Registry) -> None:
+        """Moves, and says what was moved."""
+        for made in self.moves(Aliases(registry, self.who or _login_name()), datetime.now(UTC)):
+            Console().print(_sentence(made))
+
+    def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
+        """Makes the moves."""
+        raise NotImplementedError
+
+    def refuse_unfit(self, registry: Registry, version: str) -> None:
+        """Raises UnfitModel where a worker would refuse the version: fetches it and scores its own example."""
+        from models.scoring.scorer import Scorer
+
+        with tempfile.TemporaryDirectory() as folder:
+            fetched = registry.fetch(version, Path(folder))
+            Scorer(fetched.graph.read_bytes(), fetched.spec).check_example()
+
+
+class Promote(MoveCommand):
+    """Makes a version production: workers serve it from their next file on.
+
+    With --if-better only on the verdict "staging is better" of its comparison with the present production, with
+    --no-worse also on "no difference" where it takes less time per row; else the status is 3.
+    """
+
+    version: CliPositionalArg[str] = Field(description="the number of the version, or `staging`")
+    force: bool = Field(False, description="also where a worker could not load it")
+    if_better: bool = Field(False, description="only if the evidence says that it is better")
+    no_worse: CliToggleFlag[bool] = Field(  # argparse would take a plain --no-worse for a False
+        False, description="only if it is better, or no different and cheaper"
+    )
+    even_if_seen_before: bool = Field(
+        False, description="with both: also where much of the evidence came twice, or a model has learned from it"
+    )
+    bucket: str = Field("./bucket", description="where the files are scored, for --if-better and --no-worse")
+    unit: Literal["row", "file"] = Field("row", description="of the evidence; file: where rows of a file hang together")
+    margin: float = Field(0.005, gt=0, lt=1, description="the difference in accuracy that matters")
+
+    def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
+        """Points production at the version, if it can serve and the evidence allows it."""
+        standing, why = aliases.registry.aliases(), self.why
+        version = standing.get(self.version, self.version)
+        if self.if_better or self.no_worse:
+            seen = self._evidence(aliases.registry, standing.get(PRODUCTION), version)
+            why = f"{why}; {seen}" if why else seen
+        if not self.force:
+            self.refuse_unfit(aliases.registry, version)
+        if (self.if_better or self.no_worse) and aliases.registry.resolve(PRODUCTION) != standing[PRODUCTION]:
+            raise MoveRefused("production was moved by somebody else meanwhile; nothing was changed, look again")
+        return [aliases.point(PRODUCTION, version, why, now)]
+
+    def _evidence(self, registry: Registry, production: str | None, version: str) -> str:
+        """What the evidence says, where it allows the move. Raises NotProven."""
+        from models.evidence.judging.judge import NothingCompared, Question, ask, learned, missing_for_promotion
+        from models.evidence.sources.source import BadLabels
+        from transport.bucket import BucketError
+
+        if production is None:
+            raise NotProven(
+                "no version is production, so there is nothing to be better than: promote without a condition"
+            )
+        if production == version:
+            raise MoveRefused(f"version {version} is production already; nothing was changed")
+        try:
+            answer = ask(self.bucket, Question(self.model, production, version))
+        except (NothingCompared, BadLabels, BucketError) as error:
+            raise NotProven(f"not promoted: {error}") from None
+        training, unsaid = learned(registry, answer.evidence.gathered.pair.versions)
+        summary = answer.evidence.summary(unit=self.unit, margin=self.margin, learned=training)
+        sentence = f"{summary.evidence.sentence} ({summary.files:,} files, against version {production})"
+        sentence = " ".join((sentence, *unsaid))
+        if missing := missing_for_promotion(summary, no_worse=self.no_worse, anyway=self.even_if_seen_before):
+            raise NotProven(f"version {version} is not promoted: {missing}. What the evidence says: {sentence}")
+        if doubts := summary.seen_before.doubts:
+            sentence = f"{sentence} Promoted all the same, although {'; '.join(doubts)}."
+        return sentence
+
+
+class Stage(MoveCommand):
+    """Makes a version staging: workers score with it in production's shadow."""
+
+    version: CliPositionalArg[str] = Field(description="the number of the version")
+
+    def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
+        """Points staging at the version."""
+        return [aliases.point(STAGING, self.version, self.why, now)]
+
+
+class Swap(MoveCommand):
+    """Exchanges production and staging."""
+
+    force: bool = Field(False, description="also where a worker could not load the new production")
+
+    def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
+        """Moves both aliases, production first."""
+        standing = aliases.registry.aliases()
+        coming = standing.get(STAGING)
+        if coming is not None and coming != standing.get(PRODUCTION) and not self.force:
+            self.refuse_unfit(aliases.registry, coming)
+        return aliases.swap(self.why, now)
+
+
+class Rollback(MoveCommand):
+    """Gives production back to the version that had it before its last move."""
+
+    def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
+        """Points production back. A worker's need is urgent here, so the version is not tried first."""
+        return [aliases.rollback(self.why, now)]
+
+
+class History(RegistryCommand):
+    """Shows every move of an alias: when, from where to where, by whom and why."""
+
+    as_json: bool = Field(False, alias="json", description="print JSON, one array")
+
+    def act(self, registry: Registry) -> None:
+        """Prints the moves, oldest first."""
+        moves = Aliases(registry, "").history()
+        if self.as_json:
+            print(json.dumps([_plain(made) for made in moves], indent=2))
+            return
+        if not moves:
+            print(f"no alias of {self.model} was ever moved", file=sys.stderr)
+            return
+        table = Table(title=printable(f"{self.model}: moves of its aliases"), title_justify="left")
+        for heading in ("when (UTC)", "alias", "from", "to", "by", "why"):
+            table.add_column(heading)
+        for made in moves:
+            when = f"{made.when:%Y-%m-%d %H:%M:%S}" if made.when else "?"
+            alias = printable(made.alias, ROLE_STYLE.get(made.alias, "bold"))
+            moved = (printable(text) for text in (made.came_from or "-", made.to or "-", made.who or "?", made.why))
+            table.add_row(when, alias, *moved)
+        Console().print(table)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A version as `list` shows it; `created` is UTC."""
+
+    version: str
+    aliases: tuple[str, ...]
+    kind: str
+    accuracy: float | None
+    auc: float | None
+    created: str
+    run: str
+
+
+def list_versions(registry: Registry) -> list[Row]:
+    """Every version of the model, the oldest first. Raises RegistryUnreachable."""
+    standing = registry.aliases()
+    rows = []
+    for version in registry.versions():
+        aliases = tuple(sorted(alias for alias, at in standing.items() if at == version.version))
+        created = datetime.fromtimestamp(version.created, UTC).isoformat(" ", "seconds").removesuffix("+00:00")
+        accuracy, auc = (_number(version, f"understudy.{name}") for name in ("accuracy", "auc"))
+        kind = version.tags.get("understudy.kind", "")
+        rows.append(Row(version.version, aliases, kind, accuracy, auc, created, version.run_id))
+    return rows
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has a number and no name
+        return f"uid {os.getuid()}"
+
+
+def _number(version: RegisteredVersion, tag: str) -> float | None:
+    try:
+        return float(version.tags[tag])
+    except (KeyError, ValueError):
+        return None
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _sentence(made: Move) -> Text:
+    came = f"from version {made.came_from} " if made.came_from else ""
+    return Text.assemble((made.alias, ROLE_STYLE.get(made.alias, "bold")), f" moved {came}to version {made.to}")
+
+
+def _plain(made: Move) -> dict[str, Any]:
+    return {
+        "alias": made.alias,
+        "from": made.came_from,
+        "to": made.to,
+        "when": made.when.isoformat() if made.when else None,
+        "by": made.who or None,
+        "why": made.why,
+    }
+
+
+COMMANDS: dict[str, type[Command]] = {
+    "list": List,
+    "promote": Promote,
+    "stage": Stage,
+    "swap": Swap,
+    "rollback": Rollback,
+    "history": History,
+}

@@ -1,0 +1,128 @@
+"""The command `compare`: what the records of scored files say of a production and a staging version."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from rich.console import Console
+
+from edge.command import Command
+from edge.seconds import seconds
+from models.registry.address.option import ArtifactHosts
+
+
+def moment(text: object) -> object:
+    """A time: ISO 8601 (UTC where it names no zone), or how long ago, like `24h` or `7d`. Raises ValueError."""
+    if not isinstance(text, str):
+        return text
+    if re.fullmatch(r"\s*\d+(\.\d+)?\s*(s|m|h|d)\s*", text):
+        ago = seconds(text)
+        assert isinstance(ago, float)  # noqa: S101 - the pattern above is one that `seconds` knows
+        return datetime.now(UTC) - timedelta(seconds=ago)
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a time: write 2026-03-31, 2026-03-31T08:00Z, or how long ago, like 24h"
+        ) from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, BeforeValidator(moment)]
+
+
+class EvidenceCommand(Command):
+    """A command over the comparisons in a bucket."""
+
+    bucket: str = Field("./bucket", description="folder, or gs://NAME: where the files are scored")
+    mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="where the MLflow registry is")
+    model: str = Field("airline-satisfaction", description="the registered model")
+    artifact_hosts: ArtifactHosts = ""
+    unit: Literal["row", "file"] = Field("row", description="file: where rows of a file hang together")
+    margin: float = Field(0.005, gt=0, lt=1, description="the difference in accuracy that matters; 0.005: half a point")
+
+
+class Compare(EvidenceCommand):
+    """Says whether staging is better than production, from the records of scored files.
+
+    Without versions it is the pair in the aliases, or else the newest pair that was compared. Labels that came later
+    are read from labels/*.csv in the bucket and from --labels, and joined by id to what was predicted then.
+    """
+
+    production: str | None = Field(None, description="the version that served")
+    staging: str | None = Field(None, description="the version in its shadow")
+    since: Moment | None = Field(None, description="only files of this time or later: 2026-03-31, or 24h ago as 24h")
+    until: Moment | None = Field(None, description="only files before this time")
+    labels: list[Path] = Field(default_factory=list, description="CSV of labels that came later: an id and a label")
+    as_json: bool = Field(False, alias="json", description="print JSON (docs/evidence.schema.json) and nothing else")
+    html: Path | None = Field(None, description="write the report there, one page that needs nothing else")
+
+    def run(self) -> int:
+        """Prints the comparison; status 1 where there is none."""
+        from models.evidence.judging.judge import NothingCompared, Question, ask, learned, sizes
+        from models.evidence.sources.gathered import Window
+        from models.evidence.sources.source import BadLabels
+        from models.registry.client import PRODUCTION, STAGING, Registry, RegistryUnreachable
+        from transport.bucket import BucketError
+
+        registry = Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts)
+        window, files = Window(self.since, self.until), tuple(self.labels)
+        question = Question(self.model, self.production, self.staging, window, files)
+        preferred = None
+        notes: list[str] = []
+        unasked: list[str] = []
+        if self.production is None or self.staging is None:
+            try:
+                standing = registry.aliases()
+            except RegistryUnreachable as error:
+                unasked.append(f"The registry was not asked who stands where, nor who learned from what: {error}.")
+                standing = {}
+            first = self.production or standing.get(PRODUCTION)
+            second = self.staging or standing.get(STAGING)
+            if first and second and first != second:
+                preferred = Question(self.model, first, second, window, files)
+        try:
+            answer = ask(self.bucket, question, preferred)
+        except (NothingCompared, BadLabels, BucketError) as error:
+            print(f"compare: {error}", file=sys.stderr)
+            return 1
+        if self.since or self.until:
+            notes.append("Only files of a chosen time count: a time chosen after a look at the figures proves little.")
+        pair = answer.evidence.gathered.pair.versions
+        training, unsaid = learned(registry, pair)
+        if not unasked:
+            notes += unsaid
+        summary = answer.evidence.summary(
+            unit=self.unit,
+            margin=self.margin,
+            sizes=sizes(registry, pair),
+            learned=training,
+            more_notes=(*answer.notes, *unasked, *notes),
+        )
+        if self.html is not None:
+            from models.evidence.pages.report import render as page
+
+            try:
+                self.html.parent.mkdir(parents=True, exist_ok=True)
+                self.html.write_text(page(summary), encoding="utf-8", errors="replace")
+            except OSError as error:
+                print(f"compare: {self.html} cannot be written: {error.strerror}", file=sys.stderr)
+                return 1
+        if self.as_json:
+            print(json.dumps(summary.to_json(), indent=1))
+        else:
+            from models.evidence.pages.terminal import render
+
+            Console().print(render(summary))
+        if self.html is not None:
+            print(f"report: {self.html.resolve()}", file=sys.stderr)
+        return 0
+
+
+COMMANDS: dict[str, type[Command]] = {"compare": Compare}

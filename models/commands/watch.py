@@ -1,0 +1,67 @@
+"""The command `watch`: keeps the evidence in MLflow up to date, where whoever moves an alias sees it."""
+
+from __future__ import annotations
+
+from threading import Event
+
+from pydantic import Field
+
+from edge.command import Command
+from edge.end_signals import on_end_signals
+from edge.listen import CannotSignal, Listening
+from edge.seconds import Seconds
+from models.commands.compare import EvidenceCommand
+
+
+class Watch(Listening, EvidenceCommand):
+    """Keeps an MLflow run per compared pair, and the verdict in the staging version's description and tags.
+
+    Runs until SIGTERM or Ctrl-C. It can be ended and started at any time, and writes only what has changed.
+    """
+
+    interval: Seconds = Field(30.0, gt=0, description="how often the bucket is looked at: 30s, 5m")
+    once: bool = Field(False, description="look once; status 1 where something could not be written")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+
+    def run(self) -> int:
+        """Looks until it is told to end."""
+        stopping = Event()
+        undo = on_end_signals(stopping.set)
+        try:
+            return self._watch(stopping)
+        finally:
+            undo()
+
+    def _watch(self, stopping: Event) -> int:
+        from models.evidence.pages.registry_page import RegistryPage, quieten_mlflow
+
+        quieten_mlflow()
+        import structlog
+
+        from models.evidence.judging.vitals import Vitals
+        from models.evidence.judging.watcher import Watcher
+        from models.registry.client import Registry
+        from transport.bucket import AccessRefused
+        from transport.open import open_bucket
+
+        log = structlog.get_logger()
+        try:
+            signals = self.start_signals("models watch", self.log_level)
+            bucket = open_bucket(self.bucket)
+        except (AccessRefused, CannotSignal) as error:
+            log.error("cannot start", error=str(error))
+            return 2
+        registry = Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts)
+        watcher = Watcher(bucket, registry, RegistryPage(registry), unit=self.unit, margin=self.margin)
+        log.info("watching", bucket=bucket.url, registry=registry.shown, interval=self.interval)
+        vitals = signals.vitals = Vitals(self.interval, self.stalled_seconds)
+        while True:
+            done = watcher.look()
+            vitals.looked(done)
+            if self.once or stopping.wait(self.interval):
+                signals.close()
+                bucket.close()
+                return 0 if done or not self.once else 1
+
+
+COMMANDS: dict[str, type[Command]] = {"watch": Watch}

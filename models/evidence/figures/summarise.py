@@ -1,0 +1,253 @@
+"""From the records of one pair, file by file, to its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.evidence.figures.again import UNKNOWN, Learned, seen_before
+from models.evidence.figures.clusters import OVERDISPERSED, Slice, extremes, overdispersion, slices
+from models.evidence.figures.drift import grade, jensen_shannon, psi, psi_by_chance
+from models.evidence.figures.gather import FileFigures, Gathered
+from models.evidence.figures.sequence import ERROR, LOG_THRESHOLD, Looks
+from models.evidence.figures.statistics import QUANTILES, kappa, mcnemar, mean, measures, quantiles, wilson
+from models.evidence.figures.summary import (
+    ColumnDrift,
+    Cost,
+    Evidence,
+    Look,
+    Period,
+    ReliabilityBin,
+    SeenBefore,
+    Summary,
+    UnknownTexts,
+)
+from models.evidence.figures.verdict import MARGIN, Verdict, decide
+from models.evidence.record import bins
+from models.evidence.record.columns import OUTCOMES, TrainingBins
+from models.evidence.record.comparison import ROWS, Comparison
+from models.evidence.record.exact import Integers, as_float
+from models.registry.spec import Size
+
+PERIODS = 30
+UNKNOWN_SIZES = (Size(), Size())
+HISTOGRAM_BINS = 41
+
+
+def summarise(
+    gathered: Gathered,
+    *,
+    unit: str = "row",
+    margin: float = MARGIN,
+    sizes: tuple[Size, Size] = UNKNOWN_SIZES,
+    failures: Sequence[str] = (),
+    learned: Learned = UNKNOWN,
+) -> Summary:
+    """The summary of one pair's records.
+
+    `unit`: `row`, or `file` where rows of a file hang together; `margin`: the difference in accuracy that matters; the
+    `sizes` are production's and staging's; `failures`: why files could not be compared, one text each; `learned`: the
+    data that both were fitted on.
+    """
+    files, whole, again = gathered.files, gathered.whole, seen_before(gathered, learned)
+    won, lost, labelled = (
+        np.array([getattr(file, part) for file in files], dtype=np.int64) for part in ("won", "lost", "labelled")
+    )
+    verdict, looks = decide(won, lost, labelled, unit=unit, margin=margin)
+    dispersion = overdispersion(won, lost, labelled)
+    compared = int(whole.agreement.sum())
+    tested = slices(whole.slices.items())
+    worst, best = extremes(tested)
+    costs = [
+        Cost(
+            seconds_per_row=(seconds := as_float(whole.sums[f"seconds.{side}"])) / max(1, int(whole.rows[0])),
+            seconds_per_file=seconds / max(1, len(files)),
+            memory_bytes=sizes[at].memory_bytes,
+            artifact_bytes=sizes[at].artifact_bytes,
+        )
+        for at, side in enumerate(("production", "staging"))
+    ]
+    return Summary(
+        production=whole.pair.production,
+        staging=whole.pair.staging,
+        classes=whole.pair.classes,
+        positive=whole.pair.positive,
+        files=len(files),
+        first_event=whole.first_event,
+        last_event=whole.last_event,
+        rows=_rows(whole),
+        evidence=Evidence(
+            verdict=verdict,
+            sentence=_sentence(verdict, looks),
+            unit=unit,
+            margin=margin,
+            error=ERROR,
+            threshold=LOG_THRESHOLD,
+            looks=_looks(files, looks),
+            overdispersion=dispersion,
+        ),
+        seen_before=again,
+        agreement=wilson(int(np.trace(whole.agreement)), compared) if compared else None,
+        kappa=kappa(whole.agreement) if compared else None,
+        agreement_table=_table(whole.agreement),
+        probability_difference=mean(whole.sums["difference"], whole.sums["difference_squared"], compared)
+        if compared
+        else None,
+        difference_quantiles=_quantiles(whole),
+        difference_histogram=_coarse_difference(whole),
+        measures=measures(whole),
+        mcnemar=mcnemar(int(whole.paired[2]), int(whole.paired[1])) if whole.paired.any() else None,
+        paired=dict(zip(OUTCOMES, whole.paired.tolist(), strict=True)),
+        confusion=tuple(_table(table) for table in whole.confusion),
+        reliability=tuple(_reliability(whole, model) for model in range(2)),
+        drift=tuple(_drift(name, whole.pair.training[name], seen) for name, seen in whole.inputs.items()),
+        unknown=tuple(UnknownTexts(*each) for each in whole.unknown.columns()),
+        periods=_periods(files),
+        slices_tested=len(tested),
+        slices_worst=worst,
+        slices_best=best,
+        slices=tested,
+        production_cost=costs[0],
+        staging_cost=costs[1],
+        notes=(*_copies(again), *_failed(failures), *_notes(whole, looks, dispersion, tested)),
+    )
+
+
+def _copies(again: SeenBefore) -> tuple[str, ...]:
+    if not again.copies:
+        return ()
+    files = f"{again.copies:,} files" if again.copies > 1 else "1 file"
+    return (f"Left out, as their content has counted already: {again.copied_rows:,} rows, in {files}.",)
+
+
+def _rows(whole: Comparison) -> dict[str, int]:
+    counted = dict(zip(ROWS, whole.rows.tolist(), strict=True))
+    return {**counted, "compared": int(whole.agreement.sum()), "labelled": int(whole.paired.sum())}
+
+
+def _sentence(verdict: Verdict, looks: Looks) -> str:
+    text = str(verdict)[0].upper() + str(verdict)[1:]
+    if not looks.rows.size or not looks.rows[-1]:
+        return f"{text}."
+    low, high = 100 * looks.low[-1], 100 * looks.high[-1]
+    sure = f"between {low:+.2f} and {high:+.2f} points" if low > -100 or high < 100 else "not yet bounded"
+    return (
+        f"{text}. Over {int(looks.rows[-1]):,} labelled rows staging's accuracy less production's is "
+        f"{100 * looks.difference[-1]:+.2f} points, {sure} at every look."
+    )
+
+
+def _looks(files: Sequence[FileFigures], looks: Looks) -> tuple[Look, ...]:
+    return tuple(
+        Look(
+            file=file.name,
+            event_time=file.first_event,
+            rows=int(looks.rows[at]),
+            difference=float(looks.difference[at]),
+            low=float(looks.low[at]),
+            high=float(looks.high[at]),
+            log_e_staging=float(looks.for_staging[at]),
+            log_e_production=float(looks.for_production[at]),
+        )
+        for at, file in enumerate(files)
+    )
+
+
+def _table(counts: Integers) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in counts.tolist())
+
+
+def _quantiles(whole: Comparison) -> dict[str, float]:
+    if not whole.difference.any():
+        return {}
+    found = quantiles(whole.difference, bins.difference_edges())
+    return {f"{level:g}": float(value) for level, value in zip(QUANTILES, found, strict=True)}
+
+
+def _coarse_difference(whole: Comparison) -> tuple[int, ...]:
+    middles = (bins.difference_edges()[1:] + bins.difference_edges()[:-1]) / 2
+    coarse = np.floor((middles + 1) / 2 * HISTOGRAM_BINS).astype(np.int64)
+    counts: Integers = np.zeros(HISTOGRAM_BINS, dtype=np.int64)
+    np.add.at(counts, coarse, whole.difference)
+    return tuple(counts.tolist())
+
+
+def _reliability(whole: Comparison, model: int) -> tuple[ReliabilityBin, ...]:
+    found = []
+    for tenth, (rows, true) in enumerate(whole.calibration[model].tolist()):
+        if rows:
+            score = as_float(whole.calibration_sums[model][tenth]) / rows
+            edges = tenth / bins.CALIBRATION_BINS, (tenth + 1) / bins.CALIBRATION_BINS
+            found.append(ReliabilityBin(*edges, rows, score, wilson(true, rows)))
+    return tuple(found)
+
+
+def _drift(column: str, training: TrainingBins, seen: Integers) -> ColumnDrift:
+    by_chance = psi_by_chance(training.counts, seen)
+    value = psi(training.counts, seen)
+    return ColumnDrift(
+        column=column,
+        psi=value,
+        by_chance=by_chance,
+        jensen_shannon=jensen_shannon(training.counts, seen),
+        grade=grade(value, by_chance),
+        bins=training.names(),
+        training=training.counts,
+        seen=tuple(seen.tolist()),
+    )
+
+
+def _periods(files: Sequence[FileFigures]) -> tuple[Period, ...]:
+    first_scores: Integers | None = None
+    found = []
+    for part in np.array_split(np.arange(len(files)), max(1, min(PERIODS, len(files)))):
+        some = [files[at] for at in part]
+        if not some:
+            continue
+        scores = np.sum([file.scores for file in some], axis=0)
+        if first_scores is None and scores.any():
+            first_scores = scores
+        reference = scores if first_scores is None else first_scores
+        rows = sum(file.rows for file in some)
+        firsts = [file.first_event for file in some if file.first_event]
+        lasts = [file.last_event for file in some if file.last_event]
+        found.append(
+            Period(
+                first=min(firsts, default=None),
+                last=max(lasts, default=None),
+                files=len(some),
+                rows=rows,
+                production_share=sum(file.production_positive for file in some) / max(rows, 1),
+                staging_share=sum(file.staging_positive for file in some) / max(rows, 1),
+                production_psi=psi(reference[0], scores[0]),
+                staging_psi=psi(reference[1], scores[1]),
+                psi_by_chance=max(psi_by_chance(reference[model], scores[model]) for model in range(2)),
+            )
+        )
+    return tuple(found)
+
+
+def _failed(failures: Sequence[str]) -> tuple[str, ...]:
+    if not failures:
+        return ()
+    return (f"{len(failures):,} files could not be compared; the last, because {failures[-1].rstrip('.')}.",)
+
+
+def _notes(whole: Comparison, looks: Looks, dispersion: float | None, tested: Sequence[Slice]) -> tuple[str, ...]:
+    notes = [f"Left out: {reason}." for reason in whole.pair.left_out]
+    if dispersion is not None and dispersion > OVERDISPERSED and looks.unit == "row":
+        notes.append(
+            f"Rows of one file hang together: the files differ {dispersion:.1f} times as much as independent rows "
+            f"would (more than {OVERDISPERSED:g}), so evidence by rows is overstated. Compare with --unit file."
+        )
+    if looks.moved:
+        notes.append("The difference changed over time: bounds of earlier and later files exclude each other.")
+    rows = dict(zip(ROWS, whole.rows.tolist(), strict=True))
+    if rows["unknown_label"]:
+        classes = ", ".join(whole.pair.classes)
+        notes.append(f"{rows['unknown_label']:,} rows have a label that names none of the classes {classes}.")
+    fine = [name for name, levels in whole.slices.items() if levels.levels is None and whole.pair.columns[name]]
+    if fine and tested:
+        notes.append(f"Not sliced, for their many values: {', '.join(fine)}.")
+    return tuple(notes)

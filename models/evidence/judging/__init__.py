@@ -1,0 +1,1 @@
+"""Who acts on a verdict: promotion, and the watcher."""

@@ -1,0 +1,134 @@
+"""Keeps what MLflow shows of the comparisons in step with the records in a bucket."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+
+from edge import metrics
+from edge.log import MayQuoteRows
+from ledger.names import Key
+from models.evidence.figures.again import Learned
+from models.evidence.figures.summary import Summary
+from models.evidence.judging.judge import learned, sizes
+from models.evidence.pages.registry_page import RegistryPage
+from models.evidence.record.pair import Version
+from models.evidence.sources.gathered import Evidence, PairEvidence, PairId
+from models.evidence.sources.source import comparison_keys, label_objects
+from models.registry.client import Registry, RegistryUnreachable
+from models.registry.spec import Size
+from transport.bucket import Bucket, BucketError
+
+log = structlog.get_logger()
+
+
+class Watcher:
+    """Remembers what it has read and written: a look reads what is new and writes what has changed."""
+
+    def __init__(
+        self, bucket: Bucket, registry: Registry, page: RegistryPage, *, unit: str = "row", margin: float
+    ) -> None:
+        self._bucket, self._registry, self._page = bucket, registry, page
+        self._unit, self._margin = unit, margin
+        self._evidence: Evidence | None = None
+        self._read: set[Key] = set()
+        self._stale: set[PairId] = set()
+        self._sizes: dict[PairId, tuple[Size, Size]] = {}
+        self._learned: dict[PairId, Learned] = {}
+
+    def look(self) -> bool:
+        """Reads what is new and writes what has changed; False where something could not be done until the next."""
+        try:
+            self._read_new()
+        except BucketError as error:
+            log.warning("bucket not read", error=str(error), consequence="read again at the next look")
+            self._evidence = None
+            return False
+        try:
+            self._write_stale()
+        except RegistryUnreachable as error:
+            metrics.REGISTRY_REACHABLE.set(0)
+            log.warning("registry not written", error=str(error), consequence="written at the next look")
+            return False
+        metrics.LAST_LOOK.set_to_current_time()
+        return True
+
+    def _read_new(self) -> None:
+        keys = comparison_keys(self._bucket)
+        new = [key for key in keys if key not in self._read]
+        contents = {(key.name, key.generation.content) for key in self._read}
+        known = self._evidence
+        if (
+            known is None
+            or known.label_objects != label_objects(self._bucket)
+            or not self._read <= set(keys)
+            or any((key.name, key.generation.content) in contents for key in new)  # a re-scoring takes a place
+        ):
+            known, new = Evidence(self._bucket, self._takes), keys
+        self._stale |= known.add(new)
+        for problem in known.bad_labels:
+            log.warning("labels not used", error=MayQuoteRows(problem))
+        known.bad_labels.clear()
+        self._evidence, self._read = known, set(keys)
+
+    def _takes(self, production: Version, staging: Version) -> bool:
+        return production.name == staging.name == self._registry.model
+
+    def _write_stale(self) -> None:
+        if self._evidence is None:
+            return
+        pairs = self._evidence.pairs
+        self._stale &= pairs.keys()
+        for pair in sorted(self._stale, key=str):
+            if pair not in self._sizes:
+                self._sizes[pair] = sizes(self._registry, pair)
+            training, unsaid = (self._learned[pair], ()) if pair in self._learned else learned(self._registry, pair)
+            if not unsaid:
+                self._learned[pair] = training
+            summary = pairs[pair].summary(
+                unit=self._unit,
+                margin=self._margin,
+                sizes=self._sizes[pair],
+                learned=training,
+                more_notes=unsaid,
+            )
+            _tell(summary)
+            run_id, changed = self._page.keep_run(summary, pairs[pair].gathered.files)
+            # A version that was compared with several says what the newest comparison came to.
+            shown = pair == newest_of_staging(pairs, pair) and self._page.show_verdict(summary, run_id)
+            metrics.REGISTRY_REACHABLE.set(1)
+            self._stale.discard(pair)
+            if changed or shown:
+                log.info(
+                    "verdict written",
+                    production=pair[0].version,
+                    staging=pair[1].version,
+                    verdict=str(summary.evidence.verdict),
+                    files=summary.files,
+                    rows_labelled=summary.rows["labelled"],
+                    run=run_id,
+                )
+
+
+def _tell(summary: Summary) -> None:
+    """Puts what a comparison comes to among the program's figures."""
+    pair = (summary.production.version, summary.staging.version)
+    rows = summary.rows["compared"]
+    metrics.COMPARED.labels(*pair).set(rows)
+    if summary.agreement is not None:
+        metrics.AGREEMENT.labels(*pair).set(summary.agreement.value)
+    if summary.evidence.looks:
+        last = summary.evidence.looks[-1]
+        metrics.LOG_E_VALUE.labels(*pair, "staging").set(last.log_e_staging)
+        metrics.LOG_E_VALUE.labels(*pair, "production").set(last.log_e_production)
+
+
+def newest_of_staging(pairs: dict[PairId, PairEvidence], pair: PairId) -> PairId:
+    """Of the pairs with the same staging version the one whose last file is the newest."""
+
+    def order(each: PairId) -> tuple[float, str]:
+        at: datetime | None = pairs[each].gathered.whole.last_event
+        return at.timestamp() if at else 0.0, str(each)
+
+    return max((each for each in pairs if each[1].version == pair[1].version), key=order)

@@ -1,0 +1,140 @@
+"""The report as one HTML page that needs nothing else: no network, no script, light and dark, phone and desk."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined, Template, select_autoescape
+
+from models.evidence.figures.statistics import Estimate
+from models.evidence.figures.summary import Summary
+from models.evidence.figures.verdict import Kind
+from models.evidence.pages import words
+from models.evidence.pages.picture import Table
+from models.evidence.pages.pictures import pictures
+
+PAGE = Path(__file__).with_name("report.html")
+_STYLES = {Kind.STAGING: "staging", Kind.PRODUCTION: "production", Kind.NO_DIFFERENCE: "none", Kind.NOT_YET: "open"}
+
+
+def render(summary: Summary) -> str:
+    """The page's text, to be written as UTF-8."""
+    verdict, _, rest = summary.evidence.sentence.partition(". ")
+    step, command = _next_step(summary)
+    return _template().render(
+        s=summary,
+        verdict=verdict.rstrip("."),
+        rest=rest,
+        kind="open" if summary.seen_before.doubts else _STYLES[summary.evidence.verdict.kind],
+        next_step=step,
+        command=command,
+        tiles=_tiles(summary),
+        measures=_measures(summary),
+        pictures=pictures(summary),
+        agreement=_agreement(summary),
+        costs=_costs(summary),
+        unknown=_unknown(summary),
+        doubt=words.doubt(summary),
+        threshold=words.evidence(summary.evidence.threshold),
+        scope=words.scope(summary),
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.from_string(PAGE.read_text(encoding="utf-8"))
+
+
+def _next_step(summary: Summary) -> tuple[str, str]:
+    kind = summary.evidence.verdict.kind
+    if summary.seen_before.doubts and kind is not Kind.PRODUCTION:
+        return "Production stays until there are rows that neither came before nor were learned from.", ""
+    if kind is Kind.STAGING:
+        return "To move production to it:", "python -m models promote staging --if-better"
+    if kind is Kind.NO_DIFFERENCE and summary.cheaper:
+        return (
+            "Staging takes less time per row. To move production to it:",
+            "python -m models promote staging --no-worse",
+        )
+    if kind is Kind.NOT_YET:
+        return "Production stays. Look again as often as you like: looking does not wear the evidence out.", ""
+    return "Production stays.", ""
+
+
+def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
+    tiles = []
+    evidence = summary.evidence
+    if evidence.looks and evidence.looks[-1].rows:
+        last = evidence.looks[-1]
+        detail = f"points, {words.points(last.low)} to {words.points(last.high)} at every look"
+        tiles.append(("Difference in accuracy", words.points(last.difference), detail))
+        best = max(look.log_e_staging for look in evidence.looks)
+        detail = f"at best so far; {words.evidence(evidence.threshold)} decides"
+        tiles.append(("Evidence for staging", words.evidence(best), detail))
+    if summary.agreement is not None:
+        kappa = "" if summary.kappa is None else f"kappa {summary.kappa:.3f}"
+        tiles.append(("Agreement", words.percent(summary.agreement.value), kappa))
+    rows = summary.rows
+    tiles.append(("Rows", f"{rows['read']:,}", f"{rows['labelled']:,} labelled, {summary.files:,} files"))
+    costs = summary.production_cost.seconds_per_row, summary.staging_cost.seconds_per_row
+    tiles.append(("Time per row, staging", words.duration(costs[1]), f"production {words.duration(costs[0])}"))
+    return tiles
+
+
+def _measures(summary: Summary) -> list[tuple[str, str, str, str, str, tuple[str, str]]]:
+    rows = []
+    for name, measure in summary.measures.items():
+        shares = name in words.PERCENT
+        rows.append(
+            (
+                words.MEASURES[name],
+                words.figure(measure.production, shares=shares),
+                words.figure(measure.staging, shares=shares),
+                words.figure(measure.difference, signed=True, shares=shares),
+                words.bounds(measure.difference, signed=True, shares=shares),
+                _who(measure.difference, name in words.LOWER_IS_BETTER),
+            )
+        )
+    return rows
+
+
+def _who(difference: Estimate, lower_is_better: bool) -> tuple[str, str]:
+    if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
+        return "", ""
+    return ("better", "staging better") if (difference.value < 0) == lower_is_better else ("worse", "production better")
+
+
+def _agreement(summary: Summary) -> str:
+    if summary.agreement is None:
+        return "No row was scored by both."
+    shared = f"{words.percent(summary.agreement.value)} of rows, {words.bounds(summary.agreement, shares=True)}"
+    kappa = "" if summary.kappa is None or summary.kappa != summary.kappa else f"; Cohen's kappa {summary.kappa:.4f}"
+    return f"Both models say the same on {shared}{kappa}."
+
+
+def _costs(summary: Summary) -> Table:
+    rows = tuple(
+        (
+            name,
+            words.duration(cost.seconds_per_row),
+            words.duration(cost.seconds_per_file),
+            words.size(cost.memory_bytes),
+            words.size(cost.artifact_bytes),
+        )
+        for name, cost in (("production", summary.production_cost), ("staging", summary.staging_cost))
+    )
+    return Table(("", "per row", "per file", "memory", "artifact"), rows)
+
+
+def _unknown(summary: Summary) -> Table | None:
+    if not summary.unknown:
+        return None
+    rows = tuple((each.column, words.count(each.production), words.count(each.staging)) for each in summary.unknown)
+    return Table(("column", "production", "staging"), rows)

@@ -1,0 +1,105 @@
+"""How figures are written, in the terminal and in the report alike."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from math import exp, inf, log
+
+from models.evidence.figures.statistics import Estimate
+from models.evidence.figures.summary import Summary
+
+MEASURES = {
+    "accuracy": "Accuracy",
+    "auc": "AUC",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+    "calibration_error": "Expected calibration error",
+}
+PERCENT = frozenset({"accuracy"})
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error"})
+NONE = "–"
+INTERVAL = "95 %"
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """A share as per cent."""
+    return NONE if value is None else f"{100 * value:.{digits}f} %"
+
+
+def points(value: float, digits: int = 2) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    return f"{100 * value:+z.{digits}f}"
+
+
+def bounds(estimate: Estimate, *, signed: bool = False, shares: bool = False) -> str:
+    """An estimate's interval."""
+    if estimate.low is None or estimate.high is None:
+        return NONE
+    return f"{_figure(estimate.low, signed, shares)} to {_figure(estimate.high, signed, shares)}"
+
+
+def figure(estimate: Estimate | None, *, signed: bool = False, shares: bool = False) -> str:
+    """An estimate's value."""
+    return NONE if estimate is None else _figure(estimate.value, signed, shares)
+
+
+def _figure(value: float, signed: bool, shares: bool) -> str:
+    if shares:
+        return points(value) if signed else percent(value)
+    return f"{value:+z.4f}" if signed else f"{value:.4f}"
+
+
+def evidence(log_e: float) -> str:
+    """An e-value from its natural logarithm: what a stake of 1 has become by betting that a model is better."""
+    if log_e in (-inf, inf):  # beyond what a double can hold
+        return "×0" if log_e < 0 else "×∞"
+    power = log_e / log(10)
+    if abs(power) >= 4:
+        return f"×10{str(round(power)).translate(_RAISED)}"
+    value = exp(log_e)
+    return f"×{value:,.0f}" if value >= 10 else f"×{value:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in a fitting unit."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns" if seconds else NONE
+
+
+def size(count: int | None) -> str:
+    """Bytes in a fitting unit."""
+    if count is None:
+        return NONE
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return f"{count} B"
+
+
+def moment(at: datetime | None) -> str:
+    """A time to the minute, UTC."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if at else NONE
+
+
+def doubt(summary: Summary) -> str:
+    """Why the verdict is not to be acted on; empty as a rule."""
+    doubts = summary.seen_before.doubts
+    return f"Not to be acted on: {'; '.join(doubts)}. The same rows are no new evidence." if doubts else ""
+
+
+def count(rows: int | None) -> str:
+    """A number of rows."""
+    return NONE if rows is None else f"{rows:,}"
+
+
+def scope(summary: Summary) -> str:
+    """What a comparison rests on."""
+    rows = summary.rows
+    failed = rows["failed_production"] + rows["failed_staging"] + rows["failed_both"]
+    return (
+        f"{summary.files:,} files, {moment(summary.first_event)} to {moment(summary.last_event)} UTC; "
+        f"{rows['read']:,} rows, {rows['labelled']:,} labelled, {failed:,} not scored by both"
+    )

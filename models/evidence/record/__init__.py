@@ -1,0 +1,1 @@
+"""What a worker writes down of one file that two versions scored."""

@@ -1,0 +1,1 @@
+"""Where the records and the labels come from: the bucket, and files of labels."""

@@ -1,0 +1,1 @@
+"""A version's own description (MLmodel), read with suspicion."""

@@ -1,0 +1,1 @@
+"""A CSV as a table of cells, and what each cell means."""

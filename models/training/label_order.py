@@ -1,0 +1,39 @@
+"""Whether the labels that a graph gives itself are those of its most probable classes, in the order that was named."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from models.training.estimators.probes import GAP, probes
+from models.training.register import TOLERANCE, Candidate, RegistrationRefused, raw_columns
+
+
+def refuse_other_order(candidate: Candidate, rows: pd.DataFrame) -> None:
+    """Raises RegistrationRefused where a label is another class's, on `rows` or on probes made from them, draws aside.
+
+    One row of zeros as an example says little: therefore the probes.
+    """
+    texts = [name for name, kind in candidate.types.items() if kind == "string"]
+    made = probes(rows[list(candidate.types)], texts, {})
+    no_gaps = np.array([value != GAP for value in made.values])  # whole numbers have none
+    asked = pd.concat([rows, made.rows[no_gaps]], ignore_index=True)
+    scores, _ = candidate.scorer.score_rows(raw_columns(asked, candidate.types))
+    answered = np.isfinite(scores.probabilities).all(axis=1)
+    labels, probabilities = scores.labels[answered], scores.probabilities[answered]
+    best = np.sort(probabilities, axis=1)
+    sure = best[:, -1] - best[:, -2] > 2 * TOLERANCE
+    places = probabilities.argmax(axis=1)
+    wrong = sure & (labels != np.array(candidate.classes, dtype=object)[places])
+    if not wrong.any():
+        return
+    seen = [Counter(labels[sure & (places == place)]).most_common(1) for place in range(len(candidate.classes))]
+    order = ", ".join(repr(str(found[0][0])) if found else "?" for found in seen)
+    raise RegistrationRefused(
+        f"on {np.count_nonzero(wrong)} of {np.count_nonzero(sure)} rows the graph's own label is not the most probable "
+        f"of the classes {', '.join(map(repr, candidate.classes))} (--classes): by its labels the probabilities are in "
+        f"the order {order}; name the classes in the order of the probabilities. Where the graph decides by another "
+        f"rule on purpose, register it without its label output"
+    )

@@ -1,0 +1,1 @@
+"""Makes the topics, subscriptions and notifications that the cloud needs."""

@@ -1,0 +1,1 @@
+"""The buckets there are."""

@@ -1,0 +1,1 @@
+"""The pool of scoring processes, and what runs inside one."""

@@ -1,0 +1,1 @@
+"""What a file goes through: read, validate, predict, write."""

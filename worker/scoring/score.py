@@ -1,0 +1,178 @@
+"""Scores one file with the production model and claims the outcome: what a scoring process does for a message."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import BinaryIO, cast
+
+from ledger.commit import claim_metadata, claim_outcome, open_claim
+from ledger.names import Key
+from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
+from models.registry.client import FetchedVersion
+from models.registry.spec import ModelSpec
+from models.scoring.scorer import Scorer
+from models.scoring.table.faults import Unreadable
+from models.scoring.table.limits import Limits
+from models.scoring.table.read import ReadAgain
+from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, PreconditionFailed, read_again_where_damaged
+from transport.event import ObjectEvent
+from worker.processes.scoring_process import Workshop
+from worker.scoring import write
+from worker.scoring.damage import checked_to_the_end
+from worker.scoring.hashed import Hashed
+from worker.scoring.manner import USUAL_MANNER, Manner
+from worker.scoring.predict import Stopwatch, Tally, predict
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Whose attempt at which event this is."""
+
+    event: ObjectEvent
+    number: int
+    worker: str
+
+    @property
+    def key(self) -> Key:
+        return Key(self.event.name, self.event.generation)
+
+
+@dataclass(frozen=True)
+class Score:
+    """The task: one attempt with one version."""
+
+    attempt: Attempt
+    version: FetchedVersion
+    manner: Manner = USUAL_MANNER
+
+    def run(self, workshop: Workshop) -> ObjectInfo | None:
+        return score_file(workshop.bucket, self.attempt, workshop.scorer(self.version), self.manner)
+
+
+def score_file(
+    bucket: Bucket,
+    attempt: Attempt,
+    scorer: Scorer,
+    manner: Manner = USUAL_MANNER,
+) -> ObjectInfo | None:
+    """Scores the event's generation and claims what came of it; None where another claim stood already.
+
+    A fault of the file ends in a claim (`rejected`, or `superseded` where that generation is gone); a fault of the
+    bucket raises, and nothing is claimed.
+    """
+    outcome = _begun(bucket, attempt)
+    try:
+        _refuse_if_too_big(bucket, attempt.event, manner.limits)
+        return read_again_where_damaged(lambda: _read_and_claimed(bucket, outcome, scorer, manner))
+    except PreconditionFailed:
+        return None
+    except Unreadable as fault:
+        errors = (RowError(str(fault), column=fault.column),)
+        rejected = replace(outcome, model=model_used(scorer.spec), fault=fault.kind, errors=errors, finished=_now())
+        return claim_outcome(bucket, rejected)
+    except ObjectNotFound:
+        gone = RowError("this generation is gone: the file was replaced or deleted before it was scored")
+        return claim_outcome(bucket, replace(outcome, status=Status.SUPERSEDED, errors=(gone,), finished=_now()))
+
+
+def _read_and_claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner) -> ObjectInfo:
+    try:
+        return _claimed(bucket, outcome, scorer, manner, all_columns=False)
+    except ReadAgain:
+        return _claimed(bucket, outcome, scorer, manner, all_columns=True)
+
+
+def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner, *, all_columns: bool) -> ObjectInfo:
+    """Scores the file into a claim. Raises Unreadable, ReadAgain and what the bucket raises: no claim is left then."""
+    watch, tally, digest = Stopwatch(), Tally(), hashlib.sha256()
+    key = outcome.key
+    metadata: dict[str, str] = {}
+    with (
+        bucket.read(key.name, key.generation.content) as stored,
+        checked_to_the_end(bucket, stored),
+        open_claim(bucket, key, metadata) as claim,
+    ):
+        stream = Hashed(stored)
+        lines = write.header(scorer.spec)
+        digest.update(lines)
+        claim.write(lines)
+        for predicted in predict(
+            cast("BinaryIO", stream), scorer, watch, tally=tally, manner=manner, all_columns=all_columns
+        ):
+            with watch.step("write"):
+                lines = write.rows(
+                    scorer.spec,
+                    predicted.first_row,
+                    predicted.ids,
+                    predicted.labels,
+                    predicted.probabilities,
+                    predicted.error_texts,
+                    spreadsheet_safe=manner.spreadsheet_safe,
+                )
+                digest.update(lines)
+                claim.write(lines)
+        metadata.update(
+            claim_metadata(
+                replace(
+                    outcome,
+                    status=Status.SCORED,
+                    source=replace(outcome.source, sha256=stream.sha256()),
+                    model=model_used(scorer.spec),
+                    rows=tally.rows,
+                    rejected_rows=tally.rejected.total(),
+                    rejected={str(fault): rows for fault, rows in tally.rejected.items()},
+                    unknown=tally.unknown,
+                    output=key.output,
+                    sha256=digest.hexdigest(),
+                    timings={step: round(seconds, 6) for step, seconds in watch.seconds.items()},
+                    finished=_now(),
+                    errors=tuple(tally.errors),
+                )
+            )
+        )
+    return claim.info
+
+
+def stored_size(bucket: Bucket, event: ObjectEvent) -> int | None:
+    """As the event says; of one of foreign make, which says nothing, as the bucket does."""
+    if event.size is not None:
+        return event.size
+    standing = bucket.stat(event.name)
+    return standing.size if standing else None
+
+
+def _refuse_if_too_big(bucket: Bucket, event: ObjectEvent, limits: Limits) -> None:
+    """Raises Unreadable before anything is read, where the event says so and the bucket agrees.
+
+    A message is not believed: it may come from anybody who can publish.
+    """
+    if event.size is not None and event.size > limits.max_file_bytes:
+        standing = bucket.stat(event.name)
+        if standing is not None and standing.generation == event.generation.content:
+            limits.check_size(standing.size)
+
+
+def model_used(spec: ModelSpec) -> ModelUsed:
+    """What a receipt says of the model."""
+    positive = write.positive_index(spec)
+    return ModelUsed(spec.name, spec.version, spec.run_id, None if positive is None else spec.classes[positive])
+
+
+def _begun(bucket: Bucket, attempt: Attempt) -> Outcome:
+    event = attempt.event
+    source = Source(
+        bucket.name,
+        event.name,
+        event.generation.content,
+        event.generation.rescore,
+        event.size,
+        event.md5,
+        event.crc32c,
+    )
+    return Outcome(Status.REJECTED, source, attempt=attempt.number, worker=attempt.worker)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,1 @@
+"""Following the registry: from a moved alias to the version in force."""

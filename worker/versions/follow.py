@@ -1,0 +1,267 @@
+"""Follows the registry while files are scored: which versions are to be in force, looked at off the scoring path."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Event, Thread
+
+import structlog
+
+from edge import metrics
+from models.registry.client import PRODUCTION, STAGING, FetchedVersion, Registry, RegistryUnreachable, VersionId
+from models.registry.spec import UnfitModel
+from worker.versions.good_versions import GoodVersions
+from worker.versions.swap import InForce, Refusal, Servers, Swaps
+
+log = structlog.get_logger()
+
+FIRST_PAUSE = 0.5
+START_PATIENCE = 15.0  # at the start: for a registry that hangs; and, once production is there, for staging
+TIDY_SECONDS = 600.0
+
+
+class Follower:
+    """Keeps `in_force` at what the registry's aliases say, as far as those versions can serve.
+
+    A version is put in force only once it is fetched, verified, loaded and has scored its own example, and if its alias
+    still names it then; until then, and if it fails, the one before goes on. A refused version is not tried again until
+    its alias has moved. A look never waits for a version: each is fetched and prepared in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        cache: Path,
+        servers: Mapping[str, Servers],
+        poll_seconds: float,
+        record: Callable[[Mapping[str, Refusal | None]], None] = lambda standing: None,
+    ) -> None:
+        """`record` is told after each look which of the aliases name a version in vain (None: what it names serves)."""
+        self._registry = registry
+        self._cache = cache
+        self._poll_seconds = poll_seconds
+        self._record = record
+        self._good = GoodVersions(cache, registry.tracking_uri, registry.model)
+        self._servers = servers
+        self._swaps = Swaps(servers, self._good)
+        self._unreachable = ""
+        self._aliases: Mapping[str, VersionId] | None = None  # None: no answer yet
+        self._tried_in_cache: set[str] = set()
+        self._told: set[str] = set()
+        self._stop = Event()
+        self._thread = Thread(target=self._run, daemon=True, name="follow")
+
+    @property
+    def in_force(self) -> InForce:
+        """The versions that the next file is scored with."""
+        return self._swaps.in_force
+
+    @property
+    def refused(self) -> Mapping[str, Refusal]:
+        """By alias, the version that it names in vain."""
+        return dict(self._swaps.refused)
+
+    @property
+    def missing(self) -> str:
+        """Why there is no production version in force, in words; nothing where there is one."""
+        if self.in_force.production is not None:
+            return ""
+        return f"no production version is in force: {self._trouble() or 'it is being loaded'}"
+
+    def start(self) -> None:
+        """Looks from now on, every `poll_seconds`, in a thread of its own."""
+        self._thread.start()
+
+    def wait_for_production(self, stopping: Event) -> None:
+        """Returns once a production version is in force, or `stopping` is set. The follower has to be started.
+
+        A staging version that is on its way is waited for too, for a while: the first files should have their shadow.
+        """
+        began = without_production = time.monotonic()
+        while not stopping.is_set():
+            now = time.monotonic()
+            with self._swaps.changed:
+                staging_comes = STAGING in self._swaps.under_way or STAGING in self._swaps.unfetched
+                if self.in_force.production is None:
+                    without_production = now
+                    self._fall_back(overdue=now - began > START_PATIENCE)
+                elif not staging_comes or now - without_production > START_PATIENCE:
+                    return
+                self._swaps.changed.wait(0.1)  # `stopping` wakes nobody here
+
+    def stop(self, patience: float = 1.0) -> bool:
+        """Ends the looking; False where a thread still waits for an answer of the registry's."""
+        self._stop.set()
+        until = time.monotonic() + patience
+        threads = [thread for thread in [self._thread, *self._swaps.stop()] if thread.is_alive()]
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
+
+    def repair(self, version: FetchedVersion) -> None:
+        """Brings a version's files back where the local cache lost or changed them. Never raises."""
+        try:
+            self._registry.fetch(version.spec.version, self._cache)
+        except (RegistryUnreachable, UnfitModel, OSError) as error:
+            log.error("model cache not repaired", model=str(version.spec), error=str(error))
+
+    def look(self) -> None:
+        """One look at the registry; starts the swaps that follow from it."""
+        try:
+            aliases = self._registry.aliases()
+        except RegistryUnreachable as error:
+            self._unreachable = str(error)
+            metrics.REGISTRY_REACHABLE.set(0)
+            self._say_once("registry unreachable", error=str(error), consequence="the versions in force go on serving")
+            return
+        if "registry unreachable" in self._told:
+            self._told.remove("registry unreachable")
+            log.info("registry reachable again")
+        self._unreachable = ""
+        metrics.REGISTRY_REACHABLE.set(1)
+        if self._registry.reads_stages:
+            self._say_once(
+                "model has no aliases", consequence="its stages Production and Staging are followed in their place"
+            )
+        with self._swaps.changed:
+            self._aliases = aliases
+            for alias in (PRODUCTION, STAGING):
+                self._follow(alias, aliases.get(alias))
+                metrics.MODEL_REFUSED.labels(alias).set(alias in self._swaps.refused)
+
+    def settle(self, timeout: float) -> bool:
+        """Waits until no version is on its way; False where one still is after `timeout` seconds."""
+        return self._swaps.settle(timeout)
+
+    def _run(self) -> None:
+        pause = min(FIRST_PAUSE, self._poll_seconds)
+        tidied = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                self.look()
+            except Exception:
+                log.exception("look at the registry failed", consequence="the versions in force go on serving")
+                metrics.REGISTRY_REACHABLE.set(0)
+                self._unreachable = self._unreachable or "its answer was not understood"
+            with self._swaps.changed:
+                missing = self.in_force.production is None
+                if missing and not self._fall_back() and PRODUCTION not in self._swaps.under_way:
+                    self._say_what_is_missing()
+                elif self._aliases is None and self._unreachable and STAGING not in self._tried_in_cache:
+                    self._begin_with_last_good(STAGING, self._unreachable)  # it hung, and has turned out to be away
+                waiting = missing or STAGING in self._swaps.unfetched
+            self._record(self._standing())
+            if time.monotonic() - tidied > TIDY_SECONDS:
+                self._swaps.tidy()
+                tidied = time.monotonic()
+            self._stop.wait(pause if waiting else self._poll_seconds)
+            pause = min(2 * pause, self._poll_seconds)
+
+    def _standing(self) -> Mapping[str, Refusal | None]:
+        """By alias what it names in vain; without those on their way, and before the registry has answered."""
+        with self._swaps.changed:
+            if self._aliases is None:
+                return {}
+            return {
+                alias: self._swaps.refused.get(alias)
+                for alias in (PRODUCTION, STAGING)
+                if alias not in self._swaps.under_way and alias not in self._swaps.unfetched
+            }
+
+    def _follow(self, alias: str, version: VersionId | None) -> None:
+        swaps = self._swaps
+        before, attempt = self.in_force.of(alias), swaps.under_way.get(alias)
+        if attempt and attempt.from_cache:
+            return  # it is about to serve; what the registry says comes after it
+        if attempt and attempt.version != version:
+            swaps.abandon(alias)
+        if version != getattr(swaps.refused.get(alias), "version", None):
+            swaps.refused.pop(alias, None)
+        if version is None:
+            swaps.unfetched.pop(alias, None)
+            if before and alias == STAGING:
+                swaps.clear(alias)
+                log.info("no staging version", consequence="files are scored without a shadow")
+            elif before:
+                self._say_once("alias removed", alias=alias, consequence=f"{before.spec} goes on serving")
+            return
+        if alias == PRODUCTION:
+            self._told.discard("alias removed")
+        if not (alias in swaps.refused or alias in swaps.under_way or (before and before.spec.version == version)):
+            swaps.begin(alias, version, lambda: self._fetched(alias, version), cached=False)
+
+    def _fetched(self, alias: str, version: VersionId) -> FetchedVersion:
+        before = self.in_force.of(alias)
+        if before is not None and not before.lies_there:  # a process that starts anew loads it beside the other
+            self.repair(before)
+        return self._registry.fetch(version, self._cache, self._servers[alias].read)
+
+    def _fall_back(self, *, overdue: bool = False) -> bool:
+        """Starts with the last good versions where the registry gives none, or is `overdue`; False where it does not.
+
+        Not where the registry says clearly that there is no production version.
+        """
+        attempt = self._swaps.under_way.get(PRODUCTION)
+        reason = self._trouble()
+        if attempt:
+            reason = "" if attempt.fetched or attempt.from_cache else "the version's files are slow to come"
+            if not (reason and overdue):
+                return False
+        elif self._aliases is None and not self._unreachable:
+            reason = "it has not answered yet"
+            if not overdue:
+                return False
+        if PRODUCTION in self._tried_in_cache or (self._aliases is not None and PRODUCTION not in self._aliases):
+            return False
+        began = self._begin_with_last_good(PRODUCTION, reason)
+        if began and self._unreachable:
+            self._begin_with_last_good(STAGING, reason)
+        return began
+
+    def _begin_with_last_good(self, alias: str, reason: str) -> bool:
+        self._tried_in_cache.add(alias)
+        try:
+            good = self._good.find(alias)
+        except UnfitModel as error:
+            log.error("last good version unusable", alias=alias, error=str(error))
+            return False
+        if good is None:
+            return False
+        log.warning(
+            "starting from the cache",
+            alias=alias,
+            version=good.spec.version,
+            registry=self._registry.shown,
+            reason=reason,
+            consequence="this version served last; the registry is followed as soon as it can be",
+        )
+        self._swaps.begin(alias, good.spec.version, lambda: good, cached=True)
+        return True
+
+    def _trouble(self) -> str:
+        """Why the registry gives no production version."""
+        if self._unreachable:
+            return self._unreachable
+        if self._aliases is not None and PRODUCTION not in self._aliases:
+            return f"no version of the model has the alias {PRODUCTION!r}"
+        if PRODUCTION in self._swaps.refused:
+            refusal = self._swaps.refused[PRODUCTION]
+            return f"version {refusal.version} was refused: {refusal.reason}"
+        return self._swaps.unfetched.get(PRODUCTION, "")
+
+    def _say_what_is_missing(self) -> None:
+        log.warning(
+            "waiting for a production version",
+            registry=self._registry.shown,
+            model=self._registry.model,
+            reason=self._trouble(),
+            cache=f"no version in {self._cache} that has served here before",
+            todo="train one with `python -m models train all`, or `python -m models promote VERSION`",
+        )
+
+    def _say_once(self, event: str, **fields: str) -> None:
+        if event not in self._told:
+            self._told.add(event)
+            log.warning(event, **fields)

@@ -1,0 +1,44 @@
+"""Puts on record in the bucket which versions their aliases name in vain, so that `publisher status` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import structlog
+
+from ledger.notes import RefusedVersion, forget_refused, note_refused
+from transport.bucket import Bucket, BucketError
+from worker.versions.swap import Refusal
+
+log = structlog.get_logger()
+
+
+class Refusals:
+    """One record per alias, whichever worker wrote it; gone once a worker serves what the alias names."""
+
+    def __init__(self, bucket: Bucket, model: str, worker: str) -> None:
+        self._bucket, self._model, self._worker = bucket, model, worker
+        self._recorded: dict[str, Refusal | None] = {}
+
+    def record(self, standing: Mapping[str, Refusal | None]) -> None:
+        """Brings the records up to date. `standing`: by alias what it names in vain, None where that serves.
+
+        Never raises; what could not be written is written at the next call.
+        """
+        for alias, refusal in standing.items():
+            if alias in self._recorded and self._recorded[alias] == refusal:
+                continue
+            try:
+                if refusal is None:
+                    forget_refused(self._bucket, alias)
+                else:
+                    note_refused(self._bucket, self._note(alias, refusal))
+            except BucketError as error:
+                log.warning("refusal not recorded", alias=alias, error=str(error), consequence="tried again")
+            else:
+                self._recorded[alias] = refusal
+
+    def _note(self, alias: str, refusal: Refusal) -> RefusedVersion:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return RefusedVersion(alias, self._model, refusal.version, refusal.reason, self._worker, now)
