@@ -22,7 +22,7 @@ Score = Callable[[], ObjectInfo | None]
 """Scores the file and claims its outcome: the claim that it made, or None where another claim stood already."""
 
 
-def settle(bucket: Bucket, key: Key, score: Score, *, look_for_claim: bool = True) -> tuple[Outcome, bool]:
+def bring_to_receipt(bucket: Bucket, key: Key, score: Score, *, look_for_claim: bool = True) -> tuple[Outcome, bool]:
     """Brings one generation to its receipt; gives the receipt that stands and whether this call wrote it.
 
     `look_for_claim=False` saves one look where a first delivery makes an earlier claim unlikely: it costs a scoring

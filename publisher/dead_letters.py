@@ -8,11 +8,11 @@ import structlog
 
 from edge import metrics
 from edge.log import MayQuoteRows
-from ledger.commit import claim_outcome, settle
+from ledger.commit import bring_to_receipt, claim_outcome
 from ledger.names import Key
 from ledger.naming.inputs import takes, why_no_input
-from ledger.notes import Failure, read_failure, record_unusable
 from ledger.receipt import Outcome, RowError, Source, Status
+from ledger.records import Failure, read_failure, record_unusable
 from ledger.rescoring import refuse_unfounded
 from publisher.inputs import rfc3339
 from transport.bucket import Bucket, BucketError, NameTooLong
@@ -95,7 +95,7 @@ def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
         refuse_unfounded(bucket, event)
         key = Key(event.name, event.generation)
         outcome = outcome_of(event, attempts_in(delivery.message), read_failure(bucket, key), now)
-        receipt, mine = settle(bucket, key, lambda: claim_outcome(bucket, outcome))
+        receipt, mine = bring_to_receipt(bucket, key, lambda: claim_outcome(bucket, outcome))
         bucket.delete(key.failure)
     except (UnusableMessage, NameTooLong) as reason:  # the second: a file system may take shorter names than most
         name = record_unusable(bucket, delivery.id, delivery.message, str(reason))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from ledger.commit import settle
+from ledger.commit import bring_to_receipt
 from ledger.names import CLAIMS, FAILURES, Key, parse_key
 from transport.bucket import Bucket, ObjectInfo
 
@@ -41,7 +41,7 @@ def _follow_abandoned(bucket: Bucket, key: Key) -> bool:
         raise _ClaimGone
 
     try:
-        settle(bucket, key, score)
+        bring_to_receipt(bucket, key, score)
     except _ClaimGone:
         return False
     except (ValueError, KeyError) as error:

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from edge import metrics
+from edge.cached import Remembered
 from edge.health import overdue
-from edge.remembered import Remembered
 from edge.signals import Checks
 from publisher.loop import Loop
 from transport.queue import Backlog, Queue, QueueError

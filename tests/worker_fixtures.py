@@ -7,13 +7,14 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from deploy.waiting import wait_for
 from ledger.names import Key
@@ -21,17 +22,20 @@ from ledger.receipt import Outcome
 from models.registry.client import FetchedVersion
 from models.registry.spec import Column, Example, ModelSpec
 from models.scoring.scorer import Scorer
+from models.scoring.table.faults import Fault, RowFault
 from transport.bucket import Bucket, get, put
 from transport.event import Generation, ObjectEvent
 from transport.queue import Queue
 from worker.brake import Brake
 from worker.filenames import FilenamesLog
 from worker.handle import Handler
-from worker.in_hand import InHand
+from worker.leases import Leases
 from worker.loop import Loop
 from worker.processes.pool import Pool
 from worker.processes.process import TaskFailed
 from worker.processes.scoring_process import Workshop
+from worker.scoring import write
+from worker.scoring.predict import Predicted
 from worker.shadow_line import ShadowLine
 from worker.versions.swap import InForce
 
@@ -112,6 +116,16 @@ def with_example(spec: ModelSpec, bias: float = 0.0) -> ModelSpec:
 def scorer(spec: ModelSpec = SPEC, bias: float = 0.0) -> Scorer:
     """The model, loaded in this process."""
     return Scorer(graph(bias, spec.classes), spec)
+
+
+def lines(
+    spec: ModelSpec, first_row: int, ids: Any, labels: Any, probabilities: Any, errors: Mapping[int, str]
+) -> bytes:
+    """What is written of rows with these answers; `errors`: index → why the row has none."""
+    faults = {index: Fault(RowFault.CELL, said) for index, said in errors.items()}
+    ids = None if ids is None else pa.array(ids, pa.string())
+    nothing = np.zeros(0, dtype=np.int64)
+    return write.rows(spec, Predicted(first_row, labels, probabilities, faults, ids, None, nothing, {}))
 
 
 def fetched(folder: Path, version: str = "1", *, bias: float = 0.0, spec: ModelSpec = SPEC) -> FetchedVersion:
@@ -268,14 +282,14 @@ class Worker:
     def __post_init__(self) -> None:
         self.stopping = threading.Event()
         self.follower = Fixed(self.in_force)
-        self.in_hand = InHand(self.queue)
+        self.leases = Leases(self.queue)
         self.line = ShadowLine(
-            self.bucket, self.in_hand, self.shadows, 1, limit=self.shadow_seconds, longest=self.shadow_backlog
+            self.bucket, self.leases, self.shadows, 1, limit=self.shadow_seconds, longest=self.shadow_backlog
         )
         given: dict[str, Any] = {
             "name": "host-17",
             "bucket": self.bucket,
-            "in_hand": self.in_hand,
+            "leases": self.leases,
             "follower": self.follower,
             "pool": self.scorers,
             "shadow_line": self.line,
@@ -286,7 +300,7 @@ class Worker:
         self.handler = Handler(**{**given, **self.options})
         self.loop = Loop(
             self.queue,
-            self.in_hand,
+            self.leases,
             self.handler,
             self.line,
             (self.scorers, self.shadows),
@@ -298,7 +312,7 @@ class Worker:
     def take(self) -> Any:
         """The next delivery, in hand."""
         [delivery] = wait_for(lambda: self.queue.pull(1, 10.0))
-        self.in_hand.take(delivery)
+        self.leases.take(delivery)
         return delivery
 
     def handle(self) -> None:

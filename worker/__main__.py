@@ -22,7 +22,6 @@ from edge.listen import CannotSignal, Listening
 from ledger.naming.prefix import refuse_bad_prefix
 from models.registry.address.option import ArtifactHosts
 from models.scoring.table.limits import USUAL_LIMITS, Limits
-from worker.scoring.manner import Manner
 
 
 class Work(Listening):
@@ -115,7 +114,7 @@ class Work(Listening):
         from worker.brake import Brake
         from worker.filenames import FilenamesLog
         from worker.handle import Handler
-        from worker.in_hand import InHand
+        from worker.leases import Leases
         from worker.loop import Loop
         from worker.processes.pool import Pool
         from worker.shadow_line import ShadowLine
@@ -148,19 +147,19 @@ class Work(Listening):
             self.registry_poll_seconds,
             Refusals(bucket, self.model, name).record,
         )
-        in_hand = InHand(queue)
+        leases = Leases(queue)
         line = ShadowLine(
-            bucket, in_hand, shadows, self.processes, limit=self.shadow_seconds, longest=self.shadow_backlog
+            bucket, leases, shadows, self.processes, limit=self.shadow_seconds, longest=self.shadow_backlog
         )
         vitals = signals.vitals = Vitals(
-            queue, in_hand, line, follower, stopping, self.stalled_seconds, self.score_seconds
+            queue, leases, line, follower, stopping, self.stalled_seconds, self.score_seconds
         )
         follower.start()
         follower.wait_for_production(stopping)
         handler = Handler(
             name=name,
             bucket=bucket,
-            in_hand=in_hand,
+            leases=leases,
             follower=follower,
             pool=scorers,
             shadow_line=line,
@@ -170,13 +169,13 @@ class Work(Listening):
             score_seconds=self.score_seconds,
             shadow_fraction=self.shadow_fraction,
             brake=Brake(bucket.verify),
-            manner=self._manner(),
+            limits=self._limits(),
         )
         ending.work_begins()
         log.info("worker ready", bucket=bucket.url, queue=queue.url, processes=self.processes)
         # Twice as many files as processes: while one is scored, another is read or committed.
         vitals.loop = Loop(
-            queue, in_hand, handler, line, (scorers, shadows), 2 * self.processes, self.drain_seconds, stopping
+            queue, leases, handler, line, (scorers, shadows), 2 * self.processes, self.drain_seconds, stopping
         )
         vitals.loop.run(self.until_idle)
         signals.close()
@@ -187,9 +186,8 @@ class Work(Listening):
             leave()  # Python would wait for the threads that MLflow downloads in
         return 0
 
-    def _manner(self) -> Manner:
-        limits = Limits(**{limit.name: getattr(self, limit.name) for limit in fields(Limits)})
-        return Manner(limits, self.spreadsheet_safe, self.encoding, self.max_unknown)
+    def _limits(self) -> Limits:
+        return Limits(**{limit.name: getattr(self, limit.name) for limit in fields(Limits)})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from threading import Event, Lock
 import structlog
 
 from transport.bucket import BucketError, NoSpace, ObjectNotFound, PreconditionFailed
-from worker.processes.process import TaskFailed
+from worker.processes.process import kind_of
 
 log = structlog.get_logger()
 
@@ -89,7 +89,7 @@ class Brake:
 
     def _bucket_at_fault(self, error: Exception) -> bool:
         """True where other files would fare no better. Room for something small is no sign that there is any more."""
-        kind = error.kind if isinstance(error, TaskFailed) else type(error).__name__
+        kind = kind_of(error)
         if kind == NoSpace.__name__:
             return True
         if isinstance(error, _OF_A_FILE) or kind not in _KINDS:

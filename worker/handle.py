@@ -12,22 +12,21 @@ import structlog
 from edge import metrics, traces
 from edge.log import MayQuoteRows
 from edge.not_inputs import NotInputs
-from ledger.commit import settle
+from ledger.commit import bring_to_receipt
 from ledger.naming.inputs import takes, why_no_input
-from ledger.notes import Failure, note_failure, record_unusable
 from ledger.receipt import Outcome, Status
+from ledger.records import Failure, record_failure, record_unusable
 from ledger.rescoring import refuse_unfounded
-from models.registry.client import FetchedVersion
-from transport.bucket import Bucket, BucketError
+from models.registry.spec import UnfitModel
+from models.scoring.table.limits import USUAL_LIMITS, Limits
+from transport.bucket import Bucket, BucketError, ObjectInfo
 from transport.event import BY_NOTIFICATION, ObjectEvent, UnusableMessage
 from transport.queue import Delivery
 from worker.brake import Brake
 from worker.filenames import FilenamesLog
-from worker.in_hand import InHand
+from worker.leases import Leases
 from worker.processes.pool import Pool
-from worker.processes.process import ScorerDied, TaskFailed
-from worker.quoted import kind_of, shown
-from worker.scoring.manner import USUAL_MANNER, Manner
+from worker.processes.process import ScorerDied, TaskFailed, for_logs, kind_of
 from worker.scoring.score import Attempt, Score, stored_size
 from worker.shadow import Shadow, in_shadow
 from worker.shadow_line import ShadowLine
@@ -44,7 +43,7 @@ class Handler:
 
     name: str
     bucket: Bucket
-    in_hand: InHand
+    leases: Leases
     follower: Follower
     pool: Pool
     shadow_line: ShadowLine
@@ -54,7 +53,7 @@ class Handler:
     prefix: str = ""
     score_seconds: float = 600.0
     shadow_fraction: float = 1.0
-    manner: Manner = USUAL_MANNER
+    limits: Limits = USUAL_LIMITS
     others: NotInputs = field(default_factory=NotInputs)
 
     def handle(self, delivery: Delivery) -> None:
@@ -62,7 +61,7 @@ class Handler:
         try:
             event = self._scorable(delivery)
             if event is None:
-                self.in_hand.ack(delivery)
+                self.leases.ack(delivery)
                 return
             with traces.span(
                 "handle",
@@ -75,7 +74,7 @@ class Handler:
                 self._score_and_commit(delivery, event)
         except Exception:
             log.exception("message failed in an unforeseen way", message_id=delivery.id, consequence="it comes again")
-            self.in_hand.give_back(delivery)
+            self.leases.give_back(delivery)
 
     def _scorable(self, delivery: Delivery) -> ObjectEvent | None:
         """The event of a message about an input of this bucket; any other is put on record, or passed over."""
@@ -106,89 +105,69 @@ class Handler:
         log.warning("message unusable", message_id=delivery.id, reason=str(reason), record=record)
 
     def _score_and_commit(self, delivery: Delivery, event: ObjectEvent) -> None:
-        attempt = Attempt(event, delivery.attempt, self.name)
-        key = attempt.key
-        told = log.bind(file=key.name, generation=str(key.generation), attempt=attempt.number)
-        told.info("file taken", source=event.source)
-        metrics.REDELIVERIES.inc(attempt.number > 1)
-        self.filenames.append(key)
-        versions = self.follower.in_force
-        started, traced = time.monotonic(), Traced()
+        """From a delivery about an input to its receipt, and on to the shadow or the ack."""
+        file = OneFile(self, delivery, Attempt(event, delivery.attempt, self.name))
+        file.log.info("file taken", source=event.source)
+        metrics.REDELIVERIES.inc(file.attempt.number > 1)
+        self.filenames.append(file.key)
+        try:
+            receipt, mine = self._receipt_of(file)
+        except UnusableMessage as reason:
+            self._put_on_record(delivery, reason)
+            self.leases.ack(delivery)
+        except (BucketError, ScorerDied, TaskFailed) as error:
+            self._failed(file, error)
+            self.leases.give_back(delivery)
+        else:
+            self.brake.went_well()
+            file.tell(receipt, mine)
+            self._hand_on(file, receipt, mine)
 
-        def task() -> Score:  # made when a process is free for it: a swap takes effect at once, between two files
-            nonlocal versions
-            versions = self.follower.in_force
-            if versions.production is None:
-                raise TaskFailed("UnfitModel", "no version is in force for production")
-            return Score(attempt, versions.production, self.manner)
+    def _receipt_of(self, file: OneFile) -> tuple[Outcome, bool]:
+        """The receipt that stands, and whether this worker wrote it. While the bucket takes nothing it is tried again.
 
+        Raises UnusableMessage, and BucketError, ScorerDied, TaskFailed where the attempt has failed.
+        """
         held = 0
         while True:
             try:
-                refuse_unfounded(self.bucket, event)
-                receipt, mine = settle(
-                    self.bucket,
-                    key,
-                    lambda: traced.scoring(lambda: self.pool.run_next(task, self._seconds_for(delivery, event))),
-                    look_for_claim=attempt.number != 1 or held > 0,
-                )
-                break
-            except UnusableMessage as reason:
-                self._put_on_record(delivery, reason)
-                self.in_hand.ack(delivery)
-                return
+                refuse_unfounded(self.bucket, file.attempt.event)
+                look_for_claim = file.attempt.number != 1 or held > 0
+                return bring_to_receipt(self.bucket, file.key, file.score, look_for_claim=look_for_claim)
             except (BucketError, ScorerDied, TaskFailed) as error:
                 if not self.brake.hold(error, held):
-                    self._failed(attempt, versions.production, error)
-                    self.in_hand.give_back(delivery)
-                    return
+                    raise
             held += 1
-            self.in_hand.tried()
-        self.brake.went_well()
-        seconds = time.monotonic() - started
-        if mine:
-            _count(receipt, seconds)
-            traced.committed(receipt)
-        told.info(
-            "receipt written" if mine else "receipt stood already",
-            status=str(receipt.status),
-            model_version=receipt.model.version if receipt.model else None,
-            rows=receipt.rows,
-            rejected_rows=receipt.rejected_rows,
-            unknown=receipt.unknown,
-            reason=MayQuoteRows(receipt.errors[0].message) if receipt.errors else None,
-            seconds=round(seconds, 3),
-        )
-        shadow = self._shadow_of(event, receipt, versions)
-        if shadow is None or (not mine and self.bucket.stat(key.comparison)):
-            self.in_hand.ack(delivery)
+            self.leases.tried()
+
+    def _hand_on(self, file: OneFile, receipt: Outcome, mine: bool) -> None:
+        """To the line of shadows, which acks it then; acked at once where the file is to have none, or has had it."""
+        shadow = self._shadow_of(file.attempt.event, receipt, file.versions)
+        if shadow is None or (not mine and self.bucket.stat(file.key.comparison)):
+            self.leases.ack(file.delivery)
         else:
-            self.shadow_line.send(delivery, shadow)
+            self.shadow_line.send(file.delivery, shadow)
 
-    def _seconds_for(self, delivery: Delivery, event: ObjectEvent) -> float:
-        size = stored_size(self.bucket, event)
-        seconds = self.manner.limits.seconds_allowed(self.score_seconds, event.name, size)
-        self.in_hand.allow(delivery, seconds)
-        return seconds
-
-    def _failed(self, attempt: Attempt, production: FetchedVersion | None, error: Exception) -> None:
-        key = attempt.key
-        told = log.bind(file=key.name, generation=str(key.generation), attempt=attempt.number)
+    def _failed(self, file: OneFile, error: Exception) -> None:
         if self.ending.is_set() or self.brake.is_released:
-            told.info("file given back", consequence="another worker scores it")
+            file.log.info("file given back", consequence="another worker scores it")
             return
         self.brake.attempt_failed()
         metrics.FAILED_ATTEMPTS.inc()
-        told.warning(
-            "attempt failed", error=shown(error), kind=kind_of(error), consequence="it comes again, or is dead-lettered"
+        file.log.warning(
+            "attempt failed",
+            error=for_logs(error),
+            kind=kind_of(error),
+            consequence="it comes again, or is dead-lettered",
         )
-        if isinstance(error, TaskFailed) and error.kind == "UnfitModel" and production is not None:
+        production = file.versions.production
+        if kind_of(error) == UnfitModel.__name__ and production is not None:
             self.follower.repair(production)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         try:
-            note_failure(self.bucket, key, Failure(attempt.number, str(error), self.name, now))
+            record_failure(self.bucket, file.key, Failure(file.attempt.number, str(error), self.name, now))
         except BucketError as unwritten:
-            told.warning("failure not noted", error=str(unwritten))
+            file.log.warning("failure not noted", error=str(unwritten))
 
     def _shadow_of(self, event: ObjectEvent, receipt: Outcome, versions: InForce) -> Shadow | None:
         """The shadow that this file is to have, or None: not scored, not chosen, no staging version to compare with."""
@@ -199,7 +178,53 @@ class Handler:
             return None  # production has moved on since this file was scored
         if not in_shadow(event.name, self.shadow_fraction):
             return None
-        return Shadow(event, receipt, production.spec, staging, self.manner)
+        return Shadow(event, receipt, production.spec, staging, self.limits)
+
+
+class OneFile:
+    """One file on its way to its receipt, for one delivery."""
+
+    def __init__(self, handler: Handler, delivery: Delivery, attempt: Attempt) -> None:
+        self.delivery, self.attempt, self.key = delivery, attempt, attempt.key
+        self.versions = handler.follower.in_force  # those that the last task was made with
+        self.log = log.bind(file=self.key.name, generation=str(self.key.generation), attempt=attempt.number)
+        self._handler = handler
+        self._started, self._traced = time.monotonic(), Traced()
+
+    def score(self) -> ObjectInfo | None:
+        """Scores it in the next free process; gives the claim that it made, None where another stood already."""
+        seconds = self._seconds_allowed()
+        return self._traced.scoring(lambda: self._handler.pool.run_next(self._task, seconds))
+
+    def tell(self, receipt: Outcome, mine: bool) -> None:
+        """Logs its receipt, and counts it where this worker wrote it."""
+        seconds = time.monotonic() - self._started
+        if mine:
+            _count(receipt, seconds)
+            self._traced.committed(receipt)
+        self.log.info(
+            "receipt written" if mine else "receipt stood already",
+            status=str(receipt.status),
+            model_version=receipt.model.version if receipt.model else None,
+            rows=receipt.rows,
+            rejected_rows=receipt.rejected_rows,
+            unknown=receipt.unknown,
+            reason=MayQuoteRows(receipt.errors[0].message) if receipt.errors else None,
+            seconds=round(seconds, 3),
+        )
+
+    def _task(self) -> Score:
+        """Made when a process is free for it, so that a swap takes effect at once, between two files."""
+        self.versions = self._handler.follower.in_force
+        if self.versions.production is None:
+            raise TaskFailed(UnfitModel.__name__, "no version is in force for production")
+        return Score(self.attempt, self.versions.production, self._handler.limits)
+
+    def _seconds_allowed(self) -> float:
+        handler, event = self._handler, self.attempt.event
+        seconds = handler.limits.seconds_allowed(handler.score_seconds, event.name, stored_size(handler.bucket, event))
+        handler.leases.allow(self.delivery, seconds)
+        return seconds
 
 
 def _count(receipt: Outcome, seconds: float) -> None:

@@ -12,7 +12,7 @@ import structlog
 
 from transport.queue import Delivery, Queue, QueueError
 from worker.handle import Handler
-from worker.in_hand import InHand
+from worker.leases import Leases
 from worker.processes.pool import Pool
 from worker.shadow_line import ShadowLine
 
@@ -26,7 +26,7 @@ class Loop:
     """`room`: how many files may be under way at once, their shadows apart. Set `stopping` to end it."""
 
     queue: Queue
-    in_hand: InHand
+    leases: Leases
     handler: Handler
     shadow_line: ShadowLine
     pools: tuple[Pool, Pool]
@@ -55,9 +55,9 @@ class Loop:
                     if self.stopping.wait(self.handler.brake.pause()):
                         break
                 for delivery in self._pull(room):
-                    self.in_hand.take(delivery)
+                    self.leases.take(delivery)
                     under_way.add(threads.submit(self.handler.handle, delivery))
-                if under_way or len(self.in_hand) or (until_idle is not None and self._something_waits()):
+                if under_way or len(self.leases) or (until_idle is not None and self._something_waits()):
                     busy_at = time.monotonic()
                 elif until_idle is not None and time.monotonic() - busy_at >= until_idle:
                     break
@@ -67,18 +67,18 @@ class Loop:
         try:
             pulled = self.queue.pull(room, PULL_SECONDS)
         except QueueError as error:
-            if self.in_hand.trouble.is_new(error):
+            if self.leases.trouble.is_new(error):
                 log.warning("pull failed", error=str(error), consequence="tried again")
             self.stopping.wait(1.0)
             return []
-        self.in_hand.trouble.over()
+        self.leases.trouble.over()
         return pulled
 
     def _something_waits(self) -> bool:
         try:
             backlog = self.queue.backlog()
         except QueueError as error:
-            if self.in_hand.trouble.is_new(error):
+            if self.leases.trouble.is_new(error):
                 log.warning("backlog unknown", error=str(error), consequence="it is asked again")
             return True
         return bool(backlog.waiting or backlog.leased)
@@ -87,10 +87,10 @@ class Loop:
         """Finishes what is in hand within `drain_seconds`, and gives the rest back."""
         deadline = time.monotonic() + self.drain_seconds
         self.handler.brake.release()
-        log.info("draining", in_hand=len(self.in_hand), seconds=self.drain_seconds)
+        log.info("draining", in_hand=len(self.leases), seconds=self.drain_seconds)
         wait(under_way, timeout=self.drain_seconds)
         self.shadow_line.drain(deadline, end_now=self._end_scoring)
-        log.info("stopped", given_back=self.in_hand.give_all_back())
+        log.info("stopped", given_back=self.leases.give_all_back())
 
     def _end_scoring(self) -> None:
         self.handler.ending.set()

@@ -25,6 +25,7 @@ from models.evidence.record.comparison import Comparison, FileHeader, Prediction
 from models.registry.client import FetchedVersion
 from models.registry.spec import ModelSpec
 from models.scoring.scorer import Scorer
+from models.scoring.table.limits import USUAL_LIMITS, Limits
 from models.scoring.table.read import ReadAgain
 from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, put, read_again_where_damaged
 from transport.event import ObjectEvent
@@ -32,7 +33,6 @@ from worker.processes.scoring_process import Workshop
 from worker.scoring import write
 from worker.scoring.damage import checked_to_the_end
 from worker.scoring.hashed import Hashed
-from worker.scoring.manner import USUAL_MANNER, Manner
 from worker.scoring.predict import Stopwatch, Tally, predict
 
 MEMORY_OF_SPOOL = 8 << 20
@@ -69,7 +69,7 @@ class Shadow:
     receipt: Outcome
     production: ModelSpec
     staging: FetchedVersion
-    manner: Manner = USUAL_MANNER
+    limits: Limits = USUAL_LIMITS
 
     def run(self, workshop: Workshop) -> None:
         """Writes the shadow's output and the comparison record. Raises NothingToCompare, Incomparable, Unreadable."""
@@ -115,7 +115,7 @@ class Shadow:
             str(key.generation),
             event_time(self.event),
             self.receipt.source.sha256,
-            self.manner.encoding,
+            self.limits.encoding,
         )
         comparison = Comparison.start(self.production, self.staging.spec, file)
         production_seconds = self.receipt.timings.get("score", 0.0)
@@ -136,18 +136,14 @@ class Shadow:
                 watch,
                 tally=tally,
                 truth_column=truth_column,
-                manner=self.manner,
+                limits=self.limits,
                 all_columns=all_columns,
             ):
                 spool.write(
                     write.rows(
                         scorer.spec,
-                        predicted.first_row,
-                        predicted.ids,
-                        predicted.labels,
-                        predicted.probabilities,
-                        predicted.error_texts,
-                        spreadsheet_safe=self.manner.spreadsheet_safe,
+                        predicted,
+                        spreadsheet_safe=self.limits.spreadsheet_safe,
                     )
                 )
                 count = len(predicted.labels)

@@ -14,9 +14,9 @@ import structlog
 from edge import metrics, traces
 from transport.bucket import Bucket
 from transport.queue import Delivery
-from worker.in_hand import InHand
+from worker.leases import Leases
 from worker.processes.pool import Pool
-from worker.quoted import kind_of, shown
+from worker.processes.process import for_logs, kind_of
 from worker.scoring.score import stored_size
 from worker.shadow import Shadow, failed_record, record_comparison
 
@@ -31,10 +31,10 @@ class ShadowLine:
     """
 
     def __init__(
-        self, bucket: Bucket, in_hand: InHand, pool: Pool, size: int, *, limit: float = 60.0, longest: int = 1000
+        self, bucket: Bucket, leases: Leases, pool: Pool, size: int, *, limit: float = 60.0, longest: int = 1000
     ) -> None:
         self._bucket = bucket
-        self._in_hand = in_hand
+        self._leases = leases
         self._pool = pool
         self._limit = limit
         self._longest = longest
@@ -57,7 +57,7 @@ class ShadowLine:
         """Takes over the delivery: it is acked once the shadow has run, or has failed and that is recorded."""
         with self._lock:
             if self._draining:
-                self._in_hand.give_back(delivery)  # its receipt stands: the shadow can wait for another worker
+                self._leases.give_back(delivery)  # its receipt stands: the shadow can wait for another worker
                 return
             if len(self._waiting) < self._longest:
                 future = self._threads.submit(self._run, delivery, shadow, traces.current())
@@ -66,7 +66,7 @@ class ShadowLine:
                 future.add_done_callback(self._forget)
                 return
         self._failed(shadow, f"skipped: {self._longest} files were waiting for their shadow")
-        self._in_hand.ack(delivery)
+        self._leases.ack(delivery)
 
     def drain(self, deadline: float, end_now: Callable[[], None]) -> None:
         """Gives back what waits, finishes what runs until `deadline` (monotonic), then calls `end_now`."""
@@ -75,7 +75,7 @@ class ShadowLine:
             running = dict(self._waiting)
         for future, delivery in running.items():
             if future.cancel():
-                self._in_hand.give_back(delivery)
+                self._leases.give_back(delivery)
         wait(running, timeout=max(0.0, deadline - time.monotonic()))
         end_now()
         self._threads.shutdown(wait=True)
@@ -92,15 +92,15 @@ class ShadowLine:
     def _compare(self, delivery: Delivery, shadow: Shadow) -> None:
         started = time.monotonic()
         try:
-            event, limits = shadow.event, shadow.manner.limits
+            event, limits = shadow.event, shadow.limits
             seconds = limits.seconds_allowed(self._limit, event.name, stored_size(self._bucket, event))
-            self._in_hand.allow(delivery, seconds)
+            self._leases.allow(delivery, seconds)
             self._pool.run(shadow, seconds)
         except Exception as error:  # noqa: BLE001 - whatever it is, production is not affected
             if self._draining:
-                self._in_hand.give_back(delivery)
+                self._leases.give_back(delivery)
                 return
-            self._failed(shadow, shown(error), kind_of(error))
+            self._failed(shadow, for_logs(error), kind_of(error))
         else:
             metrics.STEP_SECONDS.labels("shadow").observe(time.monotonic() - started)
             log.info(
@@ -110,7 +110,7 @@ class ShadowLine:
                 model_version=shadow.staging.spec.version,
                 seconds=round(time.monotonic() - started, 3),
             )
-        self._in_hand.ack(delivery)
+        self._leases.ack(delivery)
 
     def _failed(self, shadow: Shadow, reason: str, kind: str = "") -> None:
         metrics.SHADOW_FAILURES.inc()

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from edge import metrics
+from edge.cached import Remembered
 from edge.health import Standing, what_stalls
-from edge.remembered import Remembered
 from edge.signals import Checks
 from models.registry.client import PRODUCTION, STAGING
 from transport.queue import Backlog, Queue, QueueError
-from worker.in_hand import InHand
+from worker.leases import Leases
 from worker.loop import Loop
 from worker.shadow_line import ShadowLine
 from worker.versions.follow import Follower
@@ -27,7 +27,7 @@ class Vitals:
     """Looks at a worker's parts. `loop` is None until files are scored; the times are as the worker was told."""
 
     queue: Queue
-    in_hand: InHand
+    leases: Leases
     line: ShadowLine
     follower: Follower
     stopping: Event
@@ -45,7 +45,7 @@ class Vitals:
         """A worker that ends, or that has no model yet, is well: what it waits for comes, or is not its own fault."""
         if self.loop is None or self.stopping.is_set():
             return {"progress": ""}
-        one_file = max(self.score_seconds, self.in_hand.allowed())  # a big file may take longer
+        one_file = max(self.score_seconds, self.leases.allowed())  # a big file may take longer
         return {"progress": what_stalls(self._standing(self.loop), self.stalled_seconds, one_file)}
 
     def readiness(self) -> Checks:
@@ -58,7 +58,7 @@ class Vitals:
         }
 
     def refresh(self) -> None:
-        metrics.IN_HAND.set(len(self.in_hand))
+        metrics.IN_HAND.set(len(self.leases))
         metrics.SHADOW_BACKLOG.set(len(self.line))
         metrics.SHADOW_OLDEST.set(self.line.oldest())
         waiting = self._oldest_waiting()
@@ -73,12 +73,12 @@ class Vitals:
                 metrics.MODEL_AGE.labels(alias).set(time.time() - version.spec.made)
 
     def _standing(self, loop: Loop) -> Standing:
-        since_done = self.in_hand.since_done()
-        idle = len(self.in_hand) == 0 and since_done > self.stalled_seconds
+        since_done = self.leases.since_done()
+        idle = len(self.leases) == 0 and since_done > self.stalled_seconds
         return Standing(
             since_look=None if loop.looked is None else time.monotonic() - loop.looked,
             since_done=since_done,
-            youngest_in_hand=self.in_hand.youngest(),
+            youngest_in_hand=self.leases.youngest(),
             oldest_waiting=self._oldest_waiting(),
             queue_trouble=self._trouble.get() if idle else "",
         )

@@ -140,7 +140,7 @@ def registered(case: Case, place: Path, model: str) -> Scorer:
 
 def written(scorer: Scorer, part: Predicted) -> bytes:
     """The part's lines."""
-    return write.rows(scorer.spec, part.first_row, part.ids, part.labels, part.probabilities, part.error_texts)
+    return write.rows(scorer.spec, part)
 
 
 def compared(scorer: Scorer, parts: list[Predicted]) -> None:

@@ -37,9 +37,7 @@ def _score(path: str, scorer: Scorer, output: str) -> None:
     with open(path, "rb") as stream, open(output, "wb") as out:
         out.write(write.header(scorer.spec))
         for part in predict(stream, scorer, Stopwatch()):
-            out.write(
-                write.rows(scorer.spec, part.first_row, part.ids, part.labels, part.probabilities, part.error_texts)
-            )
+            out.write(write.rows(scorer.spec, part))
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ class Promote(MoveCommand):
 
     def _evidence(self, registry: Registry, production: str | None, version: str) -> str:
         """What the evidence says, where it allows the move. Raises NotProven."""
-        from models.evidence.judging.judge import NothingCompared, Question, ask, learned, missing_for_promotion
+        from models.evidence.judging.question import NothingCompared, Question, ask, learned, missing_for_promotion
         from models.evidence.sources.source import BadLabels
         from transport.bucket import BucketError
 

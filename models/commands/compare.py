@@ -65,7 +65,7 @@ class Compare(EvidenceCommand):
 
     def run(self) -> int:
         """Prints the comparison; status 1 where there is none."""
-        from models.evidence.judging.judge import NothingCompared, Question, ask, learned, sizes
+        from models.evidence.judging.question import NothingCompared, Question, ask, learned, sizes
         from models.evidence.sources.gathered import Window
         from models.evidence.sources.source import BadLabels
         from models.registry.client import PRODUCTION, STAGING, Registry, RegistryUnreachable

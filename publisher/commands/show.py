@@ -19,7 +19,7 @@ from edge.command import Command
 from edge.log import start_log
 from edge.terminal import harmless
 from ledger.receipt import Outcome, Status
-from publisher.commands.given_up import given_up, unusable_records
+from publisher.commands.dead_lettered import given_up, unusable_records
 from publisher.commands.settings import Places
 from publisher.commands.status import Overview, overview
 from transport.bucket import BucketError

@@ -11,8 +11,8 @@ from typing import Any
 from ledger.commit import read_receipt
 from ledger.names import CLAIMS, RECEIPTS, Key, parse_key
 from ledger.naming.inputs import looks_like_input, takes, why_no_input
-from ledger.notes import RefusedVersion, refused_versions
 from ledger.receipt import Outcome, Status
+from ledger.records import RefusedVersion, refused_versions
 from publisher.inputs import candidates
 from publisher.reconcile import standings
 from transport.bucket import Bucket, ObjectInfo

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from tests.acceptance.checked import CheckFailed, checked, expect, tell, until
 from tests.acceptance.compose import Compose, services
+from tests.acceptance.dropped import Followed, sample
 from tests.acceptance.engine import Engine, EngineFailed, engine
-from tests.acceptance.followed import Followed, sample
 from tests.acceptance.images import build
 from tests.acceptance.stand_ins import build_stand_ins, need_emulators
 from transport.open import open_bucket

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tests.acceptance.checked import checked, expect, tell, until
 from tests.acceptance.container import Container
+from tests.acceptance.dropped import Followed, sample
 from tests.acceptance.engine import Engine, engine
-from tests.acceptance.followed import Followed, sample
 from tests.acceptance.images import Built, build
 from transport.open import open_bucket
 

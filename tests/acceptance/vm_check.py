@@ -12,8 +12,8 @@ from pathlib import Path
 from tests.acceptance.checked import checked, expect, tell, until
 from tests.acceptance.cloud_config import rendered
 from tests.acceptance.debian import MACHINE, need, need_root
+from tests.acceptance.dropped import sample
 from tests.acceptance.engine import engine
-from tests.acceptance.followed import sample
 from tests.acceptance.guest import HOST, Guest, booted
 from tests.acceptance.guest_disk import Disks, make_disks
 from tests.acceptance.images import build

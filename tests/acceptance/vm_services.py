@@ -13,7 +13,7 @@ from pathlib import Path
 from deploy.emulators import Notifications, PubSubEmulator, StorageEmulator, free_port
 from deploy.processes import ROOT, Program, end
 from tests.acceptance.checked import expect, until
-from tests.acceptance.followed import Followed
+from tests.acceptance.dropped import Followed
 from tests.acceptance.stand_ins import need_emulators
 from transport.open import open_bucket
 

@@ -16,7 +16,7 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from deploy.emulators import Notifications, StorageEmulator
 from ledger.names import RECEIPTS, UNUSABLE, parse_key
 from ledger.receipt import Outcome
-from publisher.commands.given_up import UnusableRecord, unusable_records
+from publisher.commands.dead_lettered import UnusableRecord, unusable_records
 from tests.chaos.understudy import ROOT, Program, send
 from tests.emulators import StorageServer
 from tests.starter import start

@@ -117,7 +117,7 @@ def way(
         versions = InForce(fetched(tmp_path, "1"), fetched(tmp_path, "2", bias=2.0))
         worker = Worker(bucket, queue, Here(bucket), Here(bucket), versions)
         yield Way(proxy, direct, bucket, worker, queue, Key("a.csv", event.generation))
-        worker.in_hand.give_all_back()
+        worker.leases.give_all_back()
         bucket.close()
     direct.close()
 
@@ -132,7 +132,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Result:
     versions = InForce(fetched(folder, "1"), fetched(folder, "2", bias=2.0))
     worker = Worker(bucket, queue, Here(bucket), Here(bucket), versions)
     worker.handle()
-    worker.in_hand.give_all_back()
+    worker.leases.give_all_back()
     return result_of(bucket, Key("a.csv", event.generation))
 
 

@@ -112,7 +112,7 @@ def test_it_is_delivered_once(queues: Queues, held_pool: HeldPool, pubsub_projec
         wait_for(lambda: bucket.stat(key.receipt), "the receipt")
 
         # And: nor does it come after a lease that began later
-        wait_for(lambda: len(worker.in_hand) == 0, "the ack")
+        wait_for(lambda: len(worker.leases) == 0, "the ack")
         neglected.wait_for_a_lease()
     finally:
         os.write(pipe, b"!!!!")

@@ -72,7 +72,7 @@ def publish_and_score(bucket: Bucket, queue: Queue, dead_letters: Queue, worker:
     """What publisher and worker do for the one file that lies in the bucket."""
     assert Reconciler(bucket, queue, dead_letters, settle=0.0).full_pass().published == 1
     worker.handle()
-    worker.in_hand.give_all_back()
+    worker.leases.give_all_back()
 
 
 def test_on_a_folder_and_the_local_queue(tmp_path: Path, spans: Spans) -> None:
@@ -109,6 +109,6 @@ def test_of_a_file_that_a_notification_told_of_it_begins_at_the_worker(house: Ho
     with closing(PubSubQueue(house.queue_url)) as queue:
         worker = worker_of(house.bucket, queue, house.folder)
         worker.handle()
-        worker.in_hand.give_all_back()
+        worker.leases.give_all_back()
 
     check_whole(spans(), "handle")

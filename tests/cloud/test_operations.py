@@ -101,7 +101,7 @@ def test_production_and_shadow_within_their_budget(
         publisher.publish([events[-1].to_message()])
         worker.handle()
         ways.append(billed(proxy))
-    worker.in_hand.give_all_back()
+    worker.leases.give_all_back()
     queues.opened[0].close()  # what is still to be acked is sent
 
     # Then: each was scored and compared, with the same calls
@@ -155,7 +155,7 @@ def test_a_message_that_comes_again_costs_two_looks(
     proxy.forget()
     publisher.publish([event.to_message()])
     worker.handle()
-    worker.in_hand.give_all_back()
+    worker.leases.give_all_back()
 
     # Then
     again = billed(proxy)

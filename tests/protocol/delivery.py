@@ -158,4 +158,4 @@ def deliver(
             return None
         return claim.info
 
-    commit.settle(bucket, key, score, look_for_claim=redelivered)
+    commit.bring_to_receipt(bucket, key, score, look_for_claim=redelivered)

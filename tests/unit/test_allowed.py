@@ -11,7 +11,7 @@ import pytest
 from tests.memory import MemoryBucket, MemoryQueue
 from tests.worker_fixtures import Here, Worker, dropped, fetched, survey
 from transport.queues.sqlite.queue import LocalQueue
-from worker import in_hand
+from worker import leases
 from worker.versions.swap import InForce
 from worker.vitals import Vitals
 
@@ -27,9 +27,9 @@ class Watching(Here):
 
     def run(self, task: Any, timeout: float) -> Any:
         self.timeout = timeout
-        now = in_hand.time.monotonic()
+        now = leases.time.monotonic()
         for passed in (60, 3_000, 9_000, 11_000):
-            self.monkeypatch.setattr("worker.in_hand.time.monotonic", lambda passed=passed: now + passed)
+            self.monkeypatch.setattr("worker.leases.time.monotonic", lambda passed=passed: now + passed)
             self.seen[passed] = self.vitals.health()["progress"]
         self.monkeypatch.undo()
         return super().run(task, timeout)
@@ -45,7 +45,7 @@ def test_a_worker_is_well_while_its_file_may_still_take_its_time(
     queue.publish([message])
     pool = Watching(bucket, monkeypatch)
     worker = Worker(bucket, queue, pool, Here(bucket), InForce(fetched(tmp_path, "1")))
-    pool.vitals = Vitals(queue, worker.in_hand, worker.line, worker.follower, Event(), 300.0, 600.0, worker.loop)
+    pool.vitals = Vitals(queue, worker.leases, worker.line, worker.follower, Event(), 300.0, 600.0, worker.loop)
 
     worker.handle()
 
@@ -53,8 +53,8 @@ def test_a_worker_is_well_while_its_file_may_still_take_its_time(
     assert pool.timeout == pytest.approx(9_375)
     assert [passed for passed, trouble in pool.seen.items() if trouble] == [11_000]
     assert "with what is in hand" in pool.seen[11_000]
-    assert worker.in_hand.allowed() == 0.0
-    worker.in_hand.give_all_back()
+    assert worker.leases.allowed() == 0.0
+    worker.leases.give_all_back()
     queue.close()
 
 

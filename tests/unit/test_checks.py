@@ -18,7 +18,7 @@ from ledger.receipt import Outcome, Source, Status
 from tests.acceptance import base_image, compose, compose_check, guest_disk
 from tests.acceptance.checked import CheckFailed, checked, expect, until
 from tests.acceptance.debian import CannotRunHere, missing
-from tests.acceptance.followed import Followed
+from tests.acceptance.dropped import Followed
 from tests.acceptance.images import pip_secrets
 from tests.acceptance.metadata_server import PATH, Preempted, metadata_server
 from tests.acceptance.stand_ins import need_emulators

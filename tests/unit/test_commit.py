@@ -11,13 +11,13 @@ import pytest
 from ledger.commit import (
     OUTCOME,
     SOURCE_GENERATION,
+    bring_to_receipt,
     claim_metadata,
     claim_outcome,
     open_claim,
     output_generation,
     publish,
     read_receipt,
-    settle,
 )
 from ledger.names import Key
 from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
@@ -44,7 +44,7 @@ def outcome(of, status=Status.SCORED, version="1"):
 
 
 def scoring(bucket, of, status=Status.SCORED, version="1", calls=None):
-    """What a worker with this version would do for `settle`."""
+    """What a worker with this version would do for `bring_to_receipt`."""
 
     def score():
         if calls is not None:
@@ -69,7 +69,7 @@ def must_not_score():
 
 class TestOneWorker:
     def test_a_scored_file_has_output_and_receipt_and_no_claim(self, bucket):
-        receipt, mine = settle(bucket, key(), scoring(bucket, key()))
+        receipt, mine = bring_to_receipt(bucket, key(), scoring(bucket, key()))
 
         assert mine
         assert receipt == outcome(key())
@@ -84,22 +84,22 @@ class TestOneWorker:
 
     @pytest.mark.parametrize("status", [Status.REJECTED, Status.SUPERSEDED, Status.DEAD_LETTERED])
     def test_any_other_outcome_has_a_receipt_and_no_output(self, bucket, status):
-        receipt, mine = settle(bucket, key(), scoring(bucket, key(), status))
+        receipt, mine = bring_to_receipt(bucket, key(), scoring(bucket, key(), status))
 
         assert (receipt.status, mine) == (status, True)
         assert set(contents(bucket, "")) == {key().receipt}
 
     def test_a_rejected_file_leaves_an_older_output_as_it_is(self, bucket):
-        settle(bucket, key(5), scoring(bucket, key(5)))
+        bring_to_receipt(bucket, key(5), scoring(bucket, key(5)))
 
-        settle(bucket, key(6), scoring(bucket, key(6), Status.REJECTED))
+        bring_to_receipt(bucket, key(6), scoring(bucket, key(6), Status.REJECTED))
 
         assert output_generation(bucket.stat(key().output)) == Generation(5)
 
     def test_a_file_that_was_replaced_and_scored_meanwhile_is_superseded(self, bucket):
-        settle(bucket, key(6), scoring(bucket, key(6)))
+        bring_to_receipt(bucket, key(6), scoring(bucket, key(6)))
 
-        receipt, _ = settle(bucket, key(5), scoring(bucket, key(5)))
+        receipt, _ = bring_to_receipt(bucket, key(5), scoring(bucket, key(5)))
 
         assert (receipt.status, receipt.output, receipt.sha256) == (Status.SUPERSEDED, None, "")
         assert receipt.errors[0].message == "a newer generation of this file was scored first"
@@ -112,10 +112,10 @@ class TestOneWorker:
         bucket.hook = lambda operation, name: calls.append((operation, name))
 
         # When a first delivery is settled
-        settle(bucket, key(5), scoring(bucket, key(5)), look_for_claim=False)
+        bring_to_receipt(bucket, key(5), scoring(bucket, key(5)), look_for_claim=False)
         without = list(calls)
         calls.clear()
-        settle(bucket, key(6), scoring(bucket, key(6)))
+        bring_to_receipt(bucket, key(6), scoring(bucket, key(6)))
 
         # Then one look at the claim is all that the two differ by
         assert ("stat", key(5).claim) not in without
@@ -124,20 +124,20 @@ class TestOneWorker:
 
 class TestRedelivery:
     def test_with_a_receipt_nothing_is_done_again(self, bucket):
-        settle(bucket, key(), scoring(bucket, key()))
+        bring_to_receipt(bucket, key(), scoring(bucket, key()))
         before = {name: bucket.stat(name).generation for name in contents(bucket, "")}
 
         for look in (True, False):
-            receipt, mine = settle(bucket, key(), must_not_score, look_for_claim=look)
+            receipt, mine = bring_to_receipt(bucket, key(), must_not_score, look_for_claim=look)
             assert (receipt, mine) == (outcome(key()), False)
 
         assert {name: bucket.stat(name).generation for name in contents(bucket, "")} == before
 
     def test_a_claim_left_behind_beside_a_receipt_is_removed(self, bucket):
-        settle(bucket, key(), scoring(bucket, key()))
+        bring_to_receipt(bucket, key(), scoring(bucket, key()))
         scoring(bucket, key(), version="2")()
 
-        receipt, _ = settle(bucket, key(), must_not_score)
+        receipt, _ = bring_to_receipt(bucket, key(), must_not_score)
 
         assert receipt.model.version == "1"
         assert key().claim not in contents(bucket, "")
@@ -147,7 +147,7 @@ class TestRedelivery:
         scoring(bucket, key(), version="1")()
 
         # When the message comes to one with a newer version
-        receipt, mine = settle(bucket, key(), must_not_score)
+        receipt, mine = bring_to_receipt(bucket, key(), must_not_score)
 
         # Then the first claim stands
         assert mine
@@ -158,7 +158,9 @@ class TestRedelivery:
         scoring(bucket, key(), version="1")()
         calls: list[str] = []
 
-        receipt, _ = settle(bucket, key(), scoring(bucket, key(), version="2", calls=calls), look_for_claim=False)
+        receipt, _ = bring_to_receipt(
+            bucket, key(), scoring(bucket, key(), version="2", calls=calls), look_for_claim=False
+        )
 
         assert calls == ["2"]
         assert receipt.model.version == "1"
@@ -166,12 +168,12 @@ class TestRedelivery:
 
     def test_of_a_worker_that_died_after_publishing_the_output_is_left_as_it_is(self, bucket):
         # Given an output that stands, with its claim, and no receipt
-        settle(bucket, key(), scoring(bucket, key()))
+        bring_to_receipt(bucket, key(), scoring(bucket, key()))
         bucket.delete(key().receipt)
         scoring(bucket, key())()
         published = bucket.stat(key().output).generation
 
-        receipt, mine = settle(bucket, key(), must_not_score)
+        receipt, mine = bring_to_receipt(bucket, key(), must_not_score)
 
         assert (receipt.status, mine) == (Status.SCORED, True)
         assert bucket.stat(key().output).generation == published
@@ -189,11 +191,11 @@ class TestRedelivery:
 
         bucket.hook = die
         with pytest.raises(BucketError):
-            settle(bucket, key(), scoring(bucket, key()))
+            bring_to_receipt(bucket, key(), scoring(bucket, key()))
         bucket.hook = None
 
         # When another takes the message
-        receipt, _ = settle(bucket, key(), scoring(bucket, key(), version="2"))
+        receipt, _ = bring_to_receipt(bucket, key(), scoring(bucket, key(), version="2"))
 
         # Then output and receipt agree, and nothing else is left
         assert set(contents(bucket, "")) == {key().output, key().receipt}
@@ -204,10 +206,10 @@ class TestTwoWorkers:
     def test_the_first_claim_stands(self, bucket):
         # Given two workers with different versions, of which the second claims while the first still scores
         def overtaken():
-            settle(bucket, key(), scoring(bucket, key(), version="2"))
+            bring_to_receipt(bucket, key(), scoring(bucket, key(), version="2"))
             return scoring(bucket, key(), version="1")()
 
-        receipt, mine = settle(bucket, key(), overtaken)
+        receipt, mine = bring_to_receipt(bucket, key(), overtaken)
 
         # Then the first finds a receipt of the other, and its own claim gone
         assert not mine
@@ -224,10 +226,10 @@ class TestTwoWorkers:
             if operation == "copy" and not passed:
                 passed.append(name)
                 bucket.hook = None
-                settle(bucket, key(), must_not_score)
+                bring_to_receipt(bucket, key(), must_not_score)
 
         bucket.hook = other_finishes
-        receipt, mine = settle(bucket, key(), must_not_score)
+        receipt, mine = bring_to_receipt(bucket, key(), must_not_score)
 
         assert passed
         assert not mine
@@ -237,10 +239,10 @@ class TestTwoWorkers:
         def other_finishes(operation, name):
             if operation == "commit" and name == key().receipt:
                 bucket.hook = None
-                settle(bucket, key(), must_not_score)
+                bring_to_receipt(bucket, key(), must_not_score)
 
         bucket.hook = other_finishes
-        receipt, mine = settle(bucket, key(), scoring(bucket, key()))
+        receipt, mine = bring_to_receipt(bucket, key(), scoring(bucket, key()))
 
         assert not mine
         assert receipt == outcome(key())
@@ -249,10 +251,10 @@ class TestTwoWorkers:
         def newer_appears(operation, name):
             if operation == "copy" and name == key().output:
                 bucket.hook = None
-                settle(bucket, key(6), scoring(bucket, key(6)))
+                bring_to_receipt(bucket, key(6), scoring(bucket, key(6)))
 
         bucket.hook = newer_appears
-        receipt, _ = settle(bucket, key(5), scoring(bucket, key(5)))
+        receipt, _ = bring_to_receipt(bucket, key(5), scoring(bucket, key(5)))
 
         assert receipt.status is Status.SUPERSEDED
         assert get(bucket, key().output) == b"a.csv@6 by 1"
@@ -261,20 +263,20 @@ class TestTwoWorkers:
 class TestRescoring:
     def test_rescored_generations_follow_one_another(self, bucket):
         for rescore, version in ((0, "1"), (1, "2"), (2, "3")):
-            settle(bucket, key(5, rescore), scoring(bucket, key(5, rescore), version=version))
+            bring_to_receipt(bucket, key(5, rescore), scoring(bucket, key(5, rescore), version=version))
 
         assert get(bucket, key().output) == b"a.csv@5.2 by 3"
         assert [read_receipt(bucket, key(5, n)).model.version for n in range(3)] == ["1", "2", "3"]
 
     def test_an_earlier_rescoring_that_comes_late_is_superseded(self, bucket):
-        settle(bucket, key(5, 2), scoring(bucket, key(5, 2)))
+        bring_to_receipt(bucket, key(5, 2), scoring(bucket, key(5, 2)))
 
         for late in (key(5), key(5, 1)):
-            assert settle(bucket, late, scoring(bucket, late))[0].status is Status.SUPERSEDED
+            assert bring_to_receipt(bucket, late, scoring(bucket, late))[0].status is Status.SUPERSEDED
 
     def test_new_content_is_newer_than_any_rescoring_of_the_old(self, bucket):
-        settle(bucket, key(5, 9), scoring(bucket, key(5, 9)))
-        settle(bucket, key(6), scoring(bucket, key(6)))
+        bring_to_receipt(bucket, key(5, 9), scoring(bucket, key(5, 9)))
+        bring_to_receipt(bucket, key(6), scoring(bucket, key(6)))
 
         assert output_generation(bucket.stat(key().output)) == Generation(6)
 
@@ -374,8 +376,8 @@ def test_the_generation_of_an_output_is_read_from_its_metadata():
 def test_a_claim_of_foreign_make_or_a_receipt_that_is_none_is_told_and_not_guessed_at(bucket):
     put(bucket, key(5).claim, b"", metadata={"a": "b"})
     with pytest.raises(KeyError, match=OUTCOME):
-        settle(bucket, key(5), must_not_score)
+        bring_to_receipt(bucket, key(5), must_not_score)
 
     put(bucket, key(6).receipt, b"{}")
     with pytest.raises(ValueError, match="not an outcome"):
-        settle(bucket, key(6), must_not_score)
+        bring_to_receipt(bucket, key(6), must_not_score)

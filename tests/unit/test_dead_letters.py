@@ -12,7 +12,7 @@ from ledger.commit import claim_outcome, output_generation, read_receipt
 from ledger.names import UNUSABLE, Key
 from ledger.receipt import ModelUsed, Outcome, Source, Status
 from publisher.commands import show
-from publisher.commands.given_up import given_up, unusable_records
+from publisher.commands.dead_lettered import given_up, unusable_records
 from publisher.commands.show import ShowDeadLetters
 from publisher.dead_letters import ATTEMPTS, drain
 from publisher.publish import Reconciler

@@ -63,7 +63,7 @@ class World:
     def logs_of_a_look(self):
         with capture_logs() as logs:
             self.follower.look()
-            assert self.follower.settle(PATIENCE)
+            assert self.follower.wait_until_still(PATIENCE)
         return sorted(logs, key=lambda log: log.get("alias") or "")
 
     def look(self):
@@ -155,7 +155,7 @@ class TestSwaps:
         wait_for(lambda: (PRODUCTION, second) in world.prepared)
         assert world.versions == (first, None)
         world.slow[second].set()
-        assert world.follower.settle(PATIENCE)
+        assert world.follower.wait_until_still(PATIENCE)
         assert world.versions == (second, None)
         assert world.serving == {PRODUCTION: second}
         assert world.prepared == [(PRODUCTION, first), (PRODUCTION, second)]
@@ -197,7 +197,7 @@ class TestSwaps:
         wait_for(lambda: world.versions == (second, None))
 
         world.slow[third].set()
-        assert world.follower.settle(PATIENCE)
+        assert world.follower.wait_until_still(PATIENCE)
         assert world.versions == (second, third)
 
     def test_what_reads_like_a_hang_holds_up_nobody(self, world, monkeypatch):

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from ledger.commit import OUTCOME
 from ledger.receipt import Outcome
 from models.evidence.sources.labels import LateLabels
+from models.scoring.table.limits import Limits
 from tests.memory import MemoryBucket
 from tests.worker_fixtures import dropped, scorer, table
 from transport.bucket import get
 from worker.scoring.formula import harmless
-from worker.scoring.manner import Manner
 from worker.scoring.score import Attempt, score_file
 
 HOSTILE = (
@@ -56,13 +56,13 @@ def test_numbers_and_other_text_stay_as_they_are(cell):
     assert safe(cell) == cell
 
 
-def scored(ids, **manner):
+def scored(ids, **limits):
     """The output's rows for a file with these ids, of which the second cell is the id."""
     bucket = MemoryBucket()
     text = io.StringIO()
     csv.writer(text).writerows([i, "red", "1", "30", "no"] for i in ids)
     event = dropped(bucket, "a.csv", table([text.getvalue()]))
-    claim = score_file(bucket, Attempt(event, 1, "w"), scorer(), Manner(**manner))
+    claim = score_file(bucket, Attempt(event, 1, "w"), scorer(), Limits(**limits))
     assert claim is not None
     assert Outcome.from_json(claim.metadata[OUTCOME]).rows == len(ids)
     return list(csv.reader(io.StringIO(get(bucket, claim.name).decode(), newline="")))[1:]
@@ -84,15 +84,15 @@ def test_an_error_that_quotes_a_cell_begins_with_our_own_words():
     # A column's name comes from the registry, and the quotation follows it: no such cell is a formula by itself
     lines = [f'1,red,"{cell}",30,no' for cell in ("=1+1", "x;=1+1", "@A1")]
     lines.append("2,red,1,30,no")
-    for manner in (Manner(), Manner(spreadsheet_safe=True)):
+    for limits in (Limits(), Limits(spreadsheet_safe=True)):
         bucket = MemoryBucket()
         event = dropped(bucket, "a.csv", table(lines))
-        claim = score_file(bucket, Attempt(event, 1, "w"), scorer(), manner)
+        claim = score_file(bucket, Attempt(event, 1, "w"), scorer(), limits)
         assert claim is not None
         errors = [row[-1] for row in csv.reader(io.StringIO(get(bucket, claim.name).decode()))][1:-1]
         assert all(error.startswith("weight: is not a number: ") for error in errors)
         # Where fields are separated by semicolons a formula may begin within one: made harmless like an id
-        assert (";=" in errors[1]) is not manner.spreadsheet_safe
+        assert (";=" in errors[1]) is not limits.spreadsheet_safe
 
 
 @given(st.lists(st.sampled_from([*HOSTILE, *HARMLESS]), unique=True), st.booleans(), st.booleans())

@@ -15,7 +15,7 @@ from models.registry.client import PRODUCTION, STAGING, FetchedVersion
 from models.registry.description.read import read_spec
 from models.registry.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
 from tests.unit.registered import MODEL, graph, mlmodel
-from worker.versions.good_versions import GoodVersions
+from worker.versions.last_good import GoodVersions
 
 REGISTRY = "http://user:secret@registry"
 TWO_HOURS = 7200.0

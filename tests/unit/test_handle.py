@@ -12,8 +12,8 @@ from deploy.waiting import wait_for
 from edge import metrics
 from ledger.commit import claim_metadata, open_claim
 from ledger.names import UNUSABLE, Key
-from ledger.notes import read_failure
 from ledger.receipt import Outcome, Source, Status
+from ledger.records import read_failure
 from tests.memory import Clock, MemoryBucket, MemoryQueue
 from tests.worker_fixtures import Here, Worker, contents, dropped, fetched, receipt_of, survey
 from transport.bucket import BucketError, get, put
@@ -44,7 +44,7 @@ def worker(bucket, queue, tmp_path):
     """A worker with a production version and none in staging, that scores in this process."""
     made = Worker(bucket, queue, Here(bucket), Here(bucket), InForce(fetched(tmp_path, "1")))
     yield made
-    made.in_hand.give_all_back()
+    made.leases.give_all_back()
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ class TestScoring:
         assert receipt_of(bucket, Key("a.csv", event.generation)).status is Status.SCORED
         assert len(get(bucket, "output/pred_a.csv").splitlines()) == 6
         assert len(queue) == 0
-        assert len(worker.in_hand) == 0
+        assert len(worker.leases) == 0
 
     def test_the_steps_are_logged_under_the_file_s_name_and_the_name_is_written_down(
         self, worker, bucket, queue, tmp_path
@@ -401,8 +401,8 @@ class TestFailures:
 
         # Then the handler does not raise, and the delivery is no longer in hand: it comes again
         worker.handle()
-        assert len(worker.in_hand) == 0
-        assert worker.in_hand.give_all_back() == 0
+        assert len(worker.leases) == 0
+        assert worker.leases.give_all_back() == 0
 
 
 class TestTheShadow:

@@ -19,7 +19,7 @@ from rich.console import Console
 from edge.command import main
 from edge.log import start_log
 from edge.terminal import harmless
-from ledger.commit import claim_outcome, settle
+from ledger.commit import bring_to_receipt, claim_outcome
 from ledger.names import RECEIPTS, Key
 from ledger.receipt import Outcome, RowError, Source, Status
 from models.evidence.pages import terminal
@@ -182,7 +182,7 @@ def test_what_people_look_at_shows_names_and_reasons_as_text(
         source = Source(bucket.name, name, 7)
         errors = (RowError(" ".join(CELLS)),)
         outcome = Outcome(Status.DEAD_LETTERED, source, attempt=5, errors=errors, finished="2026-01-01T00:00:00Z")
-        settle(bucket, outcome.key, lambda outcome=outcome: claim_outcome(bucket, outcome))
+        bring_to_receipt(bucket, outcome.key, lambda outcome=outcome: claim_outcome(bucket, outcome))
     worker = Worker(bucket, MemoryQueue(), Here(bucket), Here(bucket), InForce(None))
     worker.queue.publish([Message(b"", {"eventType": cell}) for cell in CELLS])
     for _ in CELLS:

@@ -19,7 +19,6 @@ from tests.memory import MemoryBucket
 from tests.traced import most_held
 from tests.worker_fixtures import HEADER, dropped, scorer, survey, table
 from worker.__main__ import Work
-from worker.scoring.manner import Manner
 from worker.scoring.score import Attempt, score_file
 
 ROW = b"7,red,1.5,30,no\n"
@@ -34,7 +33,7 @@ def scored(bucket, data, name="a.csv", said=None, **limits):
     """The outcome of a file, of which a message said that it has `said` bytes."""
     event = dropped(bucket, name, data)
     event = replace(event, size=said if said is not None else event.size)
-    claim = score_file(bucket, Attempt(event, 1, "w"), scorer(), Manner(Limits(**limits)))
+    claim = score_file(bucket, Attempt(event, 1, "w"), scorer(), Limits(**limits))
     assert claim is not None
     return Outcome.from_json(claim.metadata[OUTCOME])
 
@@ -201,13 +200,15 @@ def test_the_time_allowed_grows_with_the_size(name, size, seconds):
 def test_security_md_lists_every_limit_with_its_default():
     text = (Path(__file__).parents[2] / "SECURITY.md").read_text()
 
-    for limit in fields(Limits):
+    of_size = [limit for limit in fields(Limits) if limit.name not in {"encoding", "max_unknown", "spreadsheet_safe"}]
+    assert len(of_size) == 6
+    for limit in of_size:
         shown = {"max_file_bytes": "10 GB", "max_gzip_ratio": "200"}.get(limit.name, f"{limit.default:,}")
         assert f"| `{limit.name.upper()}` | {shown} |" in text
 
 
 def test_every_limit_is_an_option_of_the_worker(monkeypatch):
-    assert Work()._manner() == Manner()
+    assert Work()._limits() == Limits()
 
     given = {
         "MAX_FILE_BYTES": "2GB",
@@ -219,7 +220,7 @@ def test_every_limit_is_an_option_of_the_worker(monkeypatch):
     for name, value in {**given, "BLOCK_BYTES": "7000", "SPREADSHEET_SAFE": "true"}.items():
         monkeypatch.setenv(name, value)
 
-    assert Work()._manner() == Manner(Limits(2_000 * MB, 3, 4, 5, 6.0, 7000), spreadsheet_safe=True)
+    assert Work()._limits() == Limits(2_000 * MB, 3, 4, 5, 6.0, 7000, spreadsheet_safe=True)
 
 
 def test_each_promise_of_security_md_is_kept_by_tests_that_exist():

@@ -16,7 +16,7 @@ from tests.memory import MemoryBucket, MemoryQueue
 from tests.worker_fixtures import Here, Worker, contents, dropped, fetched, receipt_of, survey
 from transport.queue import Policy, QueueError
 from transport.queues.sqlite.queue import LocalQueue
-from worker.in_hand import InHand
+from worker.leases import Leases
 from worker.processes.process import ScorerDied
 from worker.versions.swap import InForce
 
@@ -256,13 +256,13 @@ class TestAQueueThatFails:
                 raise QueueError("locked")
 
         delivery = Delivery()
-        in_hand = InHand(Queue())
-        in_hand.take(delivery)
+        leases = Leases(Queue())
+        leases.take(delivery)
 
         wait_for(lambda: delivery.extended > 2)
 
-        assert in_hand.give_all_back() == 1
-        wait_for(lambda: not in_hand._keeper.is_alive())
+        assert leases.give_all_back() == 1
+        wait_for(lambda: not leases._keeper.is_alive())
 
 
 def test_two_workers_on_one_queue_make_one_receipt_per_file(bucket, tmp_path):

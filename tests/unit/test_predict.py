@@ -21,16 +21,12 @@ from tests.registry import MODEL
 from tests.worker_fixtures import SPEC, scorer, survey, table
 from worker.processes.scoring_process import load
 from worker.scoring import write
-from worker.scoring.manner import Manner
 from worker.scoring.predict import Stopwatch, Tally, predict
 
 
 def output(data, model, **options):
     """What would be written for this file, as lines without the header."""
-    rows = [
-        write.rows(model.spec, p.first_row, p.ids, p.labels, p.probabilities, p.error_texts)
-        for p in predict(io.BytesIO(data), model, Stopwatch(), **options)
-    ]
+    rows = [write.rows(model.spec, p) for p in predict(io.BytesIO(data), model, Stopwatch(), **options)]
     return b"".join(rows).splitlines()
 
 
@@ -81,7 +77,7 @@ def assert_pieces_give_the_same(data: bytes, model: Scorer) -> None:
 
     # Read in blocks of any size
     for block_bytes in (2_000, 4_097, 50_000):
-        assert output(data, model, manner=Manner(Limits(block_bytes=block_bytes))) == whole
+        assert output(data, model, limits=Limits(block_bytes=block_bytes)) == whole
 
 
 @pytest.mark.parametrize("kind", ["forest", "boosting"])
@@ -159,7 +155,7 @@ def test_every_row_keeps_its_place_with_an_answer_or_a_reason(kinds, block_bytes
     kinds = [(n, kind) for n, kind in enumerate(kinds) if kind != "blank"]
 
     # When it goes through the model
-    found = output(data, TINY, manner=Manner(Limits(block_bytes=block_bytes)))
+    found = output(data, TINY, limits=Limits(block_bytes=block_bytes))
 
     # Then there is a line for each row, in order
     assert len(found) == len(kinds)
@@ -215,7 +211,7 @@ def test_a_file_of_another_encoding_is_told_to_name_it():
 
     assert caught.value.kind == "encoding"
     assert str(caught.value).endswith("save it as UTF-8, or name its encoding (ENCODING)")
-    [predicted] = predict(io.BytesIO(data), scorer(), Stopwatch(), manner=Manner(encoding="cp1252"))
+    [predicted] = predict(io.BytesIO(data), scorer(), Stopwatch(), limits=Limits(encoding="cp1252"))
     assert predicted.ids.tolist() == ["Müller 0", "Müller 1", "Müller 2"]
 
 
@@ -254,7 +250,7 @@ def test_the_tally_counts_all_rows_and_lists_the_first_errors():
     data = table([f"{n},red,{'x' if n % 2 else 1},30,no" for n in range(400)])
     tally = Tally()
 
-    list(predict(io.BytesIO(data), scorer(), Stopwatch(), tally=tally, manner=Manner(Limits(block_bytes=1024))))
+    list(predict(io.BytesIO(data), scorer(), Stopwatch(), tally=tally, limits=Limits(block_bytes=1024)))
 
     assert (tally.rows, tally.rejected) == (400, {"cell": 200})
     assert [error.row for error in tally.errors] == list(range(2, 2 + 2 * MAX_LISTED_ERRORS, 2))

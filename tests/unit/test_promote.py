@@ -10,7 +10,7 @@ import pytest
 
 from edge.command import main
 from models.commands.aliases import COMMANDS
-from models.evidence.judging.judge import missing_for_promotion
+from models.evidence.judging.question import missing_for_promotion
 from models.registry.client import Registry
 from tests.unit.compared import add_file, labels_of
 from tests.unit.registered import MODEL, good_files, new_registry, register
@@ -101,7 +101,7 @@ def test_no_worse_takes_no_difference_and_less_cost(bucket: FolderBucket, run: R
 
 
 def test_no_difference_at_more_cost_is_no_reason(bucket: FolderBucket) -> None:
-    from models.evidence.judging.judge import Question, ask
+    from models.evidence.judging.question import Question, ask
 
     for number in range(8):
         add_file(bucket, number, rows=1_000)

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from deploy.waiting import SECONDS, wait_for
 from edge import metrics
-from ledger.commit import claim_outcome, read_receipt, settle
+from ledger.commit import bring_to_receipt, claim_outcome, read_receipt
 from ledger.names import CLAIMS, FAILURES, RECEIPTS, Key
 from ledger.receipt import Outcome, Source, Status
 from publisher import publish
@@ -64,7 +64,9 @@ class Place:
             for delivery in deliveries:
                 event = ObjectEvent.from_message(delivery.message)
                 outcome = rejected(self.bucket, event.name, event.generation)
-                written += settle(self.bucket, outcome.key, lambda made=outcome: claim_outcome(self.bucket, made))[1]
+                written += bring_to_receipt(
+                    self.bucket, outcome.key, lambda made=outcome: claim_outcome(self.bucket, made)
+                )[1]
                 seen += 1
                 delivery.ack()
         return seen, written

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from ledger.notes import RefusedVersion, refused_versions
+from ledger.records import RefusedVersion, refused_versions
 from publisher.commands.show import status_screen
 from publisher.commands.status import overview
 from tests.memory import MemoryBucket, MemoryQueue

@@ -20,7 +20,6 @@ from tests.worker_fixtures import HEADER, SPEC, THREE, contents, dropped, scorer
 from transport.bucket import READS, BucketError, DamagedRead, get, put
 from transport.event import Generation, ObjectEvent
 from worker.processes.scoring_process import Workshop
-from worker.scoring.manner import Manner
 from worker.scoring.score import Attempt, Score, model_used, score_file
 
 
@@ -88,7 +87,7 @@ class TestScored:
     @pytest.mark.parametrize("block_bytes", [1 << 10, 5_000, 1 << 20])
     def test_the_block_size_does_not_show(self, bucket, block_bytes):
         assert (
-            score(bucket, survey(300), manner=Manner(Limits(block_bytes=block_bytes)))[1]
+            score(bucket, survey(300), limits=Limits(block_bytes=block_bytes))[1]
             == score(bucket, survey(300), "b.csv")[1]
         )
 
@@ -134,7 +133,7 @@ class TestRejected:
 
     def test_one_that_turns_out_damaged_after_many_good_rows_leaves_no_half_claim(self, bucket):
         outcome, content = score(
-            bucket, gzip.compress(survey(60_000))[:-20], "a.csv.gz", manner=Manner(Limits(block_bytes=1 << 14))
+            bucket, gzip.compress(survey(60_000))[:-20], "a.csv.gz", limits=Limits(block_bytes=1 << 14)
         )
 
         assert outcome.status is Status.REJECTED
@@ -224,7 +223,7 @@ class TestABucketThatFails:
 
         monkeypatch.setattr(MemoryBucket, "read", read)
         with pytest.raises(BucketError, match="the connection was reset"):
-            score_file(bucket, attempt_at(event), scorer(), Manner(Limits(block_bytes=2_000)))
+            score_file(bucket, attempt_at(event), scorer(), Limits(block_bytes=2_000))
 
         assert sorted(contents(bucket, "")) == ["a.csv"]
 

@@ -40,7 +40,6 @@ from transport.queue import Policy
 from transport.queues.sqlite.queue import LocalQueue
 from worker.processes.pool import Pool
 from worker.processes.scoring_process import Workshop
-from worker.scoring.manner import Manner
 from worker.shadow import NothingToCompare, Shadow, event_time, failed_record, in_shadow
 from worker.shadow_line import ShadowLine
 from worker.versions.swap import InForce
@@ -60,7 +59,7 @@ def scored(bucket, tmp_path, data, *, version=None, name="a.csv"):
     worker = Worker(bucket, MemoryQueue(), Here(bucket), Here(bucket), InForce(version))
     worker.queue.publish([event.to_message()])
     worker.handle()
-    worker.in_hand.give_all_back()
+    worker.leases.give_all_back()
     return event, receipt_of(bucket, Key(name, event.generation))
 
 
@@ -130,8 +129,8 @@ class TestComparing:
         first = record_of(bucket, event)
 
         bucket.delete(Key(event.name, event.generation).comparison)
-        small = Manner(Limits(block_bytes=2_000))
-        replace(shadow_of(event, receipt, staging), manner=small).run(Workshop(bucket))
+        small = Limits(block_bytes=2_000)
+        replace(shadow_of(event, receipt, staging), limits=small).run(Workshop(bucket))
 
         def counts(record):
             sums = {name: value for name, value in record["sums"].items() if "seconds" not in name}
@@ -237,10 +236,10 @@ class TestTheLine:
     def worker(self, bucket):
         made = Worker(bucket, MemoryQueue(), Here(bucket), Here(bucket), InForce())
         yield made
-        made.in_hand.give_all_back()
+        made.leases.give_all_back()
 
     def line(self, worker, pool, **options):
-        return ShadowLine(worker.bucket, worker.in_hand, pool, 1, **options)
+        return ShadowLine(worker.bucket, worker.leases, pool, 1, **options)
 
     def test_where_too_many_wait_the_shadow_is_skipped_and_that_is_recorded(self, worker, bucket, tmp_path):
         event, receipt = scored(bucket, tmp_path, survey(5))
@@ -492,4 +491,4 @@ def test_the_receipt_stands_before_the_shadow_starts(bucket, tmp_path):
 
     wait_for(lambda: len(worker.queue) == 0)
     assert seen == [(True, True)]
-    worker.in_hand.give_all_back()
+    worker.leases.give_all_back()

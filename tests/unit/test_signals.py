@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from deploy.waiting import SECONDS
 from edge import metrics, probe, server
+from edge.cached import Remembered
 from edge.listen import CannotSignal, Listening, host_and_port
-from edge.remembered import Remembered
 from edge.server import CONNECTIONS
 from edge.signals import Signals
 from ledger.receipt import Status

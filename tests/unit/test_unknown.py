@@ -18,7 +18,6 @@ from tests.memory import MemoryBucket
 from tests.unit.test_score import attempt_at
 from tests.worker_fixtures import SPEC, dropped, scorer, table
 from transport.bucket import get
-from worker.scoring.manner import Manner
 from worker.scoring.predict import Stopwatch, Tally, predict
 from worker.scoring.score import score_file
 
@@ -30,7 +29,7 @@ KNOWN = replace(
 def counted(colours, spec=KNOWN, **options):
     tally = Tally()
     data = table([f"{n},{colour},1,30,no" for n, colour in enumerate(colours)])
-    list(predict(io.BytesIO(data), scorer(spec), Stopwatch(), tally=tally, manner=Manner(**options)))
+    list(predict(io.BytesIO(data), scorer(spec), Stopwatch(), tally=tally, limits=Limits(**options)))
     return tally.unknown
 
 

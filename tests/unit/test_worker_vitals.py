@@ -12,7 +12,7 @@ import pytest
 from edge import metrics
 from tests.worker_fixtures import fetched
 from transport.queue import Backlog, Policy, QueueError
-from worker.in_hand import InHand
+from worker.leases import Leases
 from worker.versions.swap import InForce
 from worker.vitals import Vitals
 
@@ -67,14 +67,14 @@ def vitals():
     made = []
 
     def make(queue, *, stalled=300.0, follower=None, loop=None):
-        in_hand = InHand(queue)
-        made.append(in_hand)
+        leases = Leases(queue)
+        made.append(leases)
         stopping = threading.Event()
-        return Vitals(queue, in_hand, Line("ab"), follower or Follower(), stopping, stalled, 600.0, loop or Loop())
+        return Vitals(queue, leases, Line("ab"), follower or Follower(), stopping, stalled, 600.0, loop or Loop())
 
     yield make
-    for in_hand in made:
-        in_hand.give_all_back()
+    for leases in made:
+        leases.give_all_back()
 
 
 LONG_QUEUE = Queue(Backlog(5, 0, 0, oldest_waiting_seconds=1_000.0))
@@ -93,7 +93,7 @@ def test_while_messages_wait_and_none_is_done_it_is_ill(vitals):
 
 def test_what_is_in_hand_is_progress_however_long_others_wait(vitals):
     worker = vitals(LONG_QUEUE, stalled=0.0)
-    worker.in_hand.take(Held())
+    worker.leases.take(Held())
 
     assert worker.health() == {"progress": ""}
 
@@ -140,7 +140,7 @@ def test_the_age_of_the_backlog_where_the_queue_can_tell_it(vitals, queue, oldes
 
 def test_figures_that_are_looked_up(vitals, tmp_path):
     worker = vitals(LONG_QUEUE, follower=Follower(InForce(fetched(tmp_path))))
-    worker.in_hand.take(Held())
+    worker.leases.take(Held())
 
     worker.refresh()
 

@@ -13,6 +13,7 @@ from multiprocessing.context import SpawnProcess
 from threading import Event, Lock, Thread
 from typing import TypeVar
 
+from edge.log import MayQuoteRows
 from models.registry.client import FetchedVersion
 from models.registry.spec import UnfitModel
 from worker.processes.ending import STARTING
@@ -37,12 +38,40 @@ class ScorerSlow(ScorerDied):
     """The process was ended because the task took too long."""
 
 
+# Kinds whose text is in our words, the storage's or a model's, and never in a file's. What else goes wrong may quote
+# anything: Arrow, for one, quotes the line that it could not read.
+_QUOTE_NO_ROW = {
+    "BucketError",
+    "AccessRefused",
+    "NoSpace",
+    "NameTooLong",
+    "DamagedRead",
+    "ObjectNotFound",
+    "PreconditionFailed",
+    "UnfitModel",
+    "NothingToCompare",
+    "Incomparable",
+}
+
+
 class TaskFailed(Exception):
     """The task raised; `kind` is the name of the exception's class."""
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text or kind)
         self.kind = kind
+
+
+def kind_of(error: Exception) -> str:
+    """The name of the error's class, in the process where it was raised."""
+    return error.kind if isinstance(error, TaskFailed) else type(error).__name__
+
+
+def for_logs(error: Exception) -> str:
+    """The error's text as a log may take it: marked where it may quote what a row says."""
+    if isinstance(error, TaskFailed) and error.kind not in _QUOTE_NO_ROW:
+        return MayQuoteRows(error)
+    return str(error)
 
 
 class Abandoned(Exception):

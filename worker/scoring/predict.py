@@ -18,8 +18,8 @@ from models.scoring.scorer import Scorer, Scores
 from models.scoring.table.cells import copied, text_cells, unfit, unfit_cells
 from models.scoring.table.coded import Coded
 from models.scoring.table.faults import Fault, FileFault, RowFault, Unreadable
+from models.scoring.table.limits import USUAL_LIMITS, Limits
 from models.scoring.table.read import Batch, Table
-from worker.scoring.manner import USUAL_MANNER, Manner
 from worker.scoring.unknown import Unknown
 from worker.scoring.validate import Rows, validate
 
@@ -106,7 +106,7 @@ def predict(
     *,
     tally: Tally | None = None,
     truth_column: str | None = None,
-    manner: Manner = USUAL_MANNER,
+    limits: Limits = USUAL_LIMITS,
     all_columns: bool = False,
 ) -> Iterator[Predicted]:
     """Scores a file batch by batch, and counts in `tally`.
@@ -120,8 +120,8 @@ def predict(
             stream,
             [column.name for column in spec.columns],
             optional,
-            manner.limits,
-            encoding=manner.encoding,
+            limits,
+            encoding=limits.encoding,
             all_columns=all_columns,
         )
         batches = table.batches()
@@ -153,7 +153,7 @@ def predict(
         yield predicted
     tally.unknown = unknown.rows if spec.knows_texts else None
     tally.refuse_without_answers()
-    unknown.refuse(manner.max_unknown)
+    unknown.refuse(limits.max_unknown)
 
 
 def _faults(batch: Batch, rows: Rows, spec: ModelSpec) -> dict[int, Fault]:

@@ -14,7 +14,7 @@ from models.registry.client import FetchedVersion
 from models.registry.spec import ModelSpec
 from models.scoring.scorer import Scorer
 from models.scoring.table.faults import Unreadable
-from models.scoring.table.limits import Limits
+from models.scoring.table.limits import USUAL_LIMITS, Limits
 from models.scoring.table.read import ReadAgain
 from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, PreconditionFailed, read_again_where_damaged
 from transport.event import ObjectEvent
@@ -22,7 +22,6 @@ from worker.processes.scoring_process import Workshop
 from worker.scoring import write
 from worker.scoring.damage import checked_to_the_end
 from worker.scoring.hashed import Hashed
-from worker.scoring.manner import USUAL_MANNER, Manner
 from worker.scoring.predict import Stopwatch, Tally, predict
 
 
@@ -45,17 +44,17 @@ class Score:
 
     attempt: Attempt
     version: FetchedVersion
-    manner: Manner = USUAL_MANNER
+    limits: Limits = USUAL_LIMITS
 
     def run(self, workshop: Workshop) -> ObjectInfo | None:
-        return score_file(workshop.bucket, self.attempt, workshop.scorer(self.version), self.manner)
+        return score_file(workshop.bucket, self.attempt, workshop.scorer(self.version), self.limits)
 
 
 def score_file(
     bucket: Bucket,
     attempt: Attempt,
     scorer: Scorer,
-    manner: Manner = USUAL_MANNER,
+    limits: Limits = USUAL_LIMITS,
 ) -> ObjectInfo | None:
     """Scores the event's generation and claims what came of it; None where another claim stood already.
 
@@ -64,8 +63,8 @@ def score_file(
     """
     outcome = _begun(bucket, attempt)
     try:
-        _refuse_if_too_big(bucket, attempt.event, manner.limits)
-        return read_again_where_damaged(lambda: _read_and_claimed(bucket, outcome, scorer, manner))
+        _refuse_if_too_big(bucket, attempt.event, limits)
+        return read_again_where_damaged(lambda: _read_and_claimed(bucket, outcome, scorer, limits))
     except PreconditionFailed:
         return None
     except Unreadable as fault:
@@ -77,14 +76,14 @@ def score_file(
         return claim_outcome(bucket, replace(outcome, status=Status.SUPERSEDED, errors=(gone,), finished=_now()))
 
 
-def _read_and_claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner) -> ObjectInfo:
+def _read_and_claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, limits: Limits) -> ObjectInfo:
     try:
-        return _claimed(bucket, outcome, scorer, manner, all_columns=False)
+        return _claimed(bucket, outcome, scorer, limits, all_columns=False)
     except ReadAgain:
-        return _claimed(bucket, outcome, scorer, manner, all_columns=True)
+        return _claimed(bucket, outcome, scorer, limits, all_columns=True)
 
 
-def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner, *, all_columns: bool) -> ObjectInfo:
+def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, limits: Limits, *, all_columns: bool) -> ObjectInfo:
     """Scores the file into a claim. Raises Unreadable, ReadAgain and what the bucket raises: no claim is left then."""
     watch, tally, digest = Stopwatch(), Tally(), hashlib.sha256()
     key = outcome.key
@@ -99,17 +98,13 @@ def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, manner: Manner, *
         digest.update(lines)
         claim.write(lines)
         for predicted in predict(
-            cast("BinaryIO", stream), scorer, watch, tally=tally, manner=manner, all_columns=all_columns
+            cast("BinaryIO", stream), scorer, watch, tally=tally, limits=limits, all_columns=all_columns
         ):
             with watch.step("write"):
                 lines = write.rows(
                     scorer.spec,
-                    predicted.first_row,
-                    predicted.ids,
-                    predicted.labels,
-                    predicted.probabilities,
-                    predicted.error_texts,
-                    spreadsheet_safe=manner.spreadsheet_safe,
+                    predicted,
+                    spreadsheet_safe=limits.spreadsheet_safe,
                 )
                 digest.update(lines)
                 claim.write(lines)

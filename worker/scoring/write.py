@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +11,7 @@ import pyarrow.csv as pacsv
 
 from models.registry.spec import ModelSpec
 from worker.scoring.formula import harmless
+from worker.scoring.predict import Predicted
 
 _LINES = pacsv.WriteOptions(include_header=False, quoting_style="none")
 
@@ -37,30 +36,22 @@ def header(spec: ModelSpec) -> bytes:
     return ",".join(cells.to_pylist()).encode() + b"\n"
 
 
-def rows(
-    spec: ModelSpec,
-    first_row: int,
-    ids: np.ndarray[Any, Any] | pa.Array | None,
-    labels: np.ndarray[Any, Any],
-    probabilities: np.ndarray[Any, Any],
-    errors: Mapping[int, str],
-    *,
-    spreadsheet_safe: bool = False,
-) -> bytes:
-    """N rows as CSV: `ids` [N] text or None, `labels` [N] text, `probabilities` [N, K] float32, `errors` index → text.
+def rows(spec: ModelSpec, predicted: Predicted, *, spreadsheet_safe: bool = False) -> bytes:
+    """N rows as CSV. A row that failed keeps its place, with an empty prediction and why.
 
-    A row in `errors` keeps its place, with an empty prediction. A probability is written with the fewest digits that
-    give the same float32 back. What is copied from the file (ids, and cells in error texts) stays as it is, for it is
-    joined by; `spreadsheet_safe`: unless a spreadsheet would take it for a formula.
+    A probability is written with the fewest digits that give the same float32 back. What is copied from the file (ids,
+    and cells in error texts) stays as it is, for it is joined by; `spreadsheet_safe`: unless a spreadsheet would take
+    it for a formula.
     """
-    count = len(labels)
+    count, first_row = len(predicted.labels), predicted.first_row
     if count == 0:
         return b""
+    ids, probabilities, errors = predicted.ids, predicted.probabilities, predicted.error_texts
     positive = positive_index(spec)
     wanted = range(len(spec.classes)) if positive is None else (positive,)
     copied = harmless if spreadsheet_safe else _as_it_is
     numbers = pa.array(np.arange(first_row, first_row + count))
-    names, answers = copied(_strings(ids)) if ids is not None else _empty(count), _strings(labels)
+    names, answers = copied(ids) if ids is not None else _empty(count), pa.array(predicted.labels, pa.string())
     floats = [pa.array(np.ascontiguousarray(probabilities[:, k])) for k in wanted]
     if not errors:
         with suppress(pa.ArrowInvalid):  # a cell needs quotes
@@ -98,10 +89,6 @@ def _joined(columns: list[pa.Array]) -> bytes:
 
 def _as_it_is(cells: pa.Array) -> pa.Array:
     return cells
-
-
-def _strings(cells: np.ndarray[Any, Any] | pa.Array) -> pa.Array:
-    return cells if isinstance(cells, pa.Array) else pa.array(cells, pa.string())
 
 
 def _empty(count: int) -> pa.Array:

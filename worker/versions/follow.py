@@ -12,7 +12,7 @@ import structlog
 from edge import metrics
 from models.registry.client import PRODUCTION, STAGING, FetchedVersion, Registry, RegistryUnreachable, VersionId
 from models.registry.spec import UnfitModel
-from worker.versions.good_versions import GoodVersions
+from worker.versions.last_good import GoodVersions
 from worker.versions.swap import InForce, Refusal, Servers, Swaps
 
 log = structlog.get_logger()
@@ -131,9 +131,9 @@ class Follower:
                 self._follow(alias, aliases.get(alias))
                 metrics.MODEL_REFUSED.labels(alias).set(alias in self._swaps.refused)
 
-    def settle(self, timeout: float) -> bool:
+    def wait_until_still(self, timeout: float) -> bool:
         """Waits until no version is on its way; False where one still is after `timeout` seconds."""
-        return self._swaps.settle(timeout)
+        return self._swaps.wait_until_still(timeout)
 
     def _run(self) -> None:
         pause = min(FIRST_PAUSE, self._poll_seconds)

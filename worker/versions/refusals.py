@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ledger.notes import RefusedVersion, forget_refused, note_refused
+from ledger.records import RefusedVersion, forget_refused, record_refused
 from transport.bucket import Bucket, BucketError
 from worker.versions.swap import Refusal
 
@@ -33,7 +33,7 @@ class Refusals:
                 if refusal is None:
                     forget_refused(self._bucket, alias)
                 else:
-                    note_refused(self._bucket, self._note(alias, refusal))
+                    record_refused(self._bucket, self._note(alias, refusal))
             except BucketError as error:
                 log.warning("refusal not recorded", alias=alias, error=str(error), consequence="tried again")
             else:

@@ -14,7 +14,7 @@ from edge import metrics
 from models.registry.client import FetchedVersion, RegistryUnreachable, VersionId
 from models.registry.spec import ModelSpec, UnfitModel
 from worker.processes.process import Abandoned
-from worker.versions.good_versions import GoodVersions
+from worker.versions.last_good import GoodVersions
 
 log = structlog.get_logger()
 
@@ -113,7 +113,7 @@ class Swaps:
         with self.changed:
             self._set(alias, None)
 
-    def settle(self, timeout: float) -> bool:
+    def wait_until_still(self, timeout: float) -> bool:
         """Waits until nothing is under way; False where something still is after `timeout` seconds."""
         with self.changed:
             return self.changed.wait_for(lambda: not self.under_way, timeout)

@@ -11,7 +11,7 @@ from edge.log import MayQuoteRows
 from ledger.names import Key
 from models.evidence.figures.again import Learned
 from models.evidence.figures.summary import Summary
-from models.evidence.judging.judge import learned, sizes
+from models.evidence.judging.question import learned, sizes
 from models.evidence.pages.registry_page import RegistryPage
 from models.evidence.record.pair import Version
 from models.evidence.sources.gathered import Evidence, PairEvidence, PairId

@@ -16,7 +16,7 @@ from models.evidence.figures.summary import Summary
 from models.evidence.record.comparison import Comparison
 from models.evidence.record.pair import Incomparable, Version
 from models.evidence.sources.labels import LateLabels
-from models.evidence.sources.relabelled import NotRelabelled
+from models.evidence.sources.late_labels import NotRelabelled
 from models.evidence.sources.source import (
     Failed,
     label_objects,

@@ -21,7 +21,7 @@ from ledger.names import COMPARISONS, LABELS, Key, parse_key
 from models.evidence.record.comparison import Comparison
 from models.evidence.record.pair import Version
 from models.evidence.sources.labels import LateLabels
-from models.evidence.sources.relabelled import NotRelabelled, Streams, relabelled
+from models.evidence.sources.late_labels import NotRelabelled, Streams, relabelled
 from models.scoring.table.cells import copied, text_cells, unfit_cells
 from models.scoring.table.faults import Unreadable
 from models.scoring.table.read import Table

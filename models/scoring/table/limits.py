@@ -15,9 +15,12 @@ UNPACKED_FREELY = 64 * MB  # so much may come out of any gzip file, however smal
 
 @dataclass(frozen=True)
 class Limits:
-    """Each is a setting of the worker's by the same name (`block_bytes` is how much is read at once).
+    """How a file is read, and what it may be. Each is a setting of the worker's by the same name.
 
-    The defaults let a table of 2 GB pass, and whatever a spreadsheet or a database writes.
+    `block_bytes` is how much is read at once; `encoding` that of files without a mark; `max_unknown` the share of a
+    column's texts from which on a file is rejected, if the model was never shown them; with `spreadsheet_safe` copied
+    cells that look like formulas are made harmless. The defaults let a table of 2 GB pass, and whatever a spreadsheet
+    or a database writes.
     """
 
     max_file_bytes: int = 10_000 * MB
@@ -26,6 +29,9 @@ class Limits:
     max_field_bytes: int = 131_072
     max_gzip_ratio: float = 200.0
     block_bytes: int = 1 << 20
+    encoding: str = "utf-8"
+    max_unknown: float = 1.0
+    spreadsheet_safe: bool = False
 
     def check_size(self, size: int) -> None:
         """Of the object as it is stored. Raises Unreadable."""

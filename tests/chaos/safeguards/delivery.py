@@ -78,7 +78,7 @@ SAFEGUARDS = (
         "production never fails because of the shadow: whatever it does, the message is acked",
         "worker/shadow_line.py",
         "            self._failed(shadow, shown(error), kind_of(error))\n",
-        "            self._in_hand.give_back(delivery)\n            return\n",
+        "            self._leases.give_back(delivery)\n            return\n",
         (POISON + "test_a_file_whose_shadow_is_killed_is_served_and_acked",),
     ),
     Safeguard(
@@ -149,8 +149,8 @@ SAFEGUARDS = (
         7,
         "workers hold no state: a message is acked when all is done, not when it is taken",
         "worker/loop.py",
-        "                    self.in_hand.take(delivery)\n",
-        "                    self.in_hand.take(delivery)\n                    delivery.ack()\n",
+        "                    self.leases.take(delivery)\n",
+        "                    self.leases.take(delivery)\n                    delivery.ack()\n",
         (KILLS + "test_a_worker_killed_in_mid_file_costs_one_redelivery",),
     ),
     Safeguard(

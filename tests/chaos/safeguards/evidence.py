@@ -54,7 +54,7 @@ SAFEGUARDS = (
     Safeguard(
         12,
         "nothing is promoted unasked on rows that were seen before",
-        "models/evidence/judging/judge.py",
+        "models/evidence/judging/question.py",
         "    if summary.seen_before.doubts and not anyway:\n",
         "    if False:\n",
         (

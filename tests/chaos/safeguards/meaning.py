@@ -63,7 +63,7 @@ SAFEGUARDS = (
         11,
         "a file of unknown texts alone is rejected",
         "worker/scoring/predict.py",
-        "    unknown.refuse(manner.max_unknown)\n",
+        "    unknown.refuse(limits.max_unknown)\n",
         "",
         (UNKNOWN + "test_a_file_of_unknown_texts_alone_is_rejected_and_names_some_and_some_known_ones",),
     ),

@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 
 from deploy.waiting import wait_for
 from ledger.names import Key
-from ledger.notes import read_failure
 from ledger.receipt import Status
+from ledger.records import read_failure
 from tests.memory import Clock, MemoryQueue
 from tests.unit.pool.loaded import PATIENCE, load, loaded
 from tests.worker_fixtures import (
@@ -214,7 +214,7 @@ class TestAFileWhoseProcessEndsBeforeIt:
         pool.serve(version)
         made = Worker(bucket, MemoryQueue(Policy(lease=1_000.0), clock=clock), pool, pool, InForce(version))
         yield made
-        made.in_hand.give_all_back()
+        made.leases.give_all_back()
         pool.kill()
 
     def test_is_scored_at_its_first_attempt(self, worker, starts):

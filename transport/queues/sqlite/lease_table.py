@@ -31,7 +31,7 @@ CREATE TABLE message (
     data BLOB NOT NULL
 )"""
 INDEX = "CREATE INDEX message_due ON message (dead, leased, due)"
-# What is there for a pull to do: is a message due, and is there anything to settle? A few places of the index.
+# What is there for a pull to do: is a message due, and is any overdue? A few places of the index.
 # Parameters: dead, now, noise.
 WORK = """
 SELECT EXISTS (SELECT 1 FROM message WHERE dead = :dead AND leased = 0 AND due <= :now),
@@ -56,7 +56,7 @@ def insert(connection: sqlite3.Connection, dead: bool, now: float, rows: Iterabl
     )
 
 
-def settle(connection: sqlite3.Connection, policy: Policy, now: float) -> None:
+def end_overdue(connection: sqlite3.Connection, policy: Policy, now: float) -> None:
     """Ends the leases that ran out by `now`, and whatever a clock that was set back would hold for too long."""
     for leased, longest in ((0, policy.max_backoff), (1, policy.lease)):
         connection.execute(

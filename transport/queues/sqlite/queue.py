@@ -117,7 +117,7 @@ class LocalQueue:
     def backlog(self) -> Backlog:
         with self._file.transaction() as connection:
             now = self._clock()
-            lease_table.settle(connection, policy_in(connection), now)
+            lease_table.end_overdue(connection, policy_in(connection), now)
             counts = dict(connection.execute("SELECT dead * 2 + leased, count(*) FROM message GROUP BY dead, leased"))
             # The unary plus keeps SQLite to the order of numbers, in which the first that waits is the oldest.
             oldest = connection.execute(
@@ -154,7 +154,7 @@ class LocalQueue:
             # The time is read inside the transaction: before it, others may have given leases that begin later.
             now, policy = self._clock(), policy_in(connection)
             if unsettled:
-                lease_table.settle(connection, policy, now)
+                lease_table.end_overdue(connection, policy, now)
             rows = lease_table.take(connection, policy, self._dead, now, max_messages)
         return [
             LocalDelivery(Message(data, json.loads(attributes)), str(number), attempt, self)

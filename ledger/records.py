@@ -26,7 +26,7 @@ class Failure:
     time: str
 
 
-def note_failure(bucket: Bucket, key: Key, failure: Failure) -> None:
+def record_failure(bucket: Bucket, key: Key, failure: Failure) -> None:
     """Leaves the note of a failed attempt, over an earlier one."""
     put(bucket, key.failure, json.dumps(asdict(failure)).encode(), content_type="application/json")
 
@@ -51,7 +51,7 @@ class RefusedVersion:
     time: str
 
 
-def note_refused(bucket: Bucket, refused: RefusedVersion) -> None:
+def record_refused(bucket: Bucket, refused: RefusedVersion) -> None:
     """Leaves the note of a refused version, over an earlier one of its alias."""
     content = json.dumps(asdict(refused)).encode()
     put(bucket, f"{REFUSED}{refused.alias}.json", content, content_type="application/json")

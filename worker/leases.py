@@ -15,7 +15,7 @@ from transport.queue import Delivery, Queue, QueueError
 log = structlog.get_logger()
 
 
-class InHand:
+class Leases:
     """Deliveries taken and not yet done with. Any thread may take, ack and give back."""
 
     def __init__(self, queue: Queue) -> None:
