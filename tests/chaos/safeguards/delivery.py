@@ -77,7 +77,7 @@ SAFEGUARDS = (
         3,
         "production never fails because of the shadow: whatever it does, the message is acked",
         "worker/shadow_line.py",
-        "            self._failed(shadow, shown(error), kind_of(error))\n",
+        "            self._failed(shadow, for_logs(error), kind_of(error))\n",
         "            self._leases.give_back(delivery)\n            return\n",
         (POISON + "test_a_file_whose_shadow_is_killed_is_served_and_acked",),
     ),

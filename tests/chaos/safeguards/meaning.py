@@ -15,8 +15,8 @@ SAFEGUARDS = (
         11,
         "blanks at a text's ends do not count",
         "models/scoring/table/cells.py",
-        "words = pc.utf8_trim(distinct, BLANKS)",
-        "words = distinct",
+        "words = [trimmed(cell) for cell in found]",
+        "words = found",
         (SAME,),
     ),
     Safeguard(
@@ -31,8 +31,8 @@ SAFEGUARDS = (
         11,
         "a gap is a text where the model was shown it",
         "models/scoring/table/cells.py",
-        "        gaps = pc.and_not(gaps, shown)\n",
-        "",
+        "_are_in(GAPS, words) & ~shown",
+        "_are_in(GAPS, words)",
         (TABLE + "test_same_meaning.py::test_a_gap_is_one_in_every_column_unless_the_model_knows_it_as_a_text",),
     ),
     Safeguard(

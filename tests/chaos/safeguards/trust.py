@@ -36,7 +36,7 @@ SAFEGUARDS = (
         1,
         "a re-scoring stands on the receipt of the one before it",
         "worker/handle.py",
-        "                refuse_unfounded(self.bucket, event)\n",
+        "                refuse_unfounded(self.bucket, file.attempt.event)\n",
         "",
         ("tests/unit/test_handle.py::TestScoring::test_a_rescoring_that_stands_on_no_receipt_blocks_nothing",),
     ),
