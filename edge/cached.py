@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Remembered(Generic[Value]):
+class Cached(Generic[Value]):
     """Looks a value up at most every `seconds`. One thread looks, the others get what was seen last meanwhile."""
 
     def __init__(

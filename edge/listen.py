@@ -6,23 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from edge.address import host_and_port
 from edge.command import Command
 
 if TYPE_CHECKING:
     from edge.signals import Signals
-
-
-class CannotSignal(Exception):
-    """The program cannot say what it was asked to say of itself; the text says why."""
-
-
-def host_and_port(text: str) -> tuple[str, int]:
-    """`127.0.0.1:9464` or `[::1]:9464` as its two parts. Raises ValueError for other text."""
-    host, colon, port = text.strip().rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise ValueError(f"{text!r} is not an address: write HOST:PORT, like 127.0.0.1:9464")
-    return host, int(port)
 
 
 def _address(text: str) -> str:

@@ -11,7 +11,7 @@ import structlog
 from prometheus_client.exposition import choose_encoder
 
 from edge import metrics, traces
-from edge.listen import CannotSignal, host_and_port
+from edge.address import CannotSignal, host_and_port
 from edge.server import HEALTH, Server
 
 if TYPE_CHECKING:

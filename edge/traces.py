@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from edge.listen import CannotSignal
+from edge.address import CannotSignal
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

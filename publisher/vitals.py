@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from edge import metrics
-from edge.cached import Remembered
+from edge.cached import Cached
 from edge.health import overdue
 from edge.signals import Checks
 from publisher.loop import Loop
@@ -24,10 +24,10 @@ class Vitals:
     loop: Loop
     interval: float
     stalled_seconds: float
-    _backlog: Remembered[Backlog] = field(init=False)
+    _backlog: Cached[Backlog] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._backlog = Remembered(self._ask, UNKNOWN, BACKLOG_SECONDS)
+        self._backlog = Cached(self._ask, UNKNOWN, BACKLOG_SECONDS)
 
     def health(self) -> Checks:
         """A pass whose steps fail is progress too: what it failed at is no cause for a restart."""

@@ -17,8 +17,9 @@ from threading import Event
 
 from pydantic import ByteSize, Field, field_validator
 
+from edge.address import CannotSignal
 from edge.command import main
-from edge.listen import CannotSignal, Listening
+from edge.listen import Listening
 from ledger.naming.prefix import refuse_bad_prefix
 from models.registry.address.option import ArtifactHosts
 from models.scoring.table.limits import USUAL_LIMITS, Limits

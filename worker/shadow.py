@@ -33,7 +33,7 @@ from worker.processes.scoring_process import Workshop
 from worker.scoring import write
 from worker.scoring.damage import checked_to_the_end
 from worker.scoring.hashed import Hashed
-from worker.scoring.predict import Stopwatch, Tally, predict
+from worker.scoring.predict import Predicted, Stopwatch, Tally, predict
 
 MEMORY_OF_SPOOL = 8 << 20
 SERVED_BLOCK_BYTES = 1 << 18  # of production's output; Arrow reads up to 32 blocks ahead, and no row is longer
@@ -118,8 +118,6 @@ class Shadow:
             self.limits.encoding,
         )
         comparison = Comparison.start(self.production, self.staging.spec, file)
-        production_seconds = self.receipt.timings.get("score", 0.0)
-        truth_column = comparison.pair.label_column
         with (
             bucket.read(key.name, key.generation.content) as input_stream,
             bucket.read(key.output) as output_stream,
@@ -129,38 +127,33 @@ class Shadow:
             spool.seek(0)
             spool.truncate()
             spool.write(write.header(scorer.spec))
-            scored_before, tally = 0.0, Tally()
+            tally = Tally()
             for predicted in predict(
                 input_stream,
                 scorer,
                 watch,
                 tally=tally,
-                truth_column=truth_column,
+                truth_column=comparison.pair.label_column,
                 limits=self.limits,
                 all_columns=all_columns,
             ):
-                spool.write(
-                    write.rows(
-                        scorer.spec,
-                        predicted,
-                        spreadsheet_safe=self.limits.spreadsheet_safe,
-                    )
-                )
-                count = len(predicted.labels)
-                scored = watch.seconds["score"]
-                share = count / max(self.receipt.rows, 1)
-                labels, probabilities = served.take(count)
-                comparison.add(
-                    Predictions(labels, probabilities, production_seconds * share),
-                    Predictions(predicted.labels, predicted.probabilities.astype(np.float64), scored - scored_before),
-                    predicted.truth,
-                    predicted.columns_of_all(),
-                    predicted.ids,
-                )
-                scored_before = scored
+                spool.write(write.rows(scorer.spec, predicted, spreadsheet_safe=self.limits.spreadsheet_safe))
+                self._add(comparison, served, predicted, watch)
             served.verify()
             comparison.unknown.add(self.receipt.unknown, tally.unknown)
         return comparison
+
+    def _add(self, comparison: Comparison, served: _Served, predicted: Predicted, watch: Stopwatch) -> None:
+        """Adds a batch; of the seconds that scoring took both models, what came for it."""
+        share = len(predicted.labels) / max(self.receipt.rows, 1)
+        labels, probabilities = served.take(len(predicted.labels))
+        comparison.add(
+            Predictions(labels, probabilities, self.receipt.timings.get("score", 0.0) * share),
+            Predictions(predicted.labels, predicted.probabilities.astype(np.float64), watch.lap("score")),
+            predicted.truth,
+            predicted.columns_of_all(),
+            predicted.ids,
+        )
 
 
 def record_comparison(bucket: Bucket, key: Key, record: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from edge import metrics
-from edge.cached import Remembered
+from edge.cached import Cached
 from edge.health import Standing, what_stalls
 from edge.signals import Checks
 from models.registry.client import PRODUCTION, STAGING
@@ -34,12 +34,12 @@ class Vitals:
     stalled_seconds: float
     score_seconds: float
     loop: Loop | None = None
-    _backlog: Remembered[Backlog] = field(init=False)
-    _trouble: Remembered[str] = field(init=False)
+    _backlog: Cached[Backlog] = field(init=False)
+    _trouble: Cached[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._backlog = Remembered(self._ask, UNKNOWN, BACKLOG_SECONDS)
-        self._trouble = Remembered(self.queue.trouble, "", TROUBLE_SECONDS)
+        self._backlog = Cached(self._ask, UNKNOWN, BACKLOG_SECONDS)
+        self._trouble = Cached(self.queue.trouble, "", TROUBLE_SECONDS)
 
     def health(self) -> Checks:
         """A worker that ends, or that has no model yet, is well: what it waits for comes, or is not its own fault."""

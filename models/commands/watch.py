@@ -6,9 +6,10 @@ from threading import Event
 
 from pydantic import Field
 
+from edge.address import CannotSignal
 from edge.command import Command
 from edge.end_signals import on_end_signals
-from edge.listen import CannotSignal, Listening
+from edge.listen import Listening
 from edge.seconds import Seconds
 from models.commands.compare import EvidenceCommand
 

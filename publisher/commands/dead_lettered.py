@@ -14,7 +14,7 @@ from transport.event import Generation
 
 
 @dataclass(frozen=True)
-class GivenUp:
+class DeadLettered:
     """A file that was delivered in vain too often. `since`: how its next re-scoring ended, if there was one."""
 
     file: str
@@ -36,11 +36,11 @@ class UnusableRecord:
     record: str
 
 
-def given_up(bucket: Bucket, prefix: str = "") -> Iterator[GivenUp]:
+def dead_lettered(bucket: Bucket, prefix: str = "") -> Iterator[DeadLettered]:
     """Every receipt that says dead-lettered, in the order of names. Reads all receipts. Raises BucketError."""
     for receipt in bucket.objects(RECEIPTS + prefix, recursive=False):
         key = parse_key(receipt.name, RECEIPTS)
-        found = _given_up(bucket, key) if key else None
+        found = _dead_lettered(bucket, key) if key else None
         if key and found:
             yield replace(found, since=_next_status(bucket, key))
 
@@ -55,7 +55,7 @@ def unusable_records(bucket: Bucket) -> Iterator[UnusableRecord]:
             yield UnusableRecord("", "this record cannot be read", "", info.name)
 
 
-def _given_up(bucket: Bucket, key: Key) -> GivenUp | None:
+def _dead_lettered(bucket: Bucket, key: Key) -> DeadLettered | None:
     try:
         outcome = read_receipt(bucket, key)
     except ValueError:
@@ -63,7 +63,7 @@ def _given_up(bucket: Bucket, key: Key) -> GivenUp | None:
     if outcome is None or outcome.status is not Status.DEAD_LETTERED:
         return None
     error = outcome.errors[0].message if outcome.errors else ""
-    return GivenUp(key.name, str(key.generation), outcome.attempt, error, outcome.finished, outcome.worker)
+    return DeadLettered(key.name, str(key.generation), outcome.attempt, error, outcome.finished, outcome.worker)
 
 
 def _next_status(bucket: Bucket, key: Key) -> str:

@@ -8,8 +8,9 @@ from contextlib import ExitStack, closing
 import structlog
 from pydantic import Field
 
+from edge.address import CannotSignal
 from edge.end_signals import on_end_signals
-from edge.listen import CannotSignal, Listening
+from edge.listen import Listening
 from publisher.commands.settings import Places, Seconds
 from publisher.loop import Loop
 from publisher.publish import Reconciler

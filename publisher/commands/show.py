@@ -19,7 +19,7 @@ from edge.command import Command
 from edge.log import start_log
 from edge.terminal import harmless
 from ledger.receipt import Outcome, Status
-from publisher.commands.dead_lettered import given_up, unusable_records
+from publisher.commands.dead_lettered import dead_lettered, unusable_records
 from publisher.commands.settings import Places
 from publisher.commands.status import Overview, overview
 from transport.bucket import BucketError
@@ -80,7 +80,7 @@ class ShowDeadLetters(_Shown):
     def show(self, stack: ExitStack) -> int:
         bucket = self.open_bucket(stack)
         queue = stack.enter_context(closing(open_dead_letters(self.queue)))
-        files = list(given_up(bucket, self.prefix))
+        files = list(dead_lettered(bucket, self.prefix))
         messages = list(unusable_records(bucket))
         waiting = queue.backlog().waiting
         if self.as_json:

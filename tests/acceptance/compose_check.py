@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.acceptance.checked import CheckFailed, checked, expect, tell, until
 from tests.acceptance.compose import Compose, services
-from tests.acceptance.dropped import Followed, sample
+from tests.acceptance.dropped import DroppedFiles, sample
 from tests.acceptance.engine import Engine, EngineFailed, engine
 from tests.acceptance.images import build
 from tests.acceptance.stand_ins import build_stand_ins, need_emulators
@@ -66,27 +66,27 @@ def _run(docker: Engine, compose: Compose, chosen: list[str]) -> None:
 
     uploads = Client(project=BUCKET).bucket(BUCKET)
     with closing(open_bucket(f"gs://{BUCKET}")) as bucket:
-        followed = Followed(bucket)
+        dropped_files = DroppedFiles(bucket)
         contents = {f"flights-{number:02}.csv": one for number, one in enumerate(sample(FILES, ROWS, seed=8))}
         names = list(contents)
 
         def upload(chosen: Sequence[str]) -> None:
             for name in chosen:
                 uploads.blob(name).upload_from_string(contents[name], content_type="text/csv")
-            followed.dropped({name: contents[name] for name in chosen})
+            dropped_files.dropped({name: contents[name] for name in chosen})
 
         # Half of them before the kill, and half after it, however quick the workers are
         upload(names[: FILES // 2])
-        until(lambda: len(followed.without_receipt) < FILES // 2, SCORE_SECONDS, lambda: "a file scored")
+        until(lambda: len(dropped_files.without_receipt) < FILES // 2, SCORE_SECONDS, lambda: "a file scored")
         docker.run("kill", workers[0])
         upload(names[FILES // 2 :])
-        left = len(followed.without_receipt)
+        left = len(dropped_files.without_receipt)
         expect(left > 0, "everything was scored before the queue was lost: that shows nothing")
         tell(f"one of {WORKERS} workers killed in the middle of {FILES} files, {left} to go")
         _lose_the_queue(docker, compose)
-        tell(f"the others have scored these after {followed.await_all(SCORE_SECONDS):.1f} s")
-        followed.expect_nothing_lost()
-        expect(len(followed.workers()) > 1, f"only {followed.workers()} scored anything")
+        tell(f"the others have scored these after {dropped_files.await_all(SCORE_SECONDS):.1f} s")
+        dropped_files.expect_nothing_lost()
+        expect(len(dropped_files.workers()) > 1, f"only {dropped_files.workers()} scored anything")
     scraped, _ = until(
         lambda: programs_scraped(compose.ports["PROMETHEUS_PORT"]), READY_SECONDS, lambda: "two workers scraped"
     )

@@ -26,7 +26,7 @@ def sample(files: int, rows: int, seed: int) -> list[bytes]:
         return [path.read_bytes() for path in sorted(Path(folder, "files").glob("*.csv"))]
 
 
-class Followed:
+class DroppedFiles:
     """The files dropped so far. Names are never used twice: each file has one generation, and so one receipt."""
 
     def __init__(self, bucket: Bucket) -> None:

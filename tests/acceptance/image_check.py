@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.acceptance.checked import checked, expect, tell, until
 from tests.acceptance.container import Container
-from tests.acceptance.dropped import Followed, sample
+from tests.acceptance.dropped import DroppedFiles, sample
 from tests.acceptance.engine import Engine, engine
 from tests.acceptance.images import Built, build
 from transport.open import open_bucket
@@ -98,7 +98,7 @@ def _run(started: _Started, data: Path) -> None:
     publisher.await_healthy(START_SECONDS)
 
     bucket = open_bucket(str(data / "bucket"))
-    followed = Followed(bucket)
+    dropped_files = DroppedFiles(bucket)
     small, *load = sample(1, 1000, seed=6) + sample(LOAD_FILES, LOAD_ROWS, seed=7)
 
     def drop(contents: Mapping[str, bytes]) -> None:
@@ -107,23 +107,23 @@ def _run(started: _Started, data: Path) -> None:
             path.write_bytes(content)
             os.chown(path, USER, USER)
             shutil.move(path, data / "bucket" / name)
-        followed.dropped(contents)
+        dropped_files.dropped(contents)
 
     drop({"first.csv": small})
-    tell(f"its first file of 1,000 rows has its receipt after {followed.await_all(SCORE_SECONDS):.1f} s")
-    followed.expect_nothing_lost()
+    tell(f"its first file of 1,000 rows has its receipt after {dropped_files.await_all(SCORE_SECONDS):.1f} s")
+    dropped_files.expect_nothing_lost()
 
     drop({f"load-{number:02}.csv": content for number, content in enumerate(load)})
-    until(lambda: len(followed.without_receipt) < LOAD_FILES - 2, SCORE_SECONDS, worker.told)
+    until(lambda: len(dropped_files.without_receipt) < LOAD_FILES - 2, SCORE_SECONDS, worker.told)
     took = worker.stop(STOP_SECONDS)
-    left = len(followed.without_receipt)
+    left = len(dropped_files.without_receipt)
     tell(f"docker stop under load: drained in {took:.1f} s, exit 0; {left} of {LOAD_FILES} files are left")
     expect(left > 0, "the worker had scored everything before it was told to stop: that was no load")
     expect(not worker.state()["OOMKilled"], f"the worker ran out of its {MEMORY}")
 
     another = started.start("worker")
-    tell(f"another worker has scored these after {followed.await_all(SCORE_SECONDS):.1f} s")
-    followed.expect_nothing_lost()
+    tell(f"another worker has scored these after {dropped_files.await_all(SCORE_SECONDS):.1f} s")
+    dropped_files.expect_nothing_lost()
     another.stop(STOP_SECONDS)
     publisher.stop(STOP_SECONDS)
     tell(f"{LOAD_FILES + 1} files, {LOAD_FILES + 1} receipts, a prediction for each of their rows")

@@ -80,7 +80,7 @@ def _await_first_file(shared: Services, guest: Guest, name: str) -> float:
     """Boots, and has one small file scored; gives when the worker was ready."""
     ready = guest.await_line(READY, BOOT_SECONDS)
     shared.upload(name, sample(1, 500, seed=9))
-    first = shared.followed.await_all(SCORE_SECONDS)
+    first = shared.dropped_files.await_all(SCORE_SECONDS)
     tell(f"booted, and a worker ready, in {ready - guest.began:.0f} s; its first file scored after {first:.1f} s")
     return ready
 
@@ -88,22 +88,24 @@ def _await_first_file(shared: Services, guest: Guest, name: str) -> float:
 def _load(shared: Services, guest: Guest, name: str) -> None:
     """Uploads far more than there is time for, and returns once the machine is in the middle of it."""
     shared.upload(name, sample(FILES, ROWS, seed=10))
-    until(lambda: len(shared.followed.without_receipt) < FILES, SCORE_SECONDS, lambda: f"a file scored\n{guest.told}")
+    until(
+        lambda: len(shared.dropped_files.without_receipt) < FILES, SCORE_SECONDS, lambda: f"a file scored\n{guest.told}"
+    )
 
 
 def await_drained(guest: Guest, since: float, shared: Services, what: str) -> None:
     """Returns once the worker, told so then, has ended by itself with files left. Raises CheckFailed."""
     ended = guest.await_line(ENDED, STOP_SECONDS, since)
     expect(guest.heard(DRAINED, since) is not None, f"{what}: the worker did not drain\n{guest.told}")
-    left = len(shared.followed.without_receipt)
+    left = len(shared.dropped_files.without_receipt)
     expect(left > 0, f"{what}: everything was scored by then, so there was no load")
     tell(f"{what}: drained in {ended - since:.1f} s, with {left} of {FILES} files left")
 
 
 def _score_here(shared: Services) -> None:
     with shared.worker_here():
-        took = shared.followed.await_all(SCORE_SECONDS)
-    shared.followed.expect_nothing_lost()
+        took = shared.dropped_files.await_all(SCORE_SECONDS)
+    shared.dropped_files.expect_nothing_lost()
     tell(f"a worker on this machine has scored these in {took:.0f} s: one receipt per file, a prediction per row")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from deploy.emulators import Notifications, PubSubEmulator, StorageEmulator, free_port
 from deploy.processes import ROOT, Program, end
 from tests.acceptance.checked import expect, until
-from tests.acceptance.dropped import Followed
+from tests.acceptance.dropped import DroppedFiles
 from tests.acceptance.stand_ins import need_emulators
 from transport.open import open_bucket
 
@@ -23,13 +23,13 @@ MLFLOW_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Services:
-    """Addresses on this machine, as its own programs are told them. `followed`: every file of the check."""
+    """Addresses on this machine, as its own programs are told them. `dropped_files`: every file of the check."""
 
     pubsub: str
     storage: str
     mlflow: str
     folder: Path
-    followed: Followed
+    dropped_files: DroppedFiles
 
     def environment(self, host: str = "127.0.0.1") -> dict[str, str]:
         """What a program finds in its environment that reaches this machine under the name `host`."""
@@ -51,7 +51,7 @@ class Services:
         named = {f"{name}-{number:02}.csv": content for number, content in enumerate(contents)}
         for each, content in named.items():
             bucket.blob(each).upload_from_string(content, content_type="text/csv")
-        self.followed.dropped(named)
+        self.dropped_files.dropped(named)
 
     @contextmanager
     def worker_here(self) -> Iterator[None]:
@@ -80,8 +80,8 @@ def services(folder: Path) -> Iterator[Services]:
         from google.cloud.storage import Client
 
         Client(project=PROJECT).create_bucket(BUCKET)
-        followed = Followed(stack.enter_context(closing(open_bucket(f"gs://{BUCKET}"))))
-        ours = Services(pubsub.host, storage.url, mlflow, folder, followed)
+        dropped_files = DroppedFiles(stack.enter_context(closing(open_bucket(f"gs://{BUCKET}"))))
+        ours = Services(pubsub.host, storage.url, mlflow, folder, dropped_files)
         _run(ours.environment(), "publisher", "provision")
         _run(ours.environment(), "models", "train", "forest", "network")
         yield ours

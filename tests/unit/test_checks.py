@@ -18,7 +18,7 @@ from ledger.receipt import Outcome, Source, Status
 from tests.acceptance import base_image, compose, compose_check, guest_disk
 from tests.acceptance.checked import CheckFailed, checked, expect, until
 from tests.acceptance.debian import CannotRunHere, missing
-from tests.acceptance.dropped import Followed
+from tests.acceptance.dropped import DroppedFiles
 from tests.acceptance.images import pip_secrets
 from tests.acceptance.metadata_server import PATH, Preempted, metadata_server
 from tests.acceptance.stand_ins import need_emulators
@@ -81,7 +81,7 @@ def test_a_prometheus_that_does_not_answer_yet_is_waited_for() -> None:
     assert compose_check.programs_scraped(free_port()) == 0
 
 
-class TestFollowed:
+class TestDroppedFiles:
     """Files of a check: which have their receipt, and whether anything was lost."""
 
     @pytest.fixture
@@ -102,34 +102,34 @@ class TestFollowed:
 
     def test_a_file_without_a_receipt_is_waited_for(self, bucket: FolderBucket) -> None:
         self.put(bucket, "a.csv", TWO_ROWS)
-        followed = Followed(bucket)
-        followed.dropped({"a.csv": TWO_ROWS})
+        dropped_files = DroppedFiles(bucket)
+        dropped_files.dropped({"a.csv": TWO_ROWS})
 
-        assert [key.name for key in followed.without_receipt] == ["a.csv"]
+        assert [key.name for key in dropped_files.without_receipt] == ["a.csv"]
         with pytest.raises(CheckFailed, match=r"no receipt of a\.csv@"):
-            followed.await_all(0.0)
+            dropped_files.await_all(0.0)
 
         self.receipt(bucket, "a.csv")
-        assert followed.await_all(0.0) < 60
-        followed.expect_nothing_lost()
-        assert followed.workers() == {"w"}
+        assert dropped_files.await_all(0.0) < 60
+        dropped_files.expect_nothing_lost()
+        assert dropped_files.workers() == {"w"}
 
     @pytest.mark.parametrize(("status", "rows"), [(Status.REJECTED, 2), (Status.SCORED, 1)])
     def test_another_end_or_a_missing_row_is_a_failure(self, bucket: FolderBucket, status: Status, rows: int) -> None:
         self.put(bucket, "a.csv", TWO_ROWS)
-        followed = Followed(bucket)
-        followed.dropped({"a.csv": TWO_ROWS})
+        dropped_files = DroppedFiles(bucket)
+        dropped_files.dropped({"a.csv": TWO_ROWS})
         self.receipt(bucket, "a.csv", status, rows)
 
         with pytest.raises(CheckFailed, match=r"a\.csv"):
-            followed.expect_nothing_lost()
+            dropped_files.expect_nothing_lost()
 
     def test_a_receipt_of_nothing_that_came_is_a_failure(self, bucket: FolderBucket) -> None:
         self.put(bucket, "a.csv", TWO_ROWS)
         self.receipt(bucket, "a.csv")
 
         with pytest.raises(CheckFailed, match="not of what came"):
-            Followed(bucket).expect_nothing_lost()
+            DroppedFiles(bucket).expect_nothing_lost()
 
 
 class TestMetadataServer:

@@ -12,7 +12,7 @@ from ledger.commit import claim_outcome, output_generation, read_receipt
 from ledger.names import UNUSABLE, Key
 from ledger.receipt import ModelUsed, Outcome, Source, Status
 from publisher.commands import show
-from publisher.commands.dead_lettered import given_up, unusable_records
+from publisher.commands.dead_lettered import dead_lettered, unusable_records
 from publisher.commands.show import ShowDeadLetters
 from publisher.dead_letters import ATTEMPTS, drain
 from publisher.publish import Reconciler
@@ -277,7 +277,7 @@ def test_what_was_given_up_is_listed_with_what_became_of_it_since(bucket: Memory
     put(bucket, Key("foreign.csv", Generation(1)).receipt, b"[]")
 
     # then both are listed
-    first, second = given_up(bucket)
+    first, second = dead_lettered(bucket)
     assert (first.file, first.generation, first.since) == ("other.csv", "1", "scored")
     assert (second.file, second.attempts, second.error, second.since) == ("poison.csv", 5, "out of memory", "")
 

@@ -33,6 +33,18 @@ CLOSETS = {
 FOR_WORKERS = ("models.registry", "models.scoring", "models.evidence.record")
 # Of evidence, what reads buckets: for commands and for nobody else.
 EVIDENCE_OF_COMMANDS = ("models.evidence.sources", "models.evidence.judging")
+LONGEST_MODULE, LONGEST_FUNCTION = 300, 40  # lines; of a function those behind its docstring
+LONGER = {
+    "deploy.demo.cloud._run": "the demo's story, in order",
+    "edge.log.start_log": "one list of processors, in order",
+    "models.commands.compare.run": "the command's story: what is asked, found, shown and written",
+    "models.evidence.figures.summarise.summarise": "one figure after the other, each named once",
+    "models.evidence.record.pair.pair_of": "one field of the pair after the other",
+    "models.onnx.conversion.convert._mended": "one known fault of skl2onnx after the other",
+    "models.scoring.table.read.batches": "the parser calls back into what its loop is counting",
+    "models.training.estimators.candidate.sklearn_candidate": "the three ways to convert are tried on the same inputs",
+    "worker.__main__.run": "the worker's parts are wired together here and nowhere else",
+}
 SCORING_SIDE = {
     "worker.processes.scoring_process",
     "worker.scoring.score",
@@ -190,6 +202,38 @@ def reached(start: set[str], *, top_level: bool = True) -> set[str]:
         if module in files:
             left |= {one.name for one in imports(module, files[module]) if one.top_level or not top_level} - seen
     return seen
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    files = {name: path for room in ROOMS - {"tests"} for name, path in modules(room).items()}
+    left = {
+        module: {one.name for one in imports(module, path)} & set(files) - {module} for module, path in files.items()
+    }
+    while free := {module for module, needed in left.items() if not needed}:  # nothing they import is left
+        left = {module: needed - free for module, needed in left.items() if module not in free}
+
+    assert left == {}
+
+
+def test_modules_and_functions_are_short_but_for_those_with_a_reason():
+    long_modules, long_functions = [], set()
+    for room in ROOMS - {"tests"}:
+        for module, path in modules(room).items():
+            text = path.read_text(encoding="utf-8")
+            if len(text.splitlines()) > LONGEST_MODULE:
+                long_modules.append(module)
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef) and lines_of(node) > LONGEST_FUNCTION:
+                    long_functions.add(f"{module}.{node.name}")
+
+    assert long_modules == []
+    assert long_functions == set(LONGER)
+
+
+def lines_of(function: ast.FunctionDef) -> int:
+    """From the first statement to the last, without the docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
 def test_what_runs_in_a_scoring_process_brings_in_no_registry_client():

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from deploy.waiting import SECONDS
 from edge import metrics, probe, server
-from edge.cached import Remembered
-from edge.listen import CannotSignal, Listening, host_and_port
+from edge.address import CannotSignal, host_and_port
+from edge.cached import Cached
+from edge.listen import Listening
 from edge.server import CONNECTIONS
 from edge.signals import Signals
 from ledger.receipt import Status
@@ -248,7 +249,7 @@ def test_what_is_costly_is_looked_up_once_in_a_while():
         looked.append(now[0])
         return len(looked)
 
-    value = Remembered(look_up, 0, 5.0, clock=lambda: now[0])
+    value = Cached(look_up, 0, 5.0, clock=lambda: now[0])
     assert [value.get(), value.get()] == [1, 1]
     now[0] = 5.0
     assert value.get() == 2
@@ -262,7 +263,7 @@ def test_while_one_thread_looks_the_others_get_what_was_seen_last():
         go_on.wait(SECONDS)
         return 1
 
-    value = Remembered(look_up, 0, 5.0)
+    value = Cached(look_up, 0, 5.0)
     thread = threading.Thread(target=value.get)
     thread.start()
     assert looking.wait(SECONDS)

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from deploy.waiting import SECONDS, wait_for
 from edge import traces
-from edge.listen import CannotSignal
+from edge.address import CannotSignal
 
 GOOD = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -29,6 +29,12 @@ class Stopwatch:
     """Seconds per step, added up over a file's batches."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    _laps: dict[str, float] = field(default_factory=dict)
+
+    def lap(self, name: str) -> float:
+        """The seconds of a step since this was asked last."""
+        before, self._laps[name] = self._laps.get(name, 0.0), self.seconds.get(name, 0.0)
+        return self._laps[name] - before
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -141,19 +147,31 @@ def predict(
         with watch.step("validate"):
             _add_unanswered(faults, batch, scores, refused)
             unknown.count(rows, np.isin(batch.positions, list(faults)))
-        labels = np.full(batch.rows, None, dtype=object)
-        probabilities = np.full((batch.rows, len(spec.classes)), np.nan, dtype=np.float32)
-        labels[batch.positions] = scores.labels
-        probabilities[batch.positions] = scores.probabilities
-        failed = list(faults)
-        labels[failed] = None
-        probabilities[failed] = np.nan
-        predicted = Predicted(batch.first_row, labels, probabilities, faults, ids, truth, batch.positions, rows.coded)
+        predicted = _placed(batch, scores, faults, ids, truth, rows.coded)
         tally.count(predicted)
         yield predicted
     tally.unknown = unknown.rows if spec.knows_texts else None
     tally.refuse_without_answers()
     unknown.refuse(limits.max_unknown)
+
+
+def _placed(
+    batch: Batch,
+    scores: Scores,
+    faults: dict[int, Fault],
+    ids: pa.Array | None,
+    truth: Coded | None,
+    columns: dict[str, Coded],
+) -> Predicted:
+    """Answers of the rows that have cells, in the places that these have among all; none for those that failed."""
+    labels = np.full(batch.rows, None, dtype=object)
+    probabilities = np.full((batch.rows, scores.probabilities.shape[1]), np.nan, dtype=np.float32)
+    labels[batch.positions] = scores.labels
+    probabilities[batch.positions] = scores.probabilities
+    failed = list(faults)
+    labels[failed] = None
+    probabilities[failed] = np.nan
+    return Predicted(batch.first_row, labels, probabilities, faults, ids, truth, batch.positions, columns)
 
 
 def _faults(batch: Batch, rows: Rows, spec: ModelSpec) -> dict[int, Fault]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
@@ -22,7 +23,7 @@ from worker.processes.scoring_process import Workshop
 from worker.scoring import write
 from worker.scoring.damage import checked_to_the_end
 from worker.scoring.hashed import Hashed
-from worker.scoring.predict import Stopwatch, Tally, predict
+from worker.scoring.predict import Predicted, Stopwatch, Tally, predict
 
 
 @dataclass(frozen=True)
@@ -94,40 +95,40 @@ def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, limits: Limits, *
         open_claim(bucket, key, metadata) as claim,
     ):
         stream = Hashed(stored)
-        lines = write.header(scorer.spec)
-        digest.update(lines)
-        claim.write(lines)
-        for predicted in predict(
-            cast("BinaryIO", stream), scorer, watch, tally=tally, limits=limits, all_columns=all_columns
-        ):
+        parts = predict(cast("BinaryIO", stream), scorer, watch, tally=tally, limits=limits, all_columns=all_columns)
+        for lines in _lines(scorer.spec, parts, watch, limits):
             with watch.step("write"):
-                lines = write.rows(
-                    scorer.spec,
-                    predicted,
-                    spreadsheet_safe=limits.spreadsheet_safe,
-                )
                 digest.update(lines)
                 claim.write(lines)
-        metadata.update(
-            claim_metadata(
-                replace(
-                    outcome,
-                    status=Status.SCORED,
-                    source=replace(outcome.source, sha256=stream.sha256()),
-                    model=model_used(scorer.spec),
-                    rows=tally.rows,
-                    rejected_rows=tally.rejected.total(),
-                    rejected={str(fault): rows for fault, rows in tally.rejected.items()},
-                    unknown=tally.unknown,
-                    output=key.output,
-                    sha256=digest.hexdigest(),
-                    timings={step: round(seconds, 6) for step, seconds in watch.seconds.items()},
-                    finished=_now(),
-                    errors=tuple(tally.errors),
-                )
-            )
-        )
+        source = replace(outcome.source, sha256=stream.sha256())
+        scored = replace(outcome, source=source, output=key.output, sha256=digest.hexdigest())
+        metadata.update(claim_metadata(_counted(scored, scorer.spec, tally, watch)))
     return claim.info
+
+
+def _lines(spec: ModelSpec, parts: Iterable[Predicted], watch: Stopwatch, limits: Limits) -> Iterator[bytes]:
+    """The output, from its header on."""
+    yield write.header(spec)
+    for predicted in parts:
+        with watch.step("write"):
+            lines = write.rows(spec, predicted, spreadsheet_safe=limits.spreadsheet_safe)
+        yield lines
+
+
+def _counted(outcome: Outcome, spec: ModelSpec, tally: Tally, watch: Stopwatch) -> Outcome:
+    """The outcome of a file that was scored, with what was counted on the way."""
+    return replace(
+        outcome,
+        status=Status.SCORED,
+        model=model_used(spec),
+        rows=tally.rows,
+        rejected_rows=tally.rejected.total(),
+        rejected={str(fault): rows for fault, rows in tally.rejected.items()},
+        unknown=tally.unknown,
+        timings={step: round(seconds, 6) for step, seconds in watch.seconds.items()},
+        finished=_now(),
+        errors=tuple(tally.errors),
+    )
 
 
 def stored_size(bucket: Bucket, event: ObjectEvent) -> int | None:

@@ -12,7 +12,7 @@ import structlog
 from edge import metrics
 from models.registry.client import PRODUCTION, STAGING, FetchedVersion, Registry, RegistryUnreachable, VersionId
 from models.registry.spec import UnfitModel
-from worker.versions.last_good import GoodVersions
+from worker.versions.last_good import LastGood
 from worker.versions.swap import InForce, Refusal, Servers, Swaps
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ class Follower:
         self._cache = cache
         self._poll_seconds = poll_seconds
         self._record = record
-        self._good = GoodVersions(cache, registry.tracking_uri, registry.model)
+        self._good = LastGood(cache, registry.tracking_uri, registry.model)
         self._servers = servers
         self._swaps = Swaps(servers, self._good)
         self._unreachable = ""

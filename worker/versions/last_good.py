@@ -43,7 +43,7 @@ class Pair:
     before: Good | None = None
 
 
-class GoodVersions:
+class LastGood:
     """A record beside a model's cached versions: per alias the version in force and the one before it.
 
     One record per registry, so that workers of two registries may share a cache. Workers of one registry write the

@@ -14,7 +14,7 @@ from edge import metrics
 from models.registry.client import FetchedVersion, RegistryUnreachable, VersionId
 from models.registry.spec import ModelSpec, UnfitModel
 from worker.processes.process import Abandoned
-from worker.versions.last_good import GoodVersions
+from worker.versions.last_good import LastGood
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ class Swaps:
     was refused, or could not be fetched.
     """
 
-    def __init__(self, servers: Mapping[str, Servers], good: GoodVersions) -> None:
+    def __init__(self, servers: Mapping[str, Servers], good: LastGood) -> None:
         self.changed = Condition()
         self.in_force = InForce()
         self.under_way: dict[str, Attempt] = {}

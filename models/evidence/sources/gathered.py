@@ -16,7 +16,7 @@ from models.evidence.figures.summary import Summary
 from models.evidence.record.comparison import Comparison
 from models.evidence.record.pair import Incomparable, Version
 from models.evidence.sources.labels import LateLabels
-from models.evidence.sources.late_labels import NotRelabelled
+from models.evidence.sources.late_labels import NotJoined
 from models.evidence.sources.source import (
     Failed,
     label_objects,
@@ -53,7 +53,7 @@ class PairEvidence:
     gathered: Gathered
     late: LateLabels | None = None
     failures: Counter[str] = field(default_factory=Counter)
-    not_relabelled: dict[str, str] = field(default_factory=dict)
+    not_joined: dict[str, str] = field(default_factory=dict)
 
     def summary(
         self,
@@ -77,11 +77,11 @@ class PairEvidence:
             notes.append(f"{self.failures.total():,} files could not be compared ({'; '.join(reasons)}{more}).")
         if self.late is not None:
             notes.append(f"Labels that came later: {self.late.joined()}.")
-        if self.not_relabelled:
-            named = [f"{name}: {reason}" for name, reason in list(self.not_relabelled.items())[:NAMED]]
-            more = "; …" if len(self.not_relabelled) > NAMED else ""
+        if self.not_joined:
+            named = [f"{name}: {reason}" for name, reason in list(self.not_joined.items())[:NAMED]]
+            more = "; …" if len(self.not_joined) > NAMED else ""
             notes.append(
-                f"{len(self.not_relabelled):,} files could not be joined with labels that came later "
+                f"{len(self.not_joined):,} files could not be joined with labels that came later "
                 f"({'; '.join(named)}{more})."
             )
         return notes
@@ -153,8 +153,8 @@ class Evidence:
         if known.late is not None:
             try:
                 record = relabel(self._bucket, record, known.late)
-            except NotRelabelled as error:
-                known.not_relabelled[str(key)] = str(error)
+            except NotJoined as error:
+                known.not_joined[str(key)] = str(error)
         try:
             known.gathered.add(record)
         except Incomparable as error:

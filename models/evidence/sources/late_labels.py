@@ -28,7 +28,7 @@ _OTHER_ROWS = "the file and its outputs differ in their rows"
 Rows = Sequence[Sequence[str]]
 
 
-class NotRelabelled(Exception):
+class NotJoined(Exception):
     """The file's record stays as it was; the text says why."""
 
 
@@ -41,11 +41,11 @@ class Streams:
     staging: BinaryIO
 
 
-def relabelled(old: Comparison, streams: Streams, late: LateLabels) -> Comparison:
+def with_late_labels(old: Comparison, streams: Streams, late: LateLabels) -> Comparison:
     """The record as it would be had the labels stood in the file; a label that does stand there is kept.
 
     `old`: the record so far: the pair, the file and what labels cannot change (seconds, histograms of the inputs) are
-    taken from it. Raises NotRelabelled where the streams are not those that `old` came from.
+    taken from it. Raises NotJoined where the streams are not those that `old` came from.
     """
     pair = old.pair
     try:
@@ -60,7 +60,7 @@ def relabelled(old: Comparison, streams: Streams, late: LateLabels) -> Compariso
         for batch in given.batches():
             first, second = (list(islice(output.rows, batch.rows)) for output in (production, staging))
             if len(first) != batch.rows or len(second) != batch.rows:
-                raise NotRelabelled(_OTHER_ROWS)
+                raise NotJoined(_OTHER_ROWS)
             ids = production.ids(first)
             truth = late.truth(ids)
             own = given.labels(batch)
@@ -68,9 +68,9 @@ def relabelled(old: Comparison, streams: Streams, late: LateLabels) -> Compariso
             truth[stands] = own[stands]
             new.add(production.predictions(first), staging.predictions(second), truth, given.columns(batch), ids)
         if next(production.rows, None) is not None or next(staging.rows, None) is not None:
-            raise NotRelabelled(_OTHER_ROWS)
+            raise NotJoined(_OTHER_ROWS)
     except (csv.Error, ValueError, IndexError, EOFError, OSError, Unreadable) as error:
-        raise NotRelabelled(f"the file or its outputs cannot be read again: {error}") from None
+        raise NotJoined(f"the file or its outputs cannot be read again: {error}") from None
     _refuse_other_outputs(old, new)
     for name in ("seconds.production", "seconds.staging"):
         new.sums[name] = old.sums[name]
@@ -88,7 +88,7 @@ def _refuse_other_outputs(old: Comparison, new: Comparison) -> None:
         or not np.array_equal(old.rows[:4], new.rows[:4])
         or moved > 1e-6 * max(1, int(old.rows[0]))
     ):
-        raise NotRelabelled(_OTHERWISE)
+        raise NotJoined(_OTHERWISE)
 
 
 class _Output:

@@ -21,7 +21,7 @@ from ledger.names import COMPARISONS, LABELS, Key, parse_key
 from models.evidence.record.comparison import Comparison
 from models.evidence.record.pair import Version
 from models.evidence.sources.labels import LateLabels
-from models.evidence.sources.late_labels import NotRelabelled, Streams, relabelled
+from models.evidence.sources.late_labels import NotJoined, Streams, with_late_labels
 from models.scoring.table.cells import copied, text_cells, unfit_cells
 from models.scoring.table.faults import Unreadable
 from models.scoring.table.read import Table
@@ -97,20 +97,20 @@ def _version(text: str) -> Version:
 
 
 def relabel(bucket: Bucket, old: Comparison, late: LateLabels) -> Comparison:
-    """The file's record made anew with labels that came later. Raises NotRelabelled where that can no longer be.
+    """The file's record made anew with labels that came later. Raises NotJoined where that can no longer be.
 
     Only what was predicted then counts: the content and the outputs of that very scoring.
     """
     if old.file is None:
-        raise NotRelabelled("the record names no file")
+        raise NotJoined("the record names no file")
     key = Key(old.file.name, Generation.parse(old.file.generation))
     try:
         with ExitStack() as stack:
             production, staging = (_output(stack, bucket, key, name) for name in (key.output, key.shadow))
             given = _spooled(stack, bucket, key.name, key.generation.content)
-            return relabelled(old, Streams(given, production, staging), late)
+            return with_late_labels(old, Streams(given, production, staging), late)
     except ObjectNotFound:
-        raise NotRelabelled("the file or its outputs were replaced since, by another content or re-scoring") from None
+        raise NotJoined("the file or its outputs were replaced since, by another content or re-scoring") from None
 
 
 def _output(stack: ExitStack, bucket: Bucket, key: Key, name: str) -> BinaryIO:

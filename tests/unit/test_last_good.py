@@ -15,7 +15,7 @@ from models.registry.client import PRODUCTION, STAGING, FetchedVersion
 from models.registry.description.read import read_spec
 from models.registry.spec import GRAPH_FILE, SPEC_FILE, UnfitModel
 from tests.unit.registered import MODEL, graph, mlmodel
-from worker.versions.last_good import GoodVersions
+from worker.versions.last_good import LastGood
 
 REGISTRY = "http://user:secret@registry"
 TWO_HOURS = 7200.0
@@ -39,7 +39,7 @@ def cached(tmp_path):
 
 @pytest.fixture
 def good(tmp_path):
-    return GoodVersions(tmp_path, REGISTRY, MODEL)
+    return LastGood(tmp_path, REGISTRY, MODEL)
 
 
 def test_what_was_noted_is_found_by_the_next_worker(good, cached, tmp_path):
@@ -47,7 +47,7 @@ def test_what_was_noted_is_found_by_the_next_worker(good, cached, tmp_path):
     good.note(PRODUCTION, first)
     good.note(STAGING, second)
 
-    again = GoodVersions(tmp_path, REGISTRY, MODEL)
+    again = LastGood(tmp_path, REGISTRY, MODEL)
 
     assert again.find(PRODUCTION) == first
     assert again.find(STAGING) == second
@@ -60,7 +60,7 @@ def test_nothing_noted_nothing_found(good):
 def test_each_registry_has_its_own_record_which_does_not_tell_its_address(good, cached, tmp_path):
     good.note(PRODUCTION, cached("1"))
 
-    assert GoodVersions(tmp_path, "http://another", MODEL).find(PRODUCTION) is None
+    assert LastGood(tmp_path, "http://another", MODEL).find(PRODUCTION) is None
     [record] = (tmp_path / MODEL).glob("*.json")
     assert "secret" not in record.name + record.read_text()
 
@@ -117,7 +117,7 @@ def test_tidying_keeps_what_is_in_force_and_what_was_before_it(good, cached, tmp
 def test_tidying_leaves_alone_what_another_worker_keeps_or_has_just_brought(good, cached, tmp_path):
     # Given a version that a worker of another registry has in force, and one that was brought a moment ago
     kept = cached("1")
-    other = GoodVersions(tmp_path, "http://another", MODEL)
+    other = LastGood(tmp_path, "http://another", MODEL)
     other.note(PRODUCTION, kept)
     other.tidy([kept])
     new, old = cached("2"), cached("3")
@@ -148,7 +148,7 @@ def test_tidying_leaves_alone_what_another_worker_has_found_and_not_yet_loaded(g
 
 
 def test_tidying_an_empty_cache_is_nothing(tmp_path):
-    assert GoodVersions(tmp_path / "nowhere", REGISTRY, MODEL).tidy([]) == []
+    assert LastGood(tmp_path / "nowhere", REGISTRY, MODEL).tidy([]) == []
 
 
 def test_a_version_noted_twice_keeps_the_one_before_it(good, cached):
