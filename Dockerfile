@@ -20,7 +20,7 @@ ENV PATH=/opt/packages/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sb
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/var/cache/understudy \
     TMPDIR=/var/cache/understudy \
-    FILENAMES_LOG=
+    UNDERSTUDY_FILENAMES_LOG=
 USER 65532:65532
 WORKDIR /data
 VOLUME /var/cache/understudy
@@ -106,7 +106,7 @@ LABEL org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.title="understudy-publisher" \
       org.opencontainers.image.description="Turns new files in a bucket into messages, and dead letters into receipts."
-ENV LISTEN=0.0.0.0:9464
+ENV UNDERSTUDY_LISTEN=0.0.0.0:9464
 EXPOSE 9464
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-m", "edge.probe"]
 ENTRYPOINT ["python", "-m", "publisher"]
@@ -119,8 +119,8 @@ LABEL org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.title="understudy-worker" \
       org.opencontainers.image.description="Scores new files with production and its shadow; writes predictions, receipts."
-ENV MODEL_CACHE=/var/cache/understudy/models \
-    LISTEN=0.0.0.0:9464
+ENV UNDERSTUDY_MODEL_CACHE=/var/cache/understudy/models \
+    UNDERSTUDY_LISTEN=0.0.0.0:9464
 EXPOSE 9464
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-m", "edge.probe"]
 ENTRYPOINT ["python", "-m", "worker"]

@@ -107,12 +107,12 @@ class Cpu(Command):
         self, folder: Path, registry: str, place: str, production: str, shadow: str, bucket: Bucket, queue: Queue
     ) -> list[Cost]:
         environment = {
-            "BUCKET": bucket.url,
-            "QUEUE": queue.url,
+            "UNDERSTUDY_BUCKET": bucket.url,
+            "UNDERSTUDY_QUEUE": queue.url,
             "MLFLOW_TRACKING_URI": registry,
-            "MODEL_CACHE": str(folder / "cache"),
-            "FILENAMES_LOG": "",
-            "REGISTRY_POLL_SECONDS": "3600",
+            "UNDERSTUDY_MODEL_CACHE": str(folder / "cache"),
+            "UNDERSTUDY_FILENAMES_LOG": "",
+            "UNDERSTUDY_REGISTRY_POLL_SECONDS": "3600",
         }
         name = f"{place}-{production}-{shadow}"
         worker = {name: Program(name, ["worker", "--processes", "1"], environment).start(folder)}
@@ -145,7 +145,7 @@ def emulated(emulators: ExitStack) -> tuple[str, str]:
     Client(project="bench").create_bucket("bench")
     urls = "gs://bench", "pubsub://bench/files"
     provision = [sys.executable, "-m", "publisher", "provision"]
-    environment = {**os.environ, "BUCKET": urls[0], "QUEUE": urls[1]}
+    environment = {**os.environ, "UNDERSTUDY_BUCKET": urls[0], "UNDERSTUDY_QUEUE": urls[1]}
     subprocess.run(provision, cwd=ROOT, env=environment, check=True, capture_output=True)
     return urls
 

@@ -37,13 +37,13 @@ class Latency(Command):
             train_and_register(folder, data, epochs=1)
             inputs = write_inputs(folder / "inputs", data, self.rows, self.files + 1)
             environment = {
-                "BUCKET": str(folder / "bucket"),
-                "QUEUE": str(folder / "queue.db"),
+                "UNDERSTUDY_BUCKET": str(folder / "bucket"),
+                "UNDERSTUDY_QUEUE": str(folder / "queue.db"),
                 "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-                "MODEL_CACHE": str(folder / "cache"),
-                "FILENAMES_LOG": "",
+                "UNDERSTUDY_MODEL_CACHE": str(folder / "cache"),
+                "UNDERSTUDY_FILENAMES_LOG": "",
             }
-            bucket = FolderBucket(environment["BUCKET"])
+            bucket = FolderBucket(environment["UNDERSTUDY_BUCKET"])
             programs = [
                 Program("publisher", ["publisher", "--settle", str(SETTLE_SECONDS)], environment),
                 Program("worker", ["worker", "--processes", "1"], environment),

@@ -17,7 +17,7 @@ from deploy import up
 from deploy.demo.__main__ import Demo
 from deploy.demo.cloud import DemoCloud
 from deploy.processes import ROOT
-from edge.command import Command, main
+from edge.command import Command, main, variable
 from edge.probe import Probe
 from edge.seconds import seconds
 from models.__main__ import COMMANDS as MODELS
@@ -34,13 +34,15 @@ Every option of every program. It may be given on the command line or in the env
 are no configuration files. `--help` of each command says the same as this page.
 
 - A wrong value ends the program with status 2 and a line that names the option and its variable.
-- A yes-or-no option is, for example, `--once` or `--no-once`; in the environment `ONCE=true` or `ONCE=false`.
+- A yes-or-no option is, for example, `--once` or `--no-once`; in the environment `UNDERSTUDY_ONCE=true` or `=false`.
 - Times with a unit in their default (`5s`) may be given as `500ms`, `30s`, `10m`, `1h` or `7d`; the others are numbers
   of seconds.
 - Relative paths, `sqlite:///mlflow.db` among them, begin in the directory in which the program was started.
-- Export what all programs share (`BUCKET`, `QUEUE`, `PREFIX`, `MLFLOW_TRACKING_URI`, `MODEL`, `LOG_LEVEL`) once. Of a
-  command's own options give those on the command line that you do not mean for others: variables have no prefix, and
-  `LABELS` is a yes or no to `models sample`, and files to `models compare`.
+- Only variables that begin with `UNDERSTUDY_` are read, and `MLFLOW_TRACKING_URI`, which is MLflow's own. One that is
+  set by the name that it had before, without the beginning, is warned of.
+- Export what all programs share (`UNDERSTUDY_BUCKET`, `UNDERSTUDY_QUEUE`, `UNDERSTUDY_PREFIX`, `MLFLOW_TRACKING_URI`,
+  `UNDERSTUDY_MODEL`, `UNDERSTUDY_LOG_LEVEL`) once. Of a command's own options give those on the command line that you
+  do not mean for others: `UNDERSTUDY_LABELS` is a yes or no to `models sample`, and files to `models compare`.
 """
 
 OF_OTHERS = """\
@@ -83,7 +85,7 @@ def option(name: str, field: FieldInfo, prefix: str = "") -> Option:
     if any(mark in _POSITIONAL for mark in field.metadata if isinstance(mark, type)):
         return Option(name.upper(), "", "", meaning)
     called = _called(name, field)
-    return Option(f"--{called.replace('_', '-')}", f"{prefix}{called}".upper(), _default(field), meaning)
+    return Option(f"--{called.replace('_', '-')}", variable(f"{prefix}{called}"), _default(field), meaning)
 
 
 def options(command: type[Command]) -> list[Option]:

@@ -245,11 +245,11 @@ group() { # program, spot, machine type, memory, settings, size: a template, and
 }
 
 vms() {
-  local places="BUCKET=$BUCKET"$'\n'"QUEUE=$QUEUE"$'\n'"PREFIX=$PREFIX"
+  local places="UNDERSTUDY_BUCKET=$BUCKET"$'\n'"UNDERSTUDY_QUEUE=$QUEUE"$'\n'"UNDERSTUDY_PREFIX=$PREFIX"
   group worker "$SPOT" "$WORKER_MACHINE_TYPE" "$WORKER_MEMORY" \
-    "$places"$'\n'"MLFLOW_TRACKING_URI=$MLFLOW_TRACKING_URI"$'\n'"MODEL=$MODEL"$'\n'"$WORKER_ENVIRONMENT" "$MIN_WORKERS"
+    "$places"$'\n'"MLFLOW_TRACKING_URI=$MLFLOW_TRACKING_URI"$'\n'"UNDERSTUDY_MODEL=$MODEL"$'\n'"$WORKER_ENVIRONMENT" "$MIN_WORKERS"
   group publisher false "$PUBLISHER_MACHINE_TYPE" "$PUBLISHER_MEMORY" \
-    "$places"$'\n'"INTERVAL=10m"$'\n'"SETTLE=10m"$'\n'"$PUBLISHER_ENVIRONMENT" 1
+    "$places"$'\n'"UNDERSTUDY_INTERVAL=10m"$'\n'"UNDERSTUDY_SETTLE=10m"$'\n'"$PUBLISHER_ENVIRONMENT" 1
   run gcloud compute instance-groups managed set-autoscaling "$NAME-worker" --region="$REGION" --mode=on \
     --min-num-replicas="$MIN_WORKERS" --max-num-replicas="$MAX_WORKERS" --cool-down-period=120 \
     --update-stackdriver-metric=pubsub.googleapis.com/subscription/num_undelivered_messages \

@@ -29,8 +29,8 @@ class Up(Command):
             print(f"already up: {', '.join(running)}; `make down` ends it")
             return 1
         environment = {
-            "BUCKET": self.bucket,
-            "QUEUE": self.queue,
+            "UNDERSTUDY_BUCKET": self.bucket,
+            "UNDERSTUDY_QUEUE": self.queue,
             "MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,
         }
         if self.mlflow_tracking_uri == "sqlite:///mlflow.db" and not (ROOT / "mlflow.db").exists():

@@ -1,18 +1,45 @@
 """One program, its commands, and the settings of each: options on the command line, or environment variables.
 
-Each command is a settings class: its fields are the options (`--until-idle`, or UNTIL_IDLE in the environment), its
-docstring the help, and its method `run` the work, whose number is the exit status.
+Each command is a settings class: its fields are the options (`--until-idle`, or UNDERSTUDY_UNTIL_IDLE in the
+environment), its docstring the help, and its method `run` the work, whose number is the exit status.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from inspect import cleandoc
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+from pydantic_settings.sources.utils import parse_env_vars
+
+PREFIX = "UNDERSTUDY_"
+OF_OTHERS = frozenset({"MLFLOW_TRACKING_URI"})  # variables that belong to libraries, and keep their names
+
+
+def variable(field: str) -> str:
+    """What an option is called in the environment."""
+    name = field.upper().replace("-", "_")
+    return name if name in OF_OTHERS else PREFIX + name
+
+
+class Environment(EnvSettingsSource):
+    """The variables that are ours, without their prefix, and those of others that we read."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        ours = {name[len(PREFIX) :]: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
+        others = {name: os.environ[name] for name in OF_OTHERS & os.environ.keys()}
+        return parse_env_vars(ours | others, self.case_sensitive, self.env_ignore_empty, self.env_parse_none_str)
 
 
 class Command(BaseSettings):
@@ -21,6 +48,18 @@ class Command(BaseSettings):
     model_config = SettingsConfigDict(
         cli_kebab_case=True, cli_implicit_flags=True, cli_enforce_required=True, extra="ignore", frozen=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the caller gives, then the environment."""
+        return init_settings, Environment(settings_cls)
 
     def run(self) -> int:
         """Does the work; gives the exit status."""
@@ -37,7 +76,7 @@ def main(
 ) -> int:
     """Runs the command that the first argument names (`default` where none does); gives the exit status.
 
-    Each option may also be given in the environment, by its name in capitals.
+    Each option may also be given in the environment, by its name in capitals behind PREFIX.
     Wrong options end with status 2 and a line per mistake that names the option and its environment variable.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -48,14 +87,15 @@ def main(
     else:
         print(_overview(program, about, commands))
         return 0 if given[:1] in (["--help"], ["-h"]) else 2
+    for warning in _old_names(name, chosen):
+        print(warning, file=sys.stderr)
     others = f"{_listed(program, commands)}\n\n" if chosen is default and commands else ""
     try:
         settings: Any = CliApp.run(_named(chosen, name, others), cli_args=rest)
     except ValidationError as error:
         for line in error.errors():
             field = ".".join(str(part) for part in line["loc"]) or "options"
-            field = field.replace("-", "_")
-            print(f"{name}: --{field.replace('_', '-')} (or {field.upper()}): {line['msg']}", file=sys.stderr)
+            print(f"{name}: --{field.replace('_', '-')} (or {variable(field)}): {line['msg']}", file=sys.stderr)
         return 2
     except SettingsError as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -68,11 +108,22 @@ def main(
 
 def _named(command: type[Command], name: str, others: str) -> type[Command]:
     about = cleandoc(command.__doc__ or "")
-    about = f"{about}\n\n{others}Each option may be given in the environment too: --log-level as LOG_LEVEL."
+    about = f"{about}\n\n{others}Each option may be given in the environment too: --log-level as {PREFIX}LOG_LEVEL."
     config = SettingsConfigDict(**{**command.model_config, "cli_prog_name": f"python -m {name}"})
     return type(
         command.__name__, (command,), {"model_config": config, "__doc__": about, "__module__": command.__module__}
     )
+
+
+def _old_names(name: str, command: type[Command]) -> list[str]:
+    """A line where variables are set by the names that they had before PREFIX, and not by those that they have now."""
+    prefix = str(command.model_config.get("env_prefix", ""))
+    names = [f"{prefix}{field}".upper() for field in command.model_fields]
+    old = [each for each in names if each in os.environ and each not in OF_OTHERS and variable(each) not in os.environ]
+    if not old:
+        return []
+    now = ", ".join(f"{each} as {variable(each)}" for each in old)
+    return [f"{name}: not read, for the environment is searched for names with {PREFIX} alone: {now}"]
 
 
 def _overview(program: str, about: str, commands: Mapping[str, type[Command]]) -> str:

@@ -17,7 +17,7 @@ from structlog.typing import EventDict, Processor
 from edge.terminal import harmless
 
 LEVELS = ("debug", "info", "warning", "error")
-NOT_LOGGED = "not logged, as it may quote a row; the receipt has it, and LOG_ROWS=true logs it"
+NOT_LOGGED = "not logged, as it may quote a row; the receipt has it, and UNDERSTUDY_LOG_ROWS=true logs it"
 
 
 class MayQuoteRows(str):

@@ -13,7 +13,7 @@ from edge.command import Command, main
 
 
 class Probe(Command):
-    """Status 0 where the URL answers 200, else 1 with what it says. In the environment: PROBE_URL, PROBE_TIMEOUT."""
+    """Status 0 where the URL answers 200, else 1 with what it says. Variables: UNDERSTUDY_PROBE_URL, …_TIMEOUT."""
 
     model_config = SettingsConfigDict(**{**Command.model_config, "env_prefix": "PROBE_"})
 

@@ -31,7 +31,7 @@ def register_sklearn(
     were never seen, values at the trees' thresholds). `columns`: the inputs in the order that the estimator was fitted
     on; by default its own `feature_names_in_`, or all of `rows`. `training_rows`: what drift is measured against later,
     and which texts count as known; those of `rows` where it is not given. `positive`: one of the classes, by default
-    the second of two. `artifact_hosts`: as ARTIFACT_HOSTS of a worker.
+    the second of two. `artifact_hosts`: as UNDERSTUDY_ARTIFACT_HOSTS of a worker.
 
     Raises RegistrationRefused where skl2onnx cannot convert it, or the graph answers otherwise than the estimator;
     nothing is registered then.

@@ -56,7 +56,8 @@ def _arguments(call: ast.Call) -> list[ast.expr]:
     if call.func.attr == "_say_once":
         return call.args[:2]
     receiver = call.func.value
-    logs = call.func.attr in LEVELS and isinstance(receiver, ast.Name) and receiver.id in LOGGERS
+    name = receiver.id if isinstance(receiver, ast.Name) else getattr(receiver, "attr", "")
+    logs = call.func.attr in LEVELS and name in LOGGERS
     return call.args[:1] if logs else []
 
 

@@ -118,7 +118,7 @@ def scorer(spec: ModelSpec = SPEC, bias: float = 0.0) -> Scorer:
     return Scorer(graph(bias, spec.classes), spec)
 
 
-def lines(
+def output_rows(
     spec: ModelSpec, first_row: int, ids: Any, labels: Any, probabilities: Any, errors: Mapping[int, str]
 ) -> bytes:
     """What is written of rows with these answers; `errors`: index → why the row has none."""

@@ -28,7 +28,8 @@ from models.scoring.table.limits import USUAL_LIMITS, Limits
 class Work(Listening):
     """Pulls new files, scores them with production and its shadow, writes predictions and receipts below output/.
 
-    SIGTERM and Ctrl-C: no more is pulled, what is in hand is finished within DRAIN_SECONDS, the rest given back.
+    SIGTERM and Ctrl-C: no more is pulled, what is in hand is finished within UNDERSTUDY_DRAIN_SECONDS, the rest given
+    back.
     """
 
     bucket: str = Field("./bucket", description="folder, or gs://NAME")

@@ -32,4 +32,4 @@ class FilenamesLog:
             finally:
                 os.close(handle)
         except OSError as error:
-            log.warning("file name not logged", file=key.name, error=str(error), todo="see FILENAMES_LOG")
+            log.warning("file name not logged", file=key.name, error=str(error), todo="see UNDERSTUDY_FILENAMES_LOG")

@@ -90,7 +90,7 @@ class Handler:
             if event.source != BY_NOTIFICATION:
                 raise UnusableMessage(
                     f"a publisher sent {event.name[:80]!r}, which is no input below this worker's prefix "
-                    f"{self.prefix!r}: publishers and workers of a queue need the same PREFIX"
+                    f"{self.prefix!r}: publishers and workers of a queue need the same UNDERSTUDY_PREFIX"
                     + (f" ({why})" if why else "")
                 )
         except UnusableMessage as reason:

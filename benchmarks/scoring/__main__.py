@@ -79,7 +79,7 @@ class Bench(Command):
     def _contestants(self, folder: Path) -> Iterator[dict[str, Contestant]]:
         processors = sorted(os.sched_getaffinity(0))
         registry, cache = f"sqlite:///{folder / 'mlflow.db'}", str(folder / "cache")
-        environment = {"MLFLOW_TRACKING_URI": registry, "MODEL_CACHE": cache}
+        environment = {"MLFLOW_TRACKING_URI": registry, "UNDERSTUDY_MODEL_CACHE": cache}
         with ExitStack() as running:
 
             def started(contestant: Contestant) -> Contestant:

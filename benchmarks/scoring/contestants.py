@@ -48,11 +48,11 @@ class RunningWorker:
         self._turns: Counter[str] = Counter()  # of each file
         environment = {
             **environment,
-            "BUCKET": self._bucket.url,
-            "QUEUE": self._queue.url,
-            "FILENAMES_LOG": "",
-            "REGISTRY_POLL_SECONDS": "3600",
-            "SHADOW_FRACTION": "1" if shadow else "0",
+            "UNDERSTUDY_BUCKET": self._bucket.url,
+            "UNDERSTUDY_QUEUE": self._queue.url,
+            "UNDERSTUDY_FILENAMES_LOG": "",
+            "UNDERSTUDY_REGISTRY_POLL_SECONDS": "3600",
+            "UNDERSTUDY_SHADOW_FRACTION": "1" if shadow else "0",
         }
         self._process = Program("worker", ["worker", "--processes", str(processes)], environment).start(place)
         self.timings: list[dict[str, float]] = []

@@ -34,7 +34,7 @@ class Demo(Command):
         if not train(environment, console):
             return 1
         console.rule("2 of 3: publisher, workers, and twenty files")
-        bucket = open_bucket(environment["BUCKET"])
+        bucket = open_bucket(environment["UNDERSTUDY_BUCKET"])
 
         def drop(name: str, content: bytes) -> int | None:
             # As a person does: a plain copy into the folder.

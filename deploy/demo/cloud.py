@@ -71,7 +71,7 @@ class DemoCloud(Command):
         os.environ.update(environment)
         from google.cloud.storage import Client
 
-        bucket = emulators.enter_context(closing(open_bucket(environment["BUCKET"])))
+        bucket = emulators.enter_context(closing(open_bucket(environment["UNDERSTUDY_BUCKET"])))
         drop_zone = Client(project=PROJECT).create_bucket(BUCKET)
         provisioned = subprocess.run([sys.executable, "-m", "publisher", "provision"], cwd=ROOT, check=False)
         if provisioned.returncode:

@@ -29,11 +29,11 @@ Drop = Callable[[str, bytes], int | None]
 def places_of(folder: Path, bucket: str, queue: str) -> dict[str, str]:
     """What every program of the demo finds in its environment."""
     return {
-        "BUCKET": bucket,
-        "QUEUE": queue,
+        "UNDERSTUDY_BUCKET": bucket,
+        "UNDERSTUDY_QUEUE": queue,
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "MODEL_CACHE": str(folder / "model-cache"),
-        "FILENAMES_LOG": str(folder / "new_data_filenames.txt"),
+        "UNDERSTUDY_MODEL_CACHE": str(folder / "model-cache"),
+        "UNDERSTUDY_FILENAMES_LOG": str(folder / "new_data_filenames.txt"),
     }
 
 

@@ -1,10 +1,10 @@
 output "bucket" {
-  description = "What BUCKET is set to."
+  description = "What UNDERSTUDY_BUCKET is set to."
   value       = "gs://${google_storage_bucket.files.name}"
 }
 
 output "queue" {
-  description = "What QUEUE is set to."
+  description = "What UNDERSTUDY_QUEUE is set to."
   value       = "pubsub://${var.project}/${google_pubsub_topic.files.name}"
 }
 

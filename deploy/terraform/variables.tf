@@ -121,16 +121,16 @@ variable "model" {
 }
 
 variable "worker_environment" {
-  description = "Further settings of the workers (python -m worker --help), like { SHADOW_FRACTION = \"0.1\" }."
+  description = "Further settings of the workers (python -m worker --help), like { UNDERSTUDY_SHADOW_FRACTION = \"0.1\" }."
   type        = map(string)
   default     = {}
 
   validation {
     condition = alltrue([
       for name, value in var.worker_environment :
-      can(regex("^[A-Z][A-Z0-9_]*$", name)) && !can(regex("\n", value)) && !contains(["LISTEN", "DRAIN_SECONDS"], name)
+      can(regex("^[A-Z][A-Z0-9_]*$", name)) && !can(regex("\n", value)) && !contains(["UNDERSTUDY_LISTEN", "UNDERSTUDY_DRAIN_SECONDS"], name)
     ])
-    error_message = "worker_environment has names in capitals and values of one line; LISTEN and DRAIN_SECONDS are the VM's own."
+    error_message = "worker_environment has names in capitals and values of one line; UNDERSTUDY_LISTEN and UNDERSTUDY_DRAIN_SECONDS are the VM's own."
   }
 }
 
@@ -142,9 +142,9 @@ variable "publisher_environment" {
   validation {
     condition = alltrue([
       for name, value in var.publisher_environment :
-      can(regex("^[A-Z][A-Z0-9_]*$", name)) && !can(regex("\n", value)) && !contains(["LISTEN", "DRAIN_SECONDS"], name)
+      can(regex("^[A-Z][A-Z0-9_]*$", name)) && !can(regex("\n", value)) && !contains(["UNDERSTUDY_LISTEN", "UNDERSTUDY_DRAIN_SECONDS"], name)
     ])
-    error_message = "publisher_environment has names in capitals and values of one line; LISTEN and DRAIN_SECONDS are the VM's own."
+    error_message = "publisher_environment has names in capitals and values of one line; UNDERSTUDY_LISTEN and UNDERSTUDY_DRAIN_SECONDS are the VM's own."
   }
 }
 

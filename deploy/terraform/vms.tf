@@ -10,11 +10,11 @@ locals {
       memory       = var.worker_memory
       spot         = var.spot
       environment = merge({
-        BUCKET              = "gs://${google_storage_bucket.files.name}"
-        QUEUE               = "pubsub://${var.project}/${google_pubsub_topic.files.name}"
-        PREFIX              = var.prefix
+        UNDERSTUDY_BUCKET              = "gs://${google_storage_bucket.files.name}"
+        UNDERSTUDY_QUEUE               = "pubsub://${var.project}/${google_pubsub_topic.files.name}"
+        UNDERSTUDY_PREFIX              = var.prefix
         MLFLOW_TRACKING_URI = var.mlflow_tracking_uri
-        MODEL               = var.model
+        UNDERSTUDY_MODEL               = var.model
       }, var.worker_environment)
     }
     publisher = {
@@ -22,11 +22,11 @@ locals {
       memory       = var.publisher_memory
       spot         = false
       environment = merge({
-        BUCKET   = "gs://${google_storage_bucket.files.name}"
-        QUEUE    = "pubsub://${var.project}/${google_pubsub_topic.files.name}"
-        PREFIX   = var.prefix
-        INTERVAL = "10m"
-        SETTLE   = "10m" # younger objects are left to their notification
+        UNDERSTUDY_BUCKET   = "gs://${google_storage_bucket.files.name}"
+        UNDERSTUDY_QUEUE    = "pubsub://${var.project}/${google_pubsub_topic.files.name}"
+        UNDERSTUDY_PREFIX   = var.prefix
+        UNDERSTUDY_INTERVAL = "10m"
+        UNDERSTUDY_SETTLE   = "10m" # younger objects are left to their notification
       }, var.publisher_environment)
     }
   }

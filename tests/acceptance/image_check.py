@@ -24,7 +24,7 @@ MEMORY = "1g"
 START_SECONDS, TRAIN_SECONDS, SCORE_SECONDS = 600.0, 1200.0, 600.0  # of patience: a machine may be busy
 STOP_SECONDS = 30  # what a VM or an orchestrator usually gives
 LOAD_FILES, LOAD_ROWS = 30, 20_000
-PROGRAM = {"PROCESSES": "1", "INTERVAL": "1s"}
+PROGRAM = {"UNDERSTUDY_PROCESSES": "1", "UNDERSTUDY_INTERVAL": "1s"}
 UNWANTED = {"worker": ["tensorflow", "sklearn", "pandas", "publisher"], "publisher": ["tensorflow", "worker", "models"]}
 
 

@@ -34,12 +34,12 @@ class Services:
     def environment(self, host: str = "127.0.0.1") -> dict[str, str]:
         """What a program finds in its environment that reaches this machine under the name `host`."""
         here = {
-            "BUCKET": f"gs://{BUCKET}",
-            "QUEUE": f"pubsub://{PROJECT}/{TOPIC}",
+            "UNDERSTUDY_BUCKET": f"gs://{BUCKET}",
+            "UNDERSTUDY_QUEUE": f"pubsub://{PROJECT}/{TOPIC}",
             "PUBSUB_EMULATOR_HOST": self.pubsub,
             "STORAGE_EMULATOR_HOST": self.storage,
             "MLFLOW_TRACKING_URI": self.mlflow,
-            "PROCESSES": "1",
+            "UNDERSTUDY_PROCESSES": "1",
         }
         return {name: value.replace("127.0.0.1", host) for name, value in here.items()}
 
@@ -56,7 +56,7 @@ class Services:
     @contextmanager
     def worker_here(self) -> Iterator[None]:
         """A worker on this machine, ended as it should be: with status 0. Raises CheckFailed."""
-        own = {"MODEL_CACHE": str(self.folder / "models"), "FILENAMES_LOG": ""}
+        own = {"UNDERSTUDY_MODEL_CACHE": str(self.folder / "models"), "UNDERSTUDY_FILENAMES_LOG": ""}
         process = Program("worker-here", ["worker"], self.environment() | own).start(self.folder)
         try:
             yield

@@ -10,7 +10,7 @@ from deploy.waiting import wait_for
 from tests.chaos.understudy import Running, surveys
 from tests.unit.test_worker_signals import figures
 
-ADVICE = "publishers and workers of a queue need the same PREFIX"
+ADVICE = "publishers and workers of a queue need the same UNDERSTUDY_PREFIX"
 
 
 @pytest.mark.slow

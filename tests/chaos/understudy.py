@@ -131,10 +131,10 @@ class Running:
             "TMPDIR": str(self.temporary),
             "OMP_NUM_THREADS": "1",
             "MLFLOW_TRACKING_URI": registry,
-            "BUCKET": self.bucket.url,
-            "QUEUE": self.queue.url,
-            "MODEL_CACHE": str(cache_folder),
-            "FILENAMES_LOG": str(folder / "new_data_filenames.txt"),
+            "UNDERSTUDY_BUCKET": self.bucket.url,
+            "UNDERSTUDY_QUEUE": self.queue.url,
+            "UNDERSTUDY_MODEL_CACHE": str(cache_folder),
+            "UNDERSTUDY_FILENAMES_LOG": str(folder / "new_data_filenames.txt"),
         }
 
     def __enter__(self) -> Running:

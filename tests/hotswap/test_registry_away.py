@@ -146,7 +146,7 @@ def test_a_download_that_never_ends_holds_up_neither_files_nor_the_end(
         # given a worker that is more patient than this test, with the registry and at its own end; and a registry that
         # never sends the file it begins to
         running = following(proxy.url)
-        running.environment |= {"MLFLOW_HTTP_REQUEST_TIMEOUT": "3600", "DRAIN_SECONDS": "3600"}
+        running.environment |= {"MLFLOW_HTTP_REQUEST_TIMEOUT": "3600", "UNDERSTUDY_DRAIN_SECONDS": "3600"}
         publisher, worker = running.publisher(), running.worker()
         running.ready(worker)
         seen = len(proxy.requests)

@@ -41,7 +41,7 @@ def test_your_own_bucket_and_which_model_is_better(tmp_path: Path, tiny_registry
     data.mkdir()
     copy_registry(tiny_registry, data)
     reader.types("python -m models sample --rows 300 --out flights.csv")
-    typed = block_with("README.md", "export BUCKET=").replace("/data", str(data))
+    typed = block_with("README.md", "export UNDERSTUDY_BUCKET=").replace("/data", str(data))
     # The worker waits 15 seconds for its staging version; a file that comes before has no shadow. told.txt is its log
     in_force = """until grep -q '"alias": "staging".*"message": "version in force"' told.txt; do sleep 0.1; done"""
     assert typed.count("\nmkdir -p ") == 1
@@ -68,7 +68,7 @@ def test_your_own_bucket_and_which_model_is_better(tmp_path: Path, tiny_registry
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_your_own_model(tmp_path: Path) -> None:
-    reader = Reader(tmp_path / "understudy", {"UNTIL_IDLE": "1"})
+    reader = Reader(tmp_path / "understudy", {"UNDERSTUDY_UNTIL_IDLE": "1"})
     (reader.folder / "own.py").write_text(BEFORE + block_with("README.md", "register_sklearn("))
     reader.types("python own.py")
     uri = f"sqlite:///{reader.folder / 'mlflow.db'}"

@@ -100,7 +100,7 @@ def add_file(
         both[:, place], both[:, 1 - place] = written, 1 - written
         labels = np.array(CLASSES, dtype=object)[(positive > 0.5).astype(int)]
         labels, both = np.append(labels, [None, None]), np.vstack([both, np.full((2, 2), np.nan, np.float32)])
-        text = write.header(of) + lines(of, 1, ids, labels, both, errors)
+        text = write.header(of) + output_rows(of, 1, ids, labels, both, errors)
         put(bucket, output, text, metadata={SOURCE_GENERATION: str(key.generation)})
         sides.append((labels, both))
     truth = np.array([*(made["truth"] if labelled else [""] * rows), "", "satisfied"], dtype=object)

@@ -42,7 +42,7 @@ COMMANDS = {"bake": Bake, "burn": Burn, "endless": Endless}
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch):
-    for name in ("LAYERS", "ICING_COLOUR", "WITH_CANDLES"):
+    for name in ("UNDERSTUDY_LAYERS", "UNDERSTUDY_ICING_COLOUR", "UNDERSTUDY_WITH_CANDLES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -53,12 +53,46 @@ def kitchen(*arguments, default=None):
 
 def test_options_come_from_the_command_line_or_the_environment_in_that_order(capsys, monkeypatch):
     assert kitchen("bake") == 0
-    monkeypatch.setenv("LAYERS", "5")
-    monkeypatch.setenv("ICING_COLOUR", "blue")
+    monkeypatch.setenv("UNDERSTUDY_LAYERS", "5")
+    monkeypatch.setenv("UNDERSTUDY_ICING_COLOUR", "blue")
     assert kitchen("bake") == 0
     assert kitchen("bake", "--icing-colour", "red", "--with-candles") == 0
 
     assert capsys.readouterr().out == "2 white False\n5 blue False\n5 red True\n"
+
+
+def test_variables_of_anybody_s_shell_are_not_read_and_an_old_name_is_warned_of(capsys, monkeypatch):
+    # Given what conda-build exports, and a variable by the name that it had before
+    monkeypatch.setenv("PREFIX", "/opt/conda")
+    monkeypatch.setenv("LAYERS", "5")
+
+    assert kitchen("bake") == 0
+
+    told = capsys.readouterr()
+    assert told.out == "2 white False\n"
+    assert told.err.count("\n") == 1
+    assert "LAYERS as UNDERSTUDY_LAYERS" in told.err
+    assert "PREFIX as" not in told.err
+
+    # With the new name beside it there is nothing to say
+    monkeypatch.setenv("UNDERSTUDY_LAYERS", "3")
+    assert kitchen("bake") == 0
+    assert capsys.readouterr() == ("3 white False\n", "")
+
+
+def test_a_variable_of_a_library_keeps_its_name(capsys, monkeypatch):
+    class Registry(Command):
+        """Says where the registry is."""
+
+        mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="where")
+
+        def run(self) -> int:
+            print(self.mlflow_tracking_uri)
+            return 0
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert main("kitchen", "", {}, default=Registry, arguments=[]) == 0
+    assert capsys.readouterr() == ("http://127.0.0.1:5000\n", "")
 
 
 def test_the_exit_status_is_the_command_s(capsys):
@@ -67,17 +101,17 @@ def test_the_exit_status_is_the_command_s(capsys):
 
 
 def test_every_mistake_is_told_with_its_option_and_its_variable(capsys, monkeypatch):
-    monkeypatch.setenv("LAYERS", "0")
+    monkeypatch.setenv("UNDERSTUDY_LAYERS", "0")
 
-    monkeypatch.setenv("WITH_CANDLES", "perhaps")
+    monkeypatch.setenv("UNDERSTUDY_WITH_CANDLES", "perhaps")
 
     status = kitchen("bake")
 
     told = capsys.readouterr()
     assert status == 2
     assert told.out == ""
-    assert "--layers (or LAYERS): Input should be greater than or equal to 1" in told.err
-    assert "--with-candles (or WITH_CANDLES)" in told.err
+    assert "--layers (or UNDERSTUDY_LAYERS): Input should be greater than or equal to 1" in told.err
+    assert "--with-candles (or UNDERSTUDY_WITH_CANDLES)" in told.err
     assert all(line.startswith("kitchen bake: ") for line in told.err.splitlines())
 
 

@@ -36,7 +36,7 @@ def bucket(tmp_path: Path) -> FolderBucket:
 @pytest.fixture
 def run(bucket: FolderBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command over that bucket; there is no registry unless a test makes one."""
-    monkeypatch.setenv("BUCKET", bucket.url)
+    monkeypatch.setenv("UNDERSTUDY_BUCKET", bucket.url)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("COLUMNS", "120")
 

@@ -13,7 +13,7 @@ from pydantic_settings import SettingsError
 from deploy.configuration import PAGE, options, page
 from deploy.demo.__main__ import Demo
 from deploy.up import Up
-from edge.command import Command, main
+from edge.command import PREFIX, Command, main
 from edge.probe import Probe
 from models.__main__ import COMMANDS as MODELS
 from publisher.__main__ import COMMANDS as PUBLISHER
@@ -63,5 +63,5 @@ def test_its_variables_have_an_effect(command: type[Command], monkeypatch):
                 heard = any(mistake["input"] == "nonsense" for mistake in error.errors())
                 heard = heard or "nonsense" in str(error)
             except SettingsError as error:  # a list that is no JSON
-                heard = f'"{one.variable.lower()}"' in str(error)
+                heard = f'"{one.variable.removeprefix(PREFIX).lower()}"' in str(error)
         assert heard, f"{one.variable} is not read"

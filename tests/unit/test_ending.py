@@ -17,7 +17,7 @@ HALF_STARTED = 0.3  # seconds, in which who does not wait for it would be gone
 PROGRAM = f"""
 import ctypes, sys, threading, time
 from edge.log import start_log
-from worker import ending
+from worker.processes import ending
 
 ending.GIVE_BACK_SECONDS = {GIVE_BACK}
 ending.STARTED_WITHIN_SECONDS = 60.0  # however slow the machine is

@@ -39,7 +39,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 def files_left(count: int) -> Any:
-    return SimpleNamespace(followed=SimpleNamespace(without_receipt=["a.csv"] * count))
+    return SimpleNamespace(dropped_files=SimpleNamespace(without_receipt=["a.csv"] * count))
 
 
 def test_a_worker_that_ends_by_itself_with_files_left_has_drained(

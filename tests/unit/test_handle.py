@@ -237,7 +237,7 @@ class TestOtherMessages:
         # Then it is not acked unsaid
         [warning] = [entry for entry in logs if entry["log_level"] == "warning"]
         [record] = [json.loads(data) for data in contents(bucket, UNUSABLE).values()]
-        assert "publishers and workers of a queue need the same PREFIX" in warning["reason"]
+        assert "publishers and workers of a queue need the same UNDERSTUDY_PREFIX" in warning["reason"]
         assert record["reason"] == warning["reason"]
         assert record["attributes"]["objectId"] == name
         assert metrics.UNUSABLE._value.get() == before + 1

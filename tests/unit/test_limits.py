@@ -52,12 +52,12 @@ class TestSize:
 
         error = rejection(bucket, survey(500), max_file_bytes=5_000)
 
-        assert error.message == "the file has more bytes than the 5,000 that MAX_FILE_BYTES allows"
+        assert error.message == "the file has more bytes than the 5,000 that UNDERSTUDY_MAX_FILE_BYTES allows"
         assert ("read", "a.csv") not in steps
 
     def test_where_the_message_says_too_little_reading_ends_at_the_limit(self, bucket):
         assert (
-            "the 5,000 that MAX_FILE_BYTES allows"
+            "the 5,000 that UNDERSTUDY_MAX_FILE_BYTES allows"
             in rejection(bucket, survey(500), said=7, max_file_bytes=5_000).message
         )
 
@@ -80,7 +80,7 @@ class TestRowsColumnsFields:
     def test_rows(self, bucket):
         assert scored(bucket, survey(50), max_rows=50).rows == 50
         error = rejection(bucket, survey(51), max_rows=50)
-        assert error.message == "the file has more rows than the 50 that MAX_ROWS allows"
+        assert error.message == "the file has more rows than the 50 that UNDERSTUDY_MAX_ROWS allows"
 
     def test_malformed_rows_count_too(self, bucket):
         assert "MAX_ROWS" in rejection(bucket, table(["1,2"] * 51), max_rows=50).message
@@ -90,7 +90,7 @@ class TestRowsColumnsFields:
 
         assert scored(bucket, wide, max_columns=100).status is Status.SCORED
         error = rejection(bucket, wide, max_columns=99)
-        assert error.message == "the header has 100 columns, more than the 99 that MAX_COLUMNS allows"
+        assert error.message == "the header has 100 columns, more than the 99 that UNDERSTUDY_MAX_COLUMNS allows"
 
     def test_a_field(self, bucket):
         lines = ["1,red,1,30,no", "2,rot", f"3,{'é' * 51},1,30,no", "4,red,1,30,no"]
@@ -99,7 +99,7 @@ class TestRowsColumnsFields:
         error = rejection(bucket, table(lines), max_field_bytes=101)
         assert error.column == "colour"
         assert error.message.startswith(
-            "the field in row 3 has 102 bytes, more than the 101 that MAX_FIELD_BYTES allows"
+            "the field in row 3 has 102 bytes, more than the 101 that UNDERSTUDY_MAX_FIELD_BYTES allows"
         )
 
     def test_rows_swallowed_by_a_quote_are_found_out(self, bucket):
@@ -116,7 +116,7 @@ class TestRowsColumnsFields:
     def test_a_row_longer_than_a_block(self, bucket):
         error = rejection(bucket, table([f"1,red,1,30,{'x' * 5_000}"]), block_bytes=1024)
 
-        assert "1,024 bytes (BLOCK_BYTES)" in error.message
+        assert "1,024 bytes (UNDERSTUDY_BLOCK_BYTES)" in error.message
 
 
 class Bomb(io.RawIOBase):
@@ -159,7 +159,7 @@ class TestBombs:
         (refusal, given, taken), held = most_held(unpack_a_bomb)
 
         # It ends as soon as what came out is out of proportion
-        assert "200 to 1 that MAX_GZIP_RATIO allows" in refusal
+        assert "200 to 1 that UNDERSTUDY_MAX_GZIP_RATIO allows" in refusal
         assert given < UNPACKED_FREELY + 4 * MB
         assert taken < MB
         assert held < 40 * MB
@@ -204,20 +204,20 @@ def test_security_md_lists_every_limit_with_its_default():
     assert len(of_size) == 6
     for limit in of_size:
         shown = {"max_file_bytes": "10 GB", "max_gzip_ratio": "200"}.get(limit.name, f"{limit.default:,}")
-        assert f"| `{limit.name.upper()}` | {shown} |" in text
+        assert f"| `UNDERSTUDY_{limit.name.upper()}` | {shown} |" in text
 
 
 def test_every_limit_is_an_option_of_the_worker(monkeypatch):
     assert Work()._limits() == Limits()
 
     given = {
-        "MAX_FILE_BYTES": "2GB",
-        "MAX_ROWS": "3",
-        "MAX_COLUMNS": "4",
-        "MAX_FIELD_BYTES": "5",
-        "MAX_GZIP_RATIO": "6",
+        "UNDERSTUDY_MAX_FILE_BYTES": "2GB",
+        "UNDERSTUDY_MAX_ROWS": "3",
+        "UNDERSTUDY_MAX_COLUMNS": "4",
+        "UNDERSTUDY_MAX_FIELD_BYTES": "5",
+        "UNDERSTUDY_MAX_GZIP_RATIO": "6",
     }
-    for name, value in {**given, "BLOCK_BYTES": "7000", "SPREADSHEET_SAFE": "true"}.items():
+    for name, value in {**given, "UNDERSTUDY_BLOCK_BYTES": "7000", "UNDERSTUDY_SPREADSHEET_SAFE": "true"}.items():
         monkeypatch.setenv(name, value)
 
     assert Work()._limits() == Limits(2_000 * MB, 3, 4, 5, 6.0, 7000, spreadsheet_safe=True)

@@ -52,9 +52,9 @@ def test_publisher_and_worker_send_one_trace_of_a_file(place, collector):
     # Given a file, and programs that were told of a collector
     address, spans = collector
     folder, environment = place
-    tracing = {"TRACE": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": address}
+    tracing = {"UNDERSTUDY_TRACE": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": address}
     promote(place, PRODUCTION, 1.0)
-    dropped(FolderBucket(environment["BUCKET"]), "flights.csv", distances(5))
+    dropped(FolderBucket(environment["UNDERSTUDY_BUCKET"]), "flights.csv", distances(5))
 
     # When it is published and scored
     published = subprocess.run(

@@ -210,7 +210,7 @@ def test_a_file_of_another_encoding_is_told_to_name_it():
         list(predict(io.BytesIO(data), scorer(), Stopwatch()))
 
     assert caught.value.kind == "encoding"
-    assert str(caught.value).endswith("save it as UTF-8, or name its encoding (ENCODING)")
+    assert str(caught.value).endswith("save it as UTF-8, or name its encoding (UNDERSTUDY_ENCODING)")
     [predicted] = predict(io.BytesIO(data), scorer(), Stopwatch(), limits=Limits(encoding="cp1252"))
     assert predicted.ids.tolist() == ["Müller 0", "Müller 1", "Müller 2"]
 

@@ -39,7 +39,7 @@ def uri(tmp_path: Path) -> str:
 
 @pytest.fixture
 def run(bucket: FolderBucket, uri: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("BUCKET", bucket.url)
+    monkeypatch.setenv("UNDERSTUDY_BUCKET", bucket.url)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
 
     def command(*arguments: str) -> int:

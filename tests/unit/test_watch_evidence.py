@@ -180,7 +180,7 @@ def test_one_look_from_the_command_line(
     bucket: FolderBucket, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_file(bucket, 1)
-    monkeypatch.setenv("BUCKET", bucket.url)
+    monkeypatch.setenv("UNDERSTUDY_BUCKET", bucket.url)
     monkeypatch.setattr("edge.log.start_log", lambda *_, **__: None)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     assert main("models", "", COMMANDS, arguments=["watch", "--once", "--mlflow-tracking-uri", uri]) == 0

@@ -36,10 +36,10 @@ def place(tmp_path):
         **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")},
         "PYTHONPATH": str(ROOT),
         "MLFLOW_TRACKING_URI": uri,
-        "MODEL_CACHE": str(tmp_path / "cache"),
-        "BUCKET": str(tmp_path / "bucket"),
-        "QUEUE": str(tmp_path / "queue.db"),
-        "PROCESSES": "1",
+        "UNDERSTUDY_MODEL_CACHE": str(tmp_path / "cache"),
+        "UNDERSTUDY_BUCKET": str(tmp_path / "bucket"),
+        "UNDERSTUDY_QUEUE": str(tmp_path / "queue.db"),
+        "UNDERSTUDY_PROCESSES": "1",
     }
 
 
@@ -82,8 +82,8 @@ def test_its_whole_life(place):
     folder, environment = place
     promote(place, PRODUCTION, 1.0)
     promote(place, STAGING, 2.0)
-    bucket = FolderBucket(environment["BUCKET"])
-    queue = LocalQueue(environment["QUEUE"], policy=Policy(min_backoff=0.1))
+    bucket = FolderBucket(environment["UNDERSTUDY_BUCKET"])
+    queue = LocalQueue(environment["UNDERSTUDY_QUEUE"], policy=Policy(min_backoff=0.1))
     quick, long = dropped(bucket, "quick.csv", distances(10)), dropped(bucket, "long.csv", distances(30_000))
     with start(place, DRAIN_SECONDS="2") as program:
         while json.loads(program.stderr.readline())["message"] != "worker ready":

@@ -64,7 +64,7 @@ def check_metrics(body):
 
 def test_a_worker_says_how_it_is_and_what_it_did(place):
     _, environment = place
-    bucket, queue = FolderBucket(environment["BUCKET"]), LocalQueue(environment["QUEUE"])
+    bucket, queue = FolderBucket(environment["UNDERSTUDY_BUCKET"]), LocalQueue(environment["UNDERSTUDY_QUEUE"])
     promote(place, STAGING, 2.0)
     with start(place, "--listen", "127.0.0.1:0", REGISTRY_POLL_SECONDS="0.2") as program:
         try:
@@ -129,7 +129,7 @@ def test_an_address_that_cannot_be_listened_on_is_an_error_at_the_start(place):
 def test_what_a_row_says_is_in_no_log_unless_asked_for(place):
     # Given rows that no model can take, files that are no tables, and a message that names nothing
     _, environment = place
-    bucket, queue = FolderBucket(environment["BUCKET"]), LocalQueue(environment["QUEUE"])
+    bucket, queue = FolderBucket(environment["UNDERSTUDY_BUCKET"]), LocalQueue(environment["UNDERSTUDY_QUEUE"])
     promote(place, PRODUCTION, 1.0)
     promote(place, STAGING, 2.0)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tests.worker_fixtures import SPEC, THREE, lines
+from tests.worker_fixtures import SPEC, THREE, output_rows
 from worker.scoring import write
 
 
@@ -31,7 +31,7 @@ def texts(*values):
 
 
 def test_a_plain_output():
-    data = write.header(SPEC) + lines(
+    data = write.header(SPEC) + output_rows(
         SPEC, 8, texts("a7", "a8"), texts("yes", None), two([0.75, np.nan]), {1: "age: is not a number: 'x'"}
     )
 
@@ -39,11 +39,11 @@ def test_a_plain_output():
 
 
 def test_a_file_without_ids_and_without_errors():
-    assert lines(SPEC, 1, None, texts("no"), two([0.25]), {}) == b"1,,no,0.25,\n"
+    assert output_rows(SPEC, 1, None, texts("no"), two([0.25]), {}) == b"1,,no,0.25,\n"
 
 
 def test_no_rows_are_no_bytes():
-    assert lines(SPEC, 1, None, texts(), two([]), {}) == b""
+    assert output_rows(SPEC, 1, None, texts(), two([]), {}) == b""
 
 
 @pytest.mark.parametrize(("positive", "index"), [("no", 0), ("yes", 1), (None, 1)])
@@ -53,13 +53,13 @@ def test_which_probability_is_written_of_two(positive, index):
     spec = replace(SPEC, positive=positive)
 
     assert write.positive_index(spec) == index
-    assert lines(spec, 1, None, texts("no"), np.array([[0.25, 0.75]], np.float32), {}) == (
+    assert output_rows(spec, 1, None, texts("no"), np.array([[0.25, 0.75]], np.float32), {}) == (
         b"1,,no,%s,\n" % [b"0.25", b"0.75"][index]
     )
 
 
 def test_more_than_two_classes_have_a_column_each_named_and_quoted():
-    data = write.header(THREE) + lines(
+    data = write.header(THREE) + output_rows(
         THREE, 1, texts("x"), texts("yes, surely"), np.array([[0.5, 0.25, 0.125]], np.float32), {}
     )
 
@@ -72,8 +72,8 @@ def test_more_than_two_classes_have_a_column_each_named_and_quoted():
 
 @pytest.mark.parametrize("text", ['"', ",", "\n", "\r", "\r\n", '""', 'a"b', "a,b", 'a\n"b",c', '",\n'])
 def test_what_needs_quotes_gets_them(text):
-    data = lines(SPEC, 1, texts(text), texts(text), two([0.5]), {})
-    failed = lines(SPEC, 1, texts(text), texts(None), two([0.5]), {0: text})
+    data = output_rows(SPEC, 1, texts(text), texts(text), two([0.5]), {})
+    failed = output_rows(SPEC, 1, texts(text), texts(None), two([0.5]), {0: text})
 
     quoted = '"' + text.replace('"', '""') + '"'  # RFC 4180, section 2, 5 to 7
     assert data.decode() == f"1,{quoted},{quoted},0.5,\n"
@@ -82,7 +82,7 @@ def test_what_needs_quotes_gets_them(text):
 
 @pytest.mark.parametrize("text", ["", " ", " a ", "'", ";", "a b", "ü", "😀", "=1+1", "\t", "\\"])
 def test_what_does_not_need_quotes_gets_none(text):
-    assert lines(SPEC, 1, texts(text), texts("no"), two([0.5]), {}).decode() == f"1,{text},no,0.5,\n"
+    assert output_rows(SPEC, 1, texts(text), texts("no"), two([0.5]), {}).decode() == f"1,{text},no,0.5,\n"
 
 
 @given(
@@ -95,7 +95,7 @@ def test_csv_reads_back_what_was_written(table, first):
     ids, errors = texts(*(id for id, _ in table)), {i: error for i, (_, error) in enumerate(table) if error is not None}
     labels = texts(*(None if i in errors else ("no", "yes")[i % 2] for i in range(len(table))))
 
-    found = read_back(lines(SPEC, first, ids, labels, two([0.5] * len(table)), errors))
+    found = read_back(output_rows(SPEC, first, ids, labels, two([0.5] * len(table)), errors))
 
     assert found == [
         [str(first + i), id, labels[i] or "", "" if i in errors else "0.5", errors.get(i, "")]
@@ -105,7 +105,7 @@ def test_csv_reads_back_what_was_written(table, first):
 
 @given(arrays.arrays(np.float32, st.integers(1, 20), elements=st.floats(0, 1, width=32)))
 def test_a_probability_is_the_same_float32_when_read_back(probabilities):
-    data = lines(SPEC, 1, None, texts(*["no"] * len(probabilities)), two(probabilities), {})
+    data = output_rows(SPEC, 1, None, texts(*["no"] * len(probabilities)), two(probabilities), {})
 
     written = [row[3] for row in read_back(data)]
     assert np.array(written, dtype=np.float32).tobytes() == probabilities.tobytes()
@@ -119,7 +119,7 @@ def test_pandas_reads_the_same():
     ids = texts("a", 'q"uote', "com,ma", "new\nline", " blank ")
     labels = texts("yes", "no", None, "yes", "no")
     probabilities = two([0.1, 0.2, np.nan, 1.0, 1e-30])
-    data = write.header(SPEC) + lines(SPEC, 1, ids, labels, probabilities, {2: "weight: is not a number: 'x,y'"})
+    data = write.header(SPEC) + output_rows(SPEC, 1, ids, labels, probabilities, {2: "weight: is not a number: 'x,y'"})
 
     # When pandas reads it as people do
     frame = pd.read_csv(io.BytesIO(data), keep_default_na=False, na_values=[""], dtype={"probability": np.float32})
@@ -134,7 +134,7 @@ def test_pandas_reads_the_same():
 
 def test_pandas_reads_many_classes_the_same():
     probabilities = np.array([[0.1, 0.2, 0.7], [1, 0, 0]], np.float32)
-    data = write.header(THREE) + lines(THREE, 1, None, texts('may"be', "no"), probabilities, {})
+    data = write.header(THREE) + output_rows(THREE, 1, None, texts('may"be', "no"), probabilities, {})
 
     frame = pd.read_csv(io.BytesIO(data))
 

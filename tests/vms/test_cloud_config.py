@@ -28,7 +28,7 @@ MOST_EXPOSED = 2.5  # of 10, as systemd-analyze counts; 9.6 is a unit that prote
 
 
 def cloud_config() -> str:
-    environment = {"BUCKET": "gs://acme-survey-files", "QUEUE": "pubsub://acme-surveys/flights"}
+    environment = {"UNDERSTUDY_BUCKET": "gs://acme-survey-files", "UNDERSTUDY_QUEUE": "pubsub://acme-surveys/flights"}
     return rendered(image=IMAGE, image_from="registry", memory="6g", environment=environment)
 
 
@@ -109,10 +109,10 @@ def test_the_container_is_given_nothing_it_does_not_need(files):
         "type=bind,source=/var/lib/understudy/cache,target=/var/cache/understudy"
     ]
     assert (files / "program.env").read_text().splitlines() == [
-        "LISTEN=0.0.0.0:9464",
-        "DRAIN_SECONDS=20",
-        "BUCKET=gs://acme-survey-files",
-        "QUEUE=pubsub://acme-surveys/flights",
+        "UNDERSTUDY_LISTEN=0.0.0.0:9464",
+        "UNDERSTUDY_DRAIN_SECONDS=20",
+        "UNDERSTUDY_BUCKET=gs://acme-survey-files",
+        "UNDERSTUDY_QUEUE=pubsub://acme-surveys/flights",
     ]
 
 
@@ -130,8 +130,13 @@ def test_a_program_s_settings_are_ones_it_has(tmp_path, program, settings):
 
 
 def test_a_value_stays_on_its_line():
-    with pytest.raises(ValueError, match="MODEL"):
-        rendered(image=IMAGE, image_from="here", memory="1g", environment={"MODEL": "a\nBUCKET=gs://others"})
+    with pytest.raises(ValueError, match="UNDERSTUDY_MODEL"):
+        rendered(
+            image=IMAGE,
+            image_from="here",
+            memory="1g",
+            environment={"UNDERSTUDY_MODEL": "a\nUNDERSTUDY_BUCKET=gs://others"},
+        )
 
 
 class Metadata:

@@ -34,7 +34,7 @@ RUNS = {
         "EXTERNAL_IP": "true",
         "MIN_WORKERS": "0",
         "MAX_WORKERS": "1",
-        "WORKER_ENVIRONMENT": "SHADOW_FRACTION=0.1\nMODEL=churn",
+        "WORKER_ENVIRONMENT": "UNDERSTUDY_SHADOW_FRACTION=0.1\nUNDERSTUDY_MODEL=churn",
     },
     "old_files_go": {"KEEP_DAYS": "30"},
 }
@@ -64,15 +64,15 @@ def test_the_script_makes_what_the_module_makes(tested_module, tmp_path, run):
 
 
 def test_the_script_fills_in_the_cloud_config_as_the_vm_check_does(tmp_path):
-    more = {"WORKER_ENVIRONMENT": "A1=x&y\nA=\\ 'quoted' \"$HOME\" ${image}\nMODEL=of three\n"}
+    more = {"WORKER_ENVIRONMENT": "A1=x&y\nA=\\ 'quoted' \"$HOME\" ${image}\nUNDERSTUDY_MODEL=of three\n"}
     assert gcloud_sh("--dry-run", "--files", tmp_path, **AS_IT_COMES, **more).returncode == 0
 
     environment = {
-        "BUCKET": "gs://acme-survey-files",
-        "QUEUE": "pubsub://acme-surveys/flights",
-        "PREFIX": "incoming/",
+        "UNDERSTUDY_BUCKET": "gs://acme-survey-files",
+        "UNDERSTUDY_QUEUE": "pubsub://acme-surveys/flights",
+        "UNDERSTUDY_PREFIX": "incoming/",
         "MLFLOW_TRACKING_URI": "http://mlflow.internal:5000",
-        "MODEL": "of three",
+        "UNDERSTUDY_MODEL": "of three",
         "A": "\\ 'quoted' \"$HOME\" ${image}",
         "A1": "x&y",
     }

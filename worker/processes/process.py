@@ -109,7 +109,7 @@ class ScoringProcess:
                 self._end()
                 raise ScorerSlow(
                     f"scoring took longer than {timeout:g} s and was ended;"
-                    " SCORE_SECONDS and SHADOW_SECONDS move that limit"
+                    " UNDERSTUDY_SCORE_SECONDS and UNDERSTUDY_SHADOW_SECONDS move that limit"
                 )
             try:
                 done, answer = self._tasks.recv()

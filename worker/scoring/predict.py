@@ -101,7 +101,9 @@ class Tally:
             first = "; ".join(dict.fromkeys(_named(error) for error in self.errors[:3]))
             said = f"none of the {self.rows:,} rows could be scored: {first}"
             if {*self.rejected} == {RowFault.ENCODING}:
-                raise Unreadable(FileFault.ENCODING, f"{said}; save it as UTF-8, or name its encoding (ENCODING)")
+                raise Unreadable(
+                    FileFault.ENCODING, f"{said}; save it as UTF-8, or name its encoding (UNDERSTUDY_ENCODING)"
+                )
             raise Unreadable(FileFault.NO_ROW, said)
 
 

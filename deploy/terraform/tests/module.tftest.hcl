@@ -164,14 +164,14 @@ run "as_it_comes" {
     condition = alltrue([
       for name, template in google_compute_instance_template.program :
       strcontains(template.metadata["user-data"], "IMAGE=europe-west4-docker.pkg.dev/acme-surveys/understudy/${name}:1.0\n") &&
-      strcontains(template.metadata["user-data"], "\n      BUCKET=gs://acme-survey-files\n") &&
-      strcontains(template.metadata["user-data"], "\n      QUEUE=pubsub://acme-surveys/flights") &&
+      strcontains(template.metadata["user-data"], "\n      UNDERSTUDY_BUCKET=gs://acme-survey-files\n") &&
+      strcontains(template.metadata["user-data"], "\n      UNDERSTUDY_QUEUE=pubsub://acme-surveys/flights") &&
       yamldecode(template.metadata["user-data"]).runcmd[0] == "systemctl daemon-reload"
     ])
     error_message = "a VM runs something else than its program on this bucket and queue"
   }
   assert {
-    condition     = strcontains(google_compute_instance_template.program["publisher"].metadata["user-data"], "\n      INTERVAL=10m\n")
+    condition     = strcontains(google_compute_instance_template.program["publisher"].metadata["user-data"], "\n      UNDERSTUDY_INTERVAL=10m\n")
     error_message = "the publisher lists the bucket more often than every ten minutes"
   }
 
@@ -253,9 +253,9 @@ run "mistakes_are_named" {
     worker_memory       = "6 GB"
     publisher_memory    = "lots"
     rejected_ratio      = 5
-    worker_environment  = { DRAIN_SECONDS = "60" }
+    worker_environment  = { UNDERSTUDY_DRAIN_SECONDS = "60" }
     publisher_environment = {
-      SETTLE = "1m\nBUCKET=gs://other"
+      UNDERSTUDY_SETTLE = "1m\nUNDERSTUDY_BUCKET=gs://other"
     }
   }
 

@@ -63,7 +63,7 @@ run "otherwise" {
     external_ip        = true
     min_workers        = 0
     max_workers        = 1
-    worker_environment = { SHADOW_FRACTION = "0.1", MODEL = "churn" }
+    worker_environment = { UNDERSTUDY_SHADOW_FRACTION = "0.1", UNDERSTUDY_MODEL = "churn" }
   }
 
   assert {
@@ -75,7 +75,7 @@ run "otherwise" {
     error_message = "external_ip gives no address"
   }
   assert {
-    condition     = strcontains(google_compute_instance_template.program["worker"].metadata["user-data"], "\n      MODEL=churn\n") && strcontains(google_compute_instance_template.program["worker"].metadata["user-data"], "\n      SHADOW_FRACTION=0.1\n")
+    condition     = strcontains(google_compute_instance_template.program["worker"].metadata["user-data"], "\n      UNDERSTUDY_MODEL=churn\n") && strcontains(google_compute_instance_template.program["worker"].metadata["user-data"], "\n      UNDERSTUDY_SHADOW_FRACTION=0.1\n")
     error_message = "the workers' further settings are lost"
   }
   assert {

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from models.scoring.table.gaps import BLANKS, GAPS, is_gap, trimmed
 
-# An apostrophe that a worker puts before what a spreadsheet would run (SPREADSHEET_SAFE); an id comes without it, or,
-# copied from an output, with it.
+# An apostrophe that a worker puts before what a spreadsheet would run (UNDERSTUDY_SPREADSHEET_SAFE); an id comes
+# without it, or, copied from an output, with it.
 _MADE_HARMLESS = re.compile("(^|[;\t\r\n])'(?=[\t\r=+\\-@＝＋－＠])")
 
 

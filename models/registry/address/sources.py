@@ -21,8 +21,8 @@ def why_elsewhere(source: str, registry: str, root: str, allowed: Collection[str
     """Why no file may be fetched from `source`; None where it may.
 
     `registry`: the address of the registry; `root`: where it keeps artefacts by default, "" where that is not known;
-    `allowed`: further hosts and buckets (ARTIFACT_HOSTS), like `files.example.org:8080` or `s3://models`. A folder of
-    this machine may be read: no request is made for it.
+    `allowed`: further hosts and buckets (UNDERSTUDY_ARTIFACT_HOSTS), like `files.example.org:8080` or `s3://models`. A
+    folder of this machine may be read: no request is made for it.
     """
     try:
         scheme, host = _parts(source)
@@ -42,7 +42,7 @@ def why_elsewhere(source: str, registry: str, root: str, allowed: Collection[str
         return None
     return (
         f"its files lie at {shown(source)[:200]}, which is neither the registry's own host nor its artefact root; "
-        f"no request was made. Where that place is meant, name it in ARTIFACT_HOSTS"
+        f"no request was made. Where that place is meant, name it in UNDERSTUDY_ARTIFACT_HOSTS"
     )
 
 

@@ -162,7 +162,8 @@ def _first_record(text: str, at: int, separator: str) -> tuple[list[str], int]:
         raise Unreadable(FileFault.FORMAT, "the file is no text: it has zero bytes")
     if unreadable:
         raise Unreadable(
-            FileFault.ENCODING, "the header is not UTF-8 text: save the file as UTF-8, or name its encoding (ENCODING)"
+            FileFault.ENCODING,
+            "the header is not UTF-8 text: save the file as UTF-8, or name its encoding (UNDERSTUDY_ENCODING)",
         )
     if lines.at >= len(text) and len(text.encode()) >= MAX_HEADER_BYTES:
         raise Unreadable(FileFault.HEADER, f"the header never ends, or is longer than {MAX_HEADER_BYTES:,} bytes")

@@ -37,7 +37,8 @@ class Limits:
         """Of the object as it is stored. Raises Unreadable."""
         if size > self.max_file_bytes:
             raise Unreadable(
-                FileFault.LIMIT, f"the file has more bytes than the {self.max_file_bytes:,} that MAX_FILE_BYTES allows"
+                FileFault.LIMIT,
+                f"the file has more bytes than the {self.max_file_bytes:,} that UNDERSTUDY_MAX_FILE_BYTES allows",
             )
 
     def check_unpacked(self, unpacked: int, packed: int) -> None:
@@ -46,7 +47,7 @@ class Limits:
             raise Unreadable(
                 FileFault.LIMIT,
                 f"its first {packed:,} bytes unpack to more than {unpacked // MB:,} MB, which is more than the"
-                f" {self.max_gzip_ratio:g} to 1 that MAX_GZIP_RATIO allows",
+                f" {self.max_gzip_ratio:g} to 1 that UNDERSTUDY_MAX_GZIP_RATIO allows",
             )
 
     def check_header(self, header: Sequence[str]) -> None:
@@ -54,18 +55,22 @@ class Limits:
         if len(header) > self.max_columns:
             raise Unreadable(
                 FileFault.LIMIT,
-                f"the header has {len(header):,} columns, more than the {self.max_columns:,} that MAX_COLUMNS allows",
+                f"the header has {len(header):,} columns, more than the {self.max_columns:,} that"
+                " UNDERSTUDY_MAX_COLUMNS allows",
             )
         if any(len(name.encode("utf-8", "replace")) > self.max_field_bytes for name in header):
             raise Unreadable(
                 FileFault.LIMIT,
-                f"a name in the header has more bytes than the {self.max_field_bytes:,} that MAX_FIELD_BYTES allows",
+                f"a name in the header has more bytes than the {self.max_field_bytes:,} that"
+                " UNDERSTUDY_MAX_FIELD_BYTES allows",
             )
 
     def check_rows(self, rows: int) -> None:
         """Of those read so far. Raises Unreadable."""
         if rows > self.max_rows:
-            raise Unreadable(FileFault.LIMIT, f"the file has more rows than the {self.max_rows:,} that MAX_ROWS allows")
+            raise Unreadable(
+                FileFault.LIMIT, f"the file has more rows than the {self.max_rows:,} that UNDERSTUDY_MAX_ROWS allows"
+            )
 
     def check_field(self, size: int, row: int, column: str) -> None:
         """Raises Unreadable."""
@@ -73,7 +78,7 @@ class Limits:
             raise Unreadable(
                 FileFault.LIMIT,
                 f"the field in row {row:,} has {size:,} bytes, more than the {self.max_field_bytes:,} that"
-                " MAX_FIELD_BYTES allows; a quote that was meant as a letter swallows rows like this",
+                " UNDERSTUDY_MAX_FIELD_BYTES allows; a quote that was meant as a letter swallows rows like this",
                 column,
             )
 

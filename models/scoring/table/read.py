@@ -209,6 +209,6 @@ def _why_unreadable(error: Exception, done: int, block_bytes: int) -> Unreadable
         return Unreadable(
             FileFault.QUOTES,
             f"behind row {done} a field in quotes never ends, or a row is longer than {block_bytes:,} bytes"
-            " (BLOCK_BYTES)",
+            " (UNDERSTUDY_BLOCK_BYTES)",
         )
     return Unreadable(FileFault.CSV, f"behind row {done}: {text.splitlines()[0][:200]}")

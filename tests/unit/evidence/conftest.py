@@ -27,7 +27,7 @@ def house(tmp_path: Path) -> House:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`models …` over that bucket; there is no registry unless a test makes one."""
-    monkeypatch.setenv("BUCKET", str(tmp_path / "bucket"))
+    monkeypatch.setenv("UNDERSTUDY_BUCKET", str(tmp_path / "bucket"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("COLUMNS", "160")
     return lambda *arguments: main("models", "", COMMANDS, arguments=arguments)

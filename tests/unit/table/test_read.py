@@ -226,7 +226,7 @@ class TestRefusals:
         data = b"a,b\n1,2\n3,%s\n5,6\n" % (b"x" * 5_000)
 
         assert str(refusal(data, block_bytes=1024)) == (
-            "behind row 1 a field in quotes never ends, or a row is longer than 1,024 bytes (BLOCK_BYTES)"
+            "behind row 1 a field in quotes never ends, or a row is longer than 1,024 bytes (UNDERSTUDY_BLOCK_BYTES)"
         )
         assert len(read(data)) == 3
 
