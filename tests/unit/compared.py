@@ -13,6 +13,7 @@ from ledger.names import Key
 from models.evidence.record.comparison import Comparison, FileHeader, Predictions
 from models.registry.spec import Column, ModelSpec
 from tests.unit.registered import MODEL
+from tests.worker_fixtures import output_rows
 from transport.bucket import Bucket, put
 from transport.event import Generation
 from worker.scoring import write
