@@ -9,16 +9,14 @@ from pydantic import Field
 
 from deploy.processes import ROOT, Program, end_pids, remember, still_running
 from edge.command import Command, main
+from edge.options import BucketOption, QueueOption, RegistryOption
 
 FOLDER = ROOT / ".run" / "up"
 
 
-class Up(Command):
+class Up(RegistryOption, QueueOption, BucketOption):
     """Starts publisher, workers and the MLflow UI; trains on the synthetic sample first where there is no registry."""
 
-    bucket: str = Field("./bucket", description="folder, or gs://NAME")
-    queue: str = Field("./queue.db", description="SQLite file, or pubsub://PROJECT/TOPIC")
-    mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="the MLflow registry")
     workers: int = Field(2, ge=1, description="how many workers")
     processes: int = Field(1, ge=1, description="scoring processes of each worker")
     ui_port: int = Field(5000, description="port of the MLflow UI on 127.0.0.1")

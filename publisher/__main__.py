@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 
 from edge.command import Command, main
-from publisher.commands import rescore, show
+from publisher.commands import provision, rescore, show
 from publisher.commands.run import Run
-from publisher.provision import command as provision
 
 COMMANDS: dict[str, type[Command]] = {"run": Run, **show.COMMANDS, **rescore.COMMANDS, **provision.COMMANDS}
 

@@ -20,23 +20,20 @@ from pydantic import ByteSize, Field, field_validator
 from edge.address import CannotSignal
 from edge.command import main
 from edge.listen import Listening
-from ledger.naming.prefix import refuse_bad_prefix
+from edge.options import BucketOption, LogLevelOption, ModelOption, QueueOption, RegistryOption
+from ledger.naming.prefix import Prefix
 from models.registry.address.option import ArtifactHosts
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 
 
-class Work(Listening):
+class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, BucketOption):
     """Pulls new files, scores them with production and its shadow, writes predictions and receipts below output/.
 
     SIGTERM and Ctrl-C: no more is pulled, what is in hand is finished within UNDERSTUDY_DRAIN_SECONDS, the rest given
     back.
     """
 
-    bucket: str = Field("./bucket", description="folder, or gs://NAME")
-    queue: str = Field("./queue.db", description="SQLite file, or pubsub://PROJECT/TOPIC")
-    prefix: str = Field("", description="inputs lie directly below it; empty is the bucket's root")
-    mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="the MLflow registry")
-    model: str = Field("airline-satisfaction", description="the registered model whose aliases are followed")
+    prefix: Prefix = ""
     artifact_hosts: ArtifactHosts = ""
     model_cache: Path = Field(Path(".model-cache"), description="folder for fetched versions")
     registry_poll_seconds: float = Field(10.0, gt=0, description="how often the aliases are looked at")
@@ -86,13 +83,6 @@ class Work(Listening):
         False, description="copied ids that a spreadsheet would run as formulas get an apostrophe (see SECURITY.md)"
     )
     filenames_log: str = Field("new_data_filenames.txt", description="every file name taken is appended; empty: off")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
-
-    @field_validator("prefix")
-    @classmethod
-    def _can_hold_inputs(cls, prefix: str) -> str:
-        refuse_bad_prefix(prefix)
-        return prefix
 
     @field_validator("encoding")
     @classmethod

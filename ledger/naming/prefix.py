@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
 from ledger.names import LABELS, OUTPUT
 from transport.event import why_bad_name
 
 
-def refuse_bad_prefix(prefix: str) -> None:
-    """Raises ValueError where a prefix can hold no inputs, or is not what it seems to be."""
+def good_prefix(prefix: str) -> str:
+    """The prefix. Raises ValueError where it can hold no inputs, or is not what it seems to be."""
     parts = prefix.split("/")
     if prefix.startswith((OUTPUT, LABELS, "/", ".understudy")) or any(part in (".", "..") for part in parts):
         raise ValueError(f"{prefix!r} can hold no inputs: use a plain path that is not below {OUTPUT} or {LABELS}")
@@ -17,3 +21,13 @@ def refuse_bad_prefix(prefix: str) -> None:
         raise ValueError(f"{prefix!r} is no folder; is {prefix + '/'!r} meant?")
     if why := why_bad_name(f"{prefix}x.csv"):
         raise ValueError(f"{prefix!r} can be no input's beginning: a name with it {why}")
+    return prefix
+
+
+Prefix = Annotated[
+    str,
+    AfterValidator(good_prefix),
+    Field(
+        description="inputs are the .csv and .csv.gz objects right below it, like incoming/; empty: the bucket's root"
+    ),
+]

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.command import Command
+from edge.options import BucketOption, ModelOption, RegistryOption
 from edge.terminal import harmless
 from models.printable import printable
 from models.registry.address.option import ArtifactHosts
@@ -34,11 +35,9 @@ class NotProven(MoveRefused):
     """The evidence does not allow a move."""
 
 
-class RegistryCommand(Command):
+class RegistryCommand(ModelOption, RegistryOption):
     """A command over one registered model."""
 
-    mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="where the MLflow registry is")
-    model: str = Field("airline-satisfaction", description="the registered model")
     artifact_hosts: ArtifactHosts = ""
 
     def run(self) -> int:
@@ -110,7 +109,7 @@ class MoveCommand(RegistryCommand):
             Scorer(fetched.graph.read_bytes(), fetched.spec).check_example()
 
 
-class Promote(MoveCommand):
+class Promote(MoveCommand, BucketOption):
     """Makes a version production: workers serve it from their next file on.
 
     With --if-better only on the verdict "staging is better" of its comparison with the present production, with
@@ -126,7 +125,6 @@ class Promote(MoveCommand):
     even_if_seen_before: bool = Field(
         False, description="with both: also where much of the evidence came twice, or a model has learned from it"
     )
-    bucket: str = Field("./bucket", description="where the files are scored, for --if-better and --no-worse")
     unit: Literal["row", "file"] = Field("row", description="of the evidence; file: where rows of a file hang together")
     margin: float = Field(0.005, gt=0, lt=1, description="the difference in accuracy that matters")
 

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from rich.console import Console
 
 from edge.command import Command
+from edge.options import BucketOption, ModelOption, RegistryOption
 from edge.seconds import seconds
 from models.registry.address.option import ArtifactHosts
 
@@ -37,12 +38,9 @@ def moment(text: object) -> object:
 Moment = Annotated[datetime, BeforeValidator(moment)]
 
 
-class EvidenceCommand(Command):
+class EvidenceCommand(ModelOption, RegistryOption, BucketOption):
     """A command over the comparisons in a bucket."""
 
-    bucket: str = Field("./bucket", description="folder, or gs://NAME: where the files are scored")
-    mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="where the MLflow registry is")
-    model: str = Field("airline-satisfaction", description="the registered model")
     artifact_hosts: ArtifactHosts = ""
     unit: Literal["row", "file"] = Field("row", description="file: where rows of a file hang together")
     margin: float = Field(0.005, gt=0, lt=1, description="the difference in accuracy that matters; 0.005: half a point")

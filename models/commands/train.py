@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from edge.command import Command
+from edge.options import ModelOption, RegistryOption
 from edge.terminal import harmless
 from models.registry.address.option import ArtifactHosts
 from models.registry.address.shown import fit_to_show
@@ -61,9 +62,7 @@ class Sample(Command):
         return 0
 
 
-class _RegistryCommand(Command):
-    mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="the MLflow registry; made where it is missing")
-    model: str = Field("airline-satisfaction", description="the registered model")
+class _RegistryCommand(ModelOption, RegistryOption):
     artifact_hosts: ArtifactHosts = ""
 
 

@@ -10,11 +10,12 @@ from edge.address import CannotSignal
 from edge.command import Command
 from edge.end_signals import on_end_signals
 from edge.listen import Listening
+from edge.options import LogLevelOption
 from edge.seconds import Seconds
 from models.commands.compare import EvidenceCommand
 
 
-class Watch(Listening, EvidenceCommand):
+class Watch(LogLevelOption, Listening, EvidenceCommand):
     """Keeps an MLflow run per compared pair, and the verdict in the staging version's description and tags.
 
     Runs until SIGTERM or Ctrl-C. It can be ended and started at any time, and writes only what has changed.
@@ -22,7 +23,6 @@ class Watch(Listening, EvidenceCommand):
 
     interval: Seconds = Field(30.0, gt=0, description="how often the bucket is looked at: 30s, 5m")
     once: bool = Field(False, description="look once; status 1 where something could not be written")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
 
     def run(self) -> int:
         """Looks until it is told to end."""

@@ -10,7 +10,7 @@ import pytest
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.iam.v1 import policy_pb2
 
-from publisher.provision.command import Provision
+from publisher.commands.provision import Provision
 from tests.cloud.lacking import Notifying, Policies
 from tests.emulators import StorageServer
 from transport.queues.pubsub.names import Names

@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 
 from deploy.waiting import wait_for
-from publisher.provision.command import carry_out
+from publisher.commands.provision import carry_out
 from publisher.provision.plan import plan, wanted
 from publisher.provision.pubsub import PubSubAdmin
 from transport.event import Message

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from google.pubsub_v1.types import Subscription as Described
 
-from publisher.provision.command import Provision
+from publisher.commands.provision import Provision
 from publisher.provision.plan import (
     FILTER,
     Action,

@@ -10,8 +10,8 @@ SAFEGUARDS = (
     Safeguard(
         13,
         "a prefix that can hold no inputs is refused, by the worker too",
-        "worker/__main__.py",
-        "        refuse_bad_prefix(prefix)\n",
+        "ledger/naming/prefix.py",
+        "    AfterValidator(good_prefix),\n",
         "",
         (NAMING + "test_prefix.py::test_a_prefix_that_can_hold_no_inputs_is_refused",),
     ),

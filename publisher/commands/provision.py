@@ -21,7 +21,8 @@ from pydantic import Field
 
 from edge.command import Command
 from edge.log import start_log
-from publisher.commands.settings import Places, Seconds
+from edge.seconds import Seconds
+from publisher.commands.settings import Places
 from publisher.provision.plan import (
     Action,
     Agent,
