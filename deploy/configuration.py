@@ -43,6 +43,16 @@ are no configuration files. `--help` of each command says the same as this page.
 - Export what all programs share (`UNDERSTUDY_BUCKET`, `UNDERSTUDY_QUEUE`, `UNDERSTUDY_PREFIX`, `MLFLOW_TRACKING_URI`,
   `UNDERSTUDY_MODEL`, `UNDERSTUDY_LOG_LEVEL`) once. Of a command's own options give those on the command line that you
   do not mean for others: `UNDERSTUDY_LABELS` is a yes or no to `models sample`, and files to `models compare`.
+- `source <(.venv/bin/python -m worker --completion bash)` completes commands, options and their values; so for
+  `publisher` and `models`. `--version` says which release it is.
+
+| exit status | when |
+| --- | --- |
+| 0 | done; what runs on has ended as it was told to (SIGTERM, Ctrl-C) |
+| 1 | refused, or nothing there: nothing to compare, a version that must not serve, a difference, a probe's bad answer |
+| 2 | wrong options; or a bucket, queue or address that cannot be used: a setting to mend |
+| 3 | `promote --if-better` and `--no-worse`: the evidence is not there |
+| 130 | a command was interrupted (Ctrl-C) |
 """
 
 OF_OTHERS = """\

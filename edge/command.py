@@ -23,6 +23,9 @@ from pydantic_settings import (
 )
 from pydantic_settings.sources.utils import parse_env_vars
 
+from edge import completion
+from edge.version import VERSION
+
 PREFIX = "UNDERSTUDY_"
 OF_OTHERS = frozenset({"MLFLOW_TRACKING_URI"})  # variables that belong to libraries, and keep their names
 
@@ -76,10 +79,16 @@ def main(
 ) -> int:
     """Runs the command that the first argument names (`default` where none does); gives the exit status.
 
-    Each option may also be given in the environment, by its name in capitals behind PREFIX.
+    `--version` and `--completion bash` are every program's. Each option may also be given in the environment, by its
+    name in capitals behind PREFIX.
     Wrong options end with status 2 and a line per mistake that names the option and its environment variable.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["--version"]:
+        print(f"understudy {VERSION}")
+        return 0
+    if given[:1] == ["--completion"]:
+        return _completion(program, commands, default, given[1:])
     if given and given[0] in commands:
         name, chosen, rest = f"{program} {given[0]}", commands[given[0]], given[1:]
     elif default is not None and (not given or given[0].startswith("-")):
@@ -104,6 +113,19 @@ def main(
         return int(settings.run())
     except KeyboardInterrupt:
         return 130
+
+
+def _completion(
+    program: str, commands: Mapping[str, type[Command]], default: type[Command] | None, shells: Sequence[str]
+) -> int:
+    if list(shells) != ["bash"]:
+        print(
+            f"{program}: --completion is there for bash: source <(python -m {program} --completion bash)",
+            file=sys.stderr,
+        )
+        return 2
+    print(completion.bash(program, commands, default), end="")
+    return 0
 
 
 def _named(command: type[Command], name: str, others: str) -> type[Command]:
@@ -134,6 +156,10 @@ def _listed(program: str, commands: Mapping[str, type[Command]]) -> str:
     width = max((len(name) for name in commands), default=0)
     lines = [f"python -m {program} COMMAND --help says more of each command:"]
     lines += [f"  {name:<{width}}  {_first_line(command)}" for name, command in commands.items()]
+    lines += [
+        "",
+        "--version says which release this is; --completion bash gives what a shell reads to complete options.",
+    ]
     return "\n".join(lines)
 
 

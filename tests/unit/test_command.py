@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Literal
+
 import pytest
 from pydantic import Field
 
 from edge.command import Command, main
+
+ROOT = Path(__file__).parents[2]
 
 
 class Bake(Command):
@@ -17,6 +24,7 @@ class Bake(Command):
     layers: int = Field(2, ge=1, description="how many")
     icing_colour: str = Field("white", description="which one")
     with_candles: bool = Field(False, description="lights them too")
+    size: Literal["small", "large"] = Field("small", description="of the tin")
 
     def run(self) -> int:
         print(f"{self.layers} {self.icing_colour} {self.with_candles}")
@@ -113,6 +121,45 @@ def test_every_mistake_is_told_with_its_option_and_its_variable(capsys, monkeypa
     assert "--layers (or UNDERSTUDY_LAYERS): Input should be greater than or equal to 1" in told.err
     assert "--with-candles (or UNDERSTUDY_WITH_CANDLES)" in told.err
     assert all(line.startswith("kitchen bake: ") for line in told.err.splitlines())
+
+
+def test_every_program_says_its_version_which_is_the_project_s(capsys):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert kitchen("--version") == 0
+    assert main("alone", "", {}, default=Bake, arguments=["--version"]) == 0
+
+    assert capsys.readouterr().out == f"understudy {project['version']}\n" * 2
+    assert f"ARG VERSION={project['version']}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("python -m kitchen b", {"bake", "burn"}),
+        ("python -m kitchen bake --i", {"--icing-colour"}),
+        ("python -m kitchen bake --size s", {"small"}),
+        ("python -m another b", set()),
+        (".venv/bin/python -m kitchen bake --with", {"--with-candles"}),
+    ],
+)
+def test_bash_completes_commands_options_and_values(capsys, line, offered):
+    assert kitchen("--completion", "bash") == 0
+    words = line.split()
+    asked = (
+        f"COMP_WORDS=({line}) COMP_CWORD={len(words) - 1}; _understudy_kitchen; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    )
+    script = capsys.readouterr().out + asked
+
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+
+    assert set(done.stdout.split()) == offered
+    assert done.stderr == ""
+
+
+def test_another_shell_is_told_which_there_is(capsys):
+    assert kitchen("--completion", "fish") == 2
+    assert "bash" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [("bake", "--no-such-option", "1"), ("bake", "--layers")])

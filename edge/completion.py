@@ -1,0 +1,64 @@
+"""Completion for bash, made from the settings classes: `source <(python -m worker --completion bash)`.
+
+The programs are modules, so it is the word `python` that bash is to complete. What stands behind `-m PROGRAM` is ours;
+anything else is left to bash, or to whatever completed it before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args, get_origin
+
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+_SCRIPT = """\
+_understudy_{name}() {{
+  local words=" ${{COMP_WORDS[*]}} " word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}"
+  local offered="{commands}"
+  case $words in *" -m {program} "*) ;; *) return ;; esac
+  case $words in
+{of_commands}
+  esac
+  case $before in
+{values}
+    --*) [ "${{word#-}}" != "$word" ] || return ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$offered" -- "$word")
+}}
+complete -o bashdefault -o default -F _understudy_{name} python python3 .venv/bin/python
+"""
+
+
+def bash(program: str, commands: Mapping[str, type[BaseSettings]], default: type[BaseSettings] | None) -> str:
+    """The script that a shell is to read for one program."""
+    of_commands = {name: _options(command) for name, command in commands.items()}
+    of_default = [] if default is None else _options(default)
+    lines = [f'    *" {name} "*) offered="{" ".join(options)}" ;;' for name, options in of_commands.items()]
+    choices: dict[str, Sequence[str]] = {}
+    for command in [*commands.values(), *([default] if default else [])]:
+        for name, field in command.model_fields.items():
+            if get_origin(field.annotation) is Literal:
+                choices[_option(name, field)] = [str(each) for each in get_args(field.annotation)]
+    return _SCRIPT.format(
+        name=re.sub(r"\W", "_", program),
+        program=program,
+        commands=" ".join([*commands, *of_default, "--help", "--version"]),
+        of_commands="\n".join(lines) or "    *) ;;",
+        values="\n".join(
+            f'    {option}) offered="{" ".join(values)}" ;;' for option, values in sorted(choices.items())
+        ),
+    )
+
+
+def _options(command: type[BaseSettings]) -> list[str]:
+    return [*(_option(name, field) for name, field in command.model_fields.items()), "--help"]
+
+
+def _option(name: str, field: FieldInfo) -> str:
+    alias = field.validation_alias or field.alias
+    if isinstance(alias, AliasChoices):
+        alias = next(choice for choice in alias.choices if isinstance(choice, str))
+    return f"--{(alias if isinstance(alias, str) else name).replace('_', '-')}"
