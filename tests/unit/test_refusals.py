@@ -12,7 +12,7 @@ from publisher.commands.status import overview
 from tests.memory import MemoryBucket, MemoryQueue
 from transport.bucket import BucketError, put
 from worker.versions.refusals import Refusals
-from worker.versions.swap import Refusal
+from worker.versions.seat import Refusal
 
 BROKEN = Refusal("7", "its graph is broken")
 

@@ -13,7 +13,8 @@ from edge import metrics
 from models.registry.client import PRODUCTION, STAGING, FetchedVersion, Registry, RegistryUnreachable, VersionId
 from models.registry.spec import UnfitModel
 from worker.versions.last_good import LastGood
-from worker.versions.swap import InForce, Refusal, Servers, Swaps
+from worker.versions.seat import Refusal, Then
+from worker.versions.swap import InForce, Servers, Swaps
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class Follower:
         self._good = LastGood(cache, registry.tracking_uri, registry.model)
         self._servers = servers
         self._swaps = Swaps(servers, self._good)
+        self._production, self._staging = (self._swaps.seats[alias] for alias in (PRODUCTION, STAGING))
         self._unreachable = ""
         self._aliases: Mapping[str, VersionId] | None = None  # None: no answer yet
         self._tried_in_cache: set[str] = set()
@@ -61,7 +63,7 @@ class Follower:
     @property
     def refused(self) -> Mapping[str, Refusal]:
         """By alias, the version that it names in vain."""
-        return dict(self._swaps.refused)
+        return {alias: seat.refused for alias, seat in self._swaps.seats.items() if seat.refused}
 
     @property
     def missing(self) -> str:
@@ -83,11 +85,10 @@ class Follower:
         while not stopping.is_set():
             now = time.monotonic()
             with self._swaps.changed:
-                staging_comes = STAGING in self._swaps.under_way or STAGING in self._swaps.unfetched
                 if self.in_force.production is None:
                     without_production = now
                     self._fall_back(overdue=now - began > START_PATIENCE)
-                elif not staging_comes or now - without_production > START_PATIENCE:
+                elif self._staging.is_still or now - without_production > START_PATIENCE:
                     return
                 self._swaps.changed.wait(0.1)  # `stopping` wakes nobody here
 
@@ -127,9 +128,9 @@ class Follower:
             )
         with self._swaps.changed:
             self._aliases = aliases
-            for alias in (PRODUCTION, STAGING):
+            for alias, seat in self._swaps.seats.items():
                 self._follow(alias, aliases.get(alias))
-                metrics.MODEL_REFUSED.labels(alias).set(alias in self._swaps.refused)
+                metrics.MODEL_REFUSED.labels(alias).set(seat.refused is not None)
 
     def wait_until_still(self, timeout: float) -> bool:
         """Waits until no version is on its way; False where one still is after `timeout` seconds."""
@@ -147,11 +148,11 @@ class Follower:
                 self._unreachable = self._unreachable or "its answer was not understood"
             with self._swaps.changed:
                 missing = self.in_force.production is None
-                if missing and not self._fall_back() and PRODUCTION not in self._swaps.under_way:
+                if missing and not self._fall_back() and self._production.coming is None:
                     self._say_what_is_missing()
                 elif self._aliases is None and self._unreachable and STAGING not in self._tried_in_cache:
                     self._begin_with_last_good(STAGING, self._unreachable)  # it hung, and has turned out to be away
-                waiting = missing or STAGING in self._swaps.unfetched
+                waiting = missing or bool(self._staging.unfetched)
             self._record(self._standing())
             if time.monotonic() - tidied > TIDY_SECONDS:
                 self._swaps.tidy()
@@ -164,33 +165,17 @@ class Follower:
         with self._swaps.changed:
             if self._aliases is None:
                 return {}
-            return {
-                alias: self._swaps.refused.get(alias)
-                for alias in (PRODUCTION, STAGING)
-                if alias not in self._swaps.under_way and alias not in self._swaps.unfetched
-            }
+            return {alias: seat.refused for alias, seat in self._swaps.seats.items() if seat.is_still}
 
-    def _follow(self, alias: str, version: VersionId | None) -> None:
-        swaps = self._swaps
-        before, attempt = self.in_force.of(alias), swaps.under_way.get(alias)
-        if attempt and attempt.from_cache:
-            return  # it is about to serve; what the registry says comes after it
-        if attempt and attempt.version != version:
-            swaps.abandon(alias)
-        if version != getattr(swaps.refused.get(alias), "version", None):
-            swaps.refused.pop(alias, None)
-        if version is None:
-            swaps.unfetched.pop(alias, None)
-            if before and alias == STAGING:
-                swaps.clear(alias)
-                log.info("no staging version", consequence="files are scored without a shadow")
-            elif before:
-                self._say_once("alias removed", alias=alias, consequence=f"{before.spec} goes on serving")
-            return
-        if alias == PRODUCTION:
+    def _follow(self, alias: str, named: VersionId | None) -> None:
+        then = self._swaps.follow(alias, named, lambda version: self._fetched(alias, version))
+        if then is Then.EMPTY:
+            log.info("no staging version", consequence="files are scored without a shadow")
+        elif then is Then.KEEP:
+            before = self.in_force.of(alias)
+            self._say_once("alias removed", alias=alias, consequence=f"{before and before.spec} goes on serving")
+        elif alias == PRODUCTION and named is not None:
             self._told.discard("alias removed")
-        if not (alias in swaps.refused or alias in swaps.under_way or (before and before.spec.version == version)):
-            swaps.begin(alias, version, lambda: self._fetched(alias, version), cached=False)
 
     def _fetched(self, alias: str, version: VersionId) -> FetchedVersion:
         before = self.in_force.of(alias)
@@ -203,7 +188,7 @@ class Follower:
 
         Not where the registry says clearly that there is no production version.
         """
-        attempt = self._swaps.under_way.get(PRODUCTION)
+        attempt = self._production.coming
         reason = self._trouble()
         if attempt:
             reason = "" if attempt.fetched or attempt.from_cache else "the version's files are slow to come"
@@ -246,10 +231,9 @@ class Follower:
             return self._unreachable
         if self._aliases is not None and PRODUCTION not in self._aliases:
             return f"no version of the model has the alias {PRODUCTION!r}"
-        if PRODUCTION in self._swaps.refused:
-            refusal = self._swaps.refused[PRODUCTION]
+        if refusal := self._production.refused:
             return f"version {refusal.version} was refused: {refusal.reason}"
-        return self._swaps.unfetched.get(PRODUCTION, "")
+        return self._production.unfetched
 
     def _say_what_is_missing(self) -> None:
         log.warning(

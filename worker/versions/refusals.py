@@ -9,7 +9,7 @@ import structlog
 
 from ledger.records import RefusedVersion, forget_refused, record_refused
 from transport.bucket import Bucket, BucketError
-from worker.versions.swap import Refusal
+from worker.versions.seat import Refusal
 
 log = structlog.get_logger()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from threading import Condition, Event, Thread
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from models.registry.client import FetchedVersion, RegistryUnreachable, VersionI
 from models.registry.spec import ModelSpec, UnfitModel
 from worker.processes.process import Abandoned
 from worker.versions.last_good import LastGood
+from worker.versions.seat import Attempt, Refusal, Seat, Then, next_step
 
 log = structlog.get_logger()
 
@@ -55,74 +57,57 @@ class InForce:
         return version
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A version that an alias names and that must not serve, and why."""
-
-    version: VersionId
-    reason: str
-
-
-@dataclass
-class Attempt:
-    """A version on its way; `fetched` once its files are there, verified."""
-
-    alias: str
-    version: VersionId
-    from_cache: bool
-    fetched: bool = False
-    abandoned: Event = field(default_factory=Event)
-
-
 class Swaps:
-    """What is in force, and what is on its way there: at most one version per alias.
+    """The seats of all aliases, and what is on its way into them: at most one version each.
 
-    Whoever looks at several of its properties at once holds `changed`, which is notified when a version has arrived,
-    was refused, or could not be fetched.
+    Whoever looks at several seats, or at several things in one, holds `changed`, which is notified when a version has
+    arrived, was refused, or could not be fetched. `in_force` alone may be read at any time.
     """
 
     def __init__(self, servers: Mapping[str, Servers], good: LastGood) -> None:
         self.changed = Condition()
         self.in_force = InForce()
-        self.under_way: dict[str, Attempt] = {}
-        self.refused: dict[str, Refusal] = {}
-        self.unfetched: dict[str, str] = {}  # alias → why its version could not be fetched the last time
+        self.seats = {alias: Seat(alias) for alias in servers}
         self._servers = servers
         self._good = good
         self._threads: list[Thread] = []
 
-    def begin(self, alias: str, version: VersionId, fetch: Callable[[], FetchedVersion], *, cached: bool) -> None:
-        """Starts the swap to a version; one that was under way for the alias is abandoned."""
+    def follow(self, alias: str, named: VersionId | None, fetch: Callable[[VersionId], FetchedVersion]) -> Then:
+        """Does what follows from the registry's answer for an alias, and says what that was."""
         with self.changed:
-            self.abandon(alias)
-            attempt = self.under_way[alias] = Attempt(alias, version, cached)
-            thread = Thread(target=self._try, args=(attempt, fetch), daemon=True, name=f"swap-{alias}")
+            seat = self.seats[alias]
+            step = next_step(seat, named)
+            if step.abandon:
+                self._abandon(seat)
+            if step.forget:
+                seat.refused, seat.unfetched = None, ""
+            if step.then is Then.EMPTY:
+                self._set(seat, None)
+            elif step.then is Then.BEGIN and named is not None:
+                self.begin(alias, named, lambda: fetch(named), cached=False)
+            return step.then
+
+    def begin(self, alias: str, version: VersionId, fetch: Callable[[], FetchedVersion], *, cached: bool) -> None:
+        """Starts the swap to a version; one that was on its way for the alias is abandoned."""
+        with self.changed:
+            seat = self.seats[alias]
+            self._abandon(seat)
+            attempt = seat.coming = Attempt(version, cached)
+            thread = Thread(target=self._try, args=(seat, attempt, fetch), daemon=True, name=f"swap-{alias}")
             self._threads = [*(other for other in self._threads if other.is_alive()), thread]
             thread.start()
 
-    def abandon(self, alias: str) -> None:
-        """Whatever is under way for the alias will not be in force."""
-        with self.changed:
-            attempt = self.under_way.pop(alias, None)
-            if attempt:
-                attempt.abandoned.set()
-                log.info("version abandoned", alias=alias, version=attempt.version, reason="another is wanted")
-
-    def clear(self, alias: str) -> None:
-        """From now on no version is in force for the alias."""
-        with self.changed:
-            self._set(alias, None)
-
     def wait_until_still(self, timeout: float) -> bool:
-        """Waits until nothing is under way; False where something still is after `timeout` seconds."""
+        """Waits until nothing is on its way; False where something still is after `timeout` seconds."""
         with self.changed:
-            return self.changed.wait_for(lambda: not self.under_way, timeout)
+            return self.changed.wait_for(lambda: all(seat.coming is None for seat in self.seats.values()), timeout)
 
     def stop(self) -> list[Thread]:
-        """Abandons what is under way; gives the threads that may still wait for the registry."""
+        """Abandons what is on its way; gives the threads that may still wait for the registry."""
         with self.changed:
-            for attempt in self.under_way.values():
-                attempt.abandoned.set()
+            for seat in self.seats.values():
+                if seat.coming:
+                    seat.coming.abandoned.set()
             return [thread for thread in self._threads if thread.is_alive()]
 
     def tidy(self) -> None:
@@ -131,81 +116,89 @@ class Swaps:
         if removed := self._good.tidy(in_force):
             log.info("model cache tidied", removed=removed)
 
-    def _try(self, attempt: Attempt, fetch: Callable[[], FetchedVersion]) -> None:
+    def _abandon(self, seat: Seat) -> None:
+        """Whatever is on its way will not be in force."""
+        if seat.coming:
+            seat.coming.abandoned.set()
+            log.info("version abandoned", alias=seat.alias, version=seat.coming.version, reason="another is wanted")
+            seat.coming = None
+
+    def _try(self, seat: Seat, attempt: Attempt, fetch: Callable[[], FetchedVersion]) -> None:
         """The order of a swap: download and verify, load beside the old one and score the example, only then serve."""
         began = time.monotonic()
         version = None
         try:
             version = fetch()
             attempt.fetched = True
-            version = self._servers[attempt.alias].prepare(version, attempt.abandoned)
+            version = self._servers[seat.alias].prepare(version, attempt.abandoned)
         except Abandoned:
             return
         except UnfitModel as error:
-            reason = str(error)
-            needed = (version, self.in_force.of(attempt.alias))  # one is loaded beside the other
+            needed = (version, seat.in_force)  # one is loaded beside the other
             if all(one is None or one.lies_there for one in needed):
-                self._end(attempt, lambda: self._refuse(attempt, reason))
+                self._end(seat, attempt, partial(self._refuse, reason=str(error)))
             else:  # the cache lost files meanwhile, which does not speak against the version
-                self._end(attempt, lambda: self._put_off(attempt, reason))
+                self._end(seat, attempt, partial(self._put_off, reason=str(error)))
         except Exception as error:  # noqa: BLE001 - whatever it was, it does not speak against the version
             reason = str(error) if isinstance(error, RegistryUnreachable) else repr(error)
-            self._end(attempt, lambda: self._put_off(attempt, reason))
+            self._end(seat, attempt, partial(self._put_off, reason=reason))
         else:
-            self._end(attempt, lambda: self._put_in_force(attempt, version, time.monotonic() - began))
+            seconds = time.monotonic() - began
+            self._end(seat, attempt, partial(self._put_in_force, version=version, seconds=seconds))
 
-    def _end(self, attempt: Attempt, outcome: Callable[[], None]) -> None:
+    def _end(self, seat: Seat, attempt: Attempt, outcome: Callable[[Seat, Attempt], None]) -> None:
         with self.changed:
-            if self.under_way.get(attempt.alias) is attempt:  # else its alias has moved on meanwhile
-                del self.under_way[attempt.alias]
-                outcome()
+            if seat.coming is attempt:  # else its alias has moved on meanwhile
+                seat.coming = None
+                outcome(seat, attempt)
                 self.changed.notify_all()
 
-    def _put_in_force(self, attempt: Attempt, version: FetchedVersion, seconds: float) -> None:
-        before = self.in_force.of(attempt.alias)
-        self.unfetched.pop(attempt.alias, None)
-        self._set(attempt.alias, version)
+    def _put_in_force(self, seat: Seat, _attempt: Attempt, version: FetchedVersion, seconds: float) -> None:
+        before = seat.in_force
+        seat.unfetched = ""
+        self._set(seat, version)
         log.info(
             "version in force",
-            alias=attempt.alias,
+            alias=seat.alias,
             version=version.spec.version,
             before=before.spec.version if before else None,
             seconds=round(seconds, 3),
         )
         self.tidy()
 
-    def _refuse(self, attempt: Attempt, reason: str) -> None:
-        before = self.in_force.of(attempt.alias)
-        self.unfetched.pop(attempt.alias, None)
-        self.refused[attempt.alias] = Refusal(attempt.version, reason)
-        metrics.MODEL_REFUSED.labels(attempt.alias).set(1)
+    def _refuse(self, seat: Seat, attempt: Attempt, reason: str) -> None:
+        before = seat.in_force
+        seat.unfetched = ""
+        seat.refused = Refusal(attempt.version, reason)
+        metrics.MODEL_REFUSED.labels(seat.alias).set(1)
         log.error(
             "version refused",
-            alias=attempt.alias,
+            alias=seat.alias,
             version=attempt.version,
             error=reason,
-            consequence=f"{before.spec} goes on serving" if before else f"there is no {attempt.alias} version",
+            consequence=f"{before.spec} goes on serving" if before else f"there is no {seat.alias} version",
             todo="register it again and move the alias; until the alias moves this version is not tried again",
         )
 
-    def _put_off(self, attempt: Attempt, reason: str) -> None:
-        if attempt.alias not in self.unfetched:
+    def _put_off(self, seat: Seat, attempt: Attempt, reason: str) -> None:
+        if not seat.unfetched:
             log.warning(
                 "version not fetched",
-                alias=attempt.alias,
+                alias=seat.alias,
                 version=attempt.version,
                 error=reason,
                 consequence="tried again",
             )
-        self.unfetched[attempt.alias] = reason
+        seat.unfetched = reason
 
-    def _set(self, alias: str, version: FetchedVersion | None) -> None:
-        self._servers[alias].serve(version)
-        self.in_force = replace(self.in_force, **{alias: version})
-        metrics.MODEL_VERSION.remove_by_labels({"alias": alias})
+    def _set(self, seat: Seat, version: FetchedVersion | None) -> None:
+        self._servers[seat.alias].serve(version)
+        seat.in_force = version
+        self.in_force = replace(self.in_force, **{seat.alias: version})
+        metrics.MODEL_VERSION.remove_by_labels({"alias": seat.alias})
         if version is not None:
-            metrics.MODEL_VERSION.labels(alias, version.spec.version).set(1)
+            metrics.MODEL_VERSION.labels(seat.alias, version.spec.version).set(1)
         try:
-            self._good.note(alias, version)
+            self._good.note(seat.alias, version)
         except OSError as error:
-            log.warning("last good version not written down", alias=alias, error=str(error))
+            log.warning("last good version not written down", alias=seat.alias, error=str(error))
