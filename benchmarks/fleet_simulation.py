@@ -2,7 +2,7 @@
 
 Each VM has a number of processes, each of which does one file at a time; the file that has waited longest is next. A VM
 that is wanted serves after `boot` seconds; one that has to go (it is no longer wanted, or preempted) finishes what ends
-within `drain` seconds and gives the rest back, which others begin anew.
+within `drain` seconds and gives the rest back, which others begin again.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def publish(bucket: Bucket, target: str, generation: Generation, write: Callable
 
 
 def output_generation(output: ObjectInfo) -> Generation:
-    """Which generation of the input an output belongs to; one of foreign make counts as older than any."""
+    """Which generation of the input an output belongs to; one that another program wrote counts as older than any."""
     try:
         return Generation.parse(output.metadata.get(SOURCE_GENERATION, "0"))
     except ValueError:

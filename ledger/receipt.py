@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from ledger.names import Key
-from transport.event import Generation
+from transport.event import Generation, ObjectEvent
 
 MAX_LISTED_ERRORS = 20
 MAX_ERROR_TEXT = 300
@@ -45,6 +45,12 @@ class Source:
     md5: str | None = None
     crc32c: str | None = None
     sha256: str | None = None
+
+    @classmethod
+    def of(cls, event: ObjectEvent) -> Source:
+        """The object that an event tells of."""
+        at = event.generation
+        return cls(event.bucket, event.name, at.content, at.rescore, event.size, event.md5, event.crc32c)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def record_unusable(bucket: Bucket, message_id: str, message: Message, reason: s
     """Puts a message that names no object to score on record, once; gives the name of the record."""
     safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in message_id)[:200] or "unnamed"
     name = f"{UNUSABLE}{safe}.json"
-    # A queue made anew counts from 1 again, and dead letters have numbers of their own: the digest tells them apart.
+    # A queue made again counts from 1 again, and dead letters have numbers of their own: the digest tells them apart.
     digest = hashlib.sha256(repr((message.data, sorted(message.attributes.items()))).encode()).hexdigest()
     record = {
         "sha256": digest,

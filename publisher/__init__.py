@@ -1,1 +1,1 @@
-"""New objects become messages, dead letters become receipts, and files are scored anew on demand."""
+"""New objects become messages, dead letters become receipts, and files are scored again on demand."""

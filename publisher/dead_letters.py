@@ -10,7 +10,7 @@ from edge import metrics
 from edge.log import MayQuoteRows
 from ledger.commit import bring_to_receipt, claim_outcome
 from ledger.names import Key
-from ledger.naming.inputs import takes, why_no_input
+from ledger.naming.inputs import event_of, takes, why_no_input
 from ledger.receipt import Outcome, RowError, Source, Status
 from ledger.records import Failure, read_failure, record_unusable
 from ledger.rescoring import refuse_unfounded
@@ -58,7 +58,11 @@ def drain(
                     unusable += 1
                     metrics.UNUSABLE.inc()
                 metrics.DEAD_LETTERS.inc()
-            except (BucketError, ValueError, KeyError) as error:  # the last two: a receipt or claim of foreign make
+            except (
+                BucketError,
+                ValueError,
+                KeyError,
+            ) as error:  # the last two: a receipt or claim that another program wrote
                 failed += 1
                 delivery.nack()
                 log.warning(
@@ -75,7 +79,7 @@ def outcome_of(event: ObjectEvent, attempts: int, failure: Failure | None, now: 
     reason = (failure and str(failure.error)) or "no worker left a reason: it was killed, or lost its lease, each time"
     return Outcome(
         status=Status.DEAD_LETTERED,
-        source=Source(event.bucket, event.name, event.generation.content, event.generation.rescore, size=event.size),
+        source=Source.of(event),
         attempt=attempts or (failure.attempt if failure else 0),
         worker=str(failure.worker) if failure else "",
         finished=rfc3339(now),
@@ -86,9 +90,7 @@ def outcome_of(event: ObjectEvent, attempts: int, failure: Failure | None, now: 
 def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
     """Puts one dead letter on record; True where that is a receipt, False where there can be none."""
     try:
-        event = ObjectEvent.from_message(delivery.message)
-        if event.bucket != bucket.name:
-            raise UnusableMessage(f"it is about the bucket {event.bucket!r}, and this one is {bucket.name!r}")
+        event = event_of(delivery.message, bucket)
         if not takes(event.name, prefix, bucket.url):
             why = why_no_input(event.name, prefix, bucket.url) or f"those end in .csv or .csv.gz and lie at {prefix!r}"
             raise UnusableMessage(f"{event.name[:80]!r} is not an input: {why}")

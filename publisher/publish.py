@@ -181,7 +181,7 @@ class Reconciler:
 
     def _tell(self, name: str, why: str | None, done: Pass) -> None:
         done.not_inputs += why is not None
-        if done.not_inputs <= REMEMBERED:  # of more, each pass would tell anew
+        if done.not_inputs <= REMEMBERED:  # of more, each pass would tell again
             self._others.tell(name, why)
         elif not self._said_more:
             self._said_more = True

@@ -54,7 +54,7 @@ class Delivery(Protocol):
 
     @property
     def attempt(self) -> int:
-        """The how-manieth delivery of this message this is, from 1; 0 where the queue does not count."""
+        """The number of this delivery of the message, from 1; 0 where the queue does not count."""
 
     def ack(self) -> None:
         """Done: it does not come again. Too late (the lease ran out and it went to another): no effect, no error."""

@@ -13,7 +13,7 @@ from edge import metrics, traces
 from edge.log import MayQuoteRows
 from edge.not_inputs import NotInputs
 from ledger.commit import bring_to_receipt
-from ledger.naming.inputs import takes, why_no_input
+from ledger.naming.inputs import event_of, takes, why_no_input
 from ledger.receipt import Outcome, Status
 from ledger.records import Failure, record_failure, record_unusable
 from ledger.rescoring import refuse_unfounded
@@ -79,11 +79,7 @@ class Handler:
     def _scorable(self, delivery: Delivery) -> ObjectEvent | None:
         """The event of a message about an input of this bucket; any other is put on record, or passed over."""
         try:
-            event = ObjectEvent.from_message(delivery.message)
-            if event.bucket != self.bucket.name:
-                raise UnusableMessage(
-                    f"it is about bucket {event.bucket[:80]!r}; this worker's is {self.bucket.name!r}"
-                )
+            event = event_of(delivery.message, self.bucket)
             if takes(event.name, self.prefix, self.bucket.url):
                 return event
             why = why_no_input(event.name, self.prefix, self.bucket.url)

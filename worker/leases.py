@@ -58,7 +58,7 @@ class Leases:
             return max(self._allowed.values(), default=0.0)
 
     def tried(self) -> None:
-        """What is held was tried in vain and is tried again: that is no standstill."""
+        """What is held has failed and is tried again: that is no standstill."""
         self._done_last = time.monotonic()
 
     def ack(self, delivery: Delivery) -> None:

@@ -53,7 +53,7 @@ def in_shadow(name: str, fraction: float) -> bool:
 
 
 def event_time(event: ObjectEvent) -> datetime:
-    """When the event happened; events of foreign make may say it badly, and then it is 1970."""
+    """When the event happened; an event of another program may say it badly, and then it is 1970."""
     try:
         at = datetime.fromisoformat(event.event_time)
     except ValueError:

@@ -21,7 +21,7 @@ from transport.open import open_bucket
 class Demo(Command):
     """Trains on a synthetic sample, drops 20 files, shows them being scored; exit 0 only if each has its receipt."""
 
-    folder: Path = Field(ROOT / ".run" / "demo", description="made anew at each run")
+    folder: Path = Field(ROOT / ".run" / "demo", description="made again at each run")
     workers: int = Field(2, ge=1, description="how many workers")
     seconds: float = Field(120.0, gt=0, description="how long the scoring may take")
 

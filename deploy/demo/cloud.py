@@ -33,7 +33,7 @@ class DemoCloud(Command):
     Exit 0 only if every file has its receipt; 2 where an emulator, or Java, is not installed.
     """
 
-    folder: Path = Field(ROOT / ".run" / "demo-cloud", description="made anew at each run")
+    folder: Path = Field(ROOT / ".run" / "demo-cloud", description="made again at each run")
     workers: int = Field(2, ge=1, description="how many workers")
     seconds: float = Field(120.0, gt=0, description="how long the scoring may take")
 

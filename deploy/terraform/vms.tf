@@ -1,7 +1,7 @@
 # The workers, as many as the backlog asks for, and one publisher. Both are VMs from one cloud-config.
 #
 # The publisher is a VM, and not a job that is started every ten minutes: it remembers what it published within the last
-# hour. A job that starts anew would publish the whole backlog again at each start, just when there is one.
+# hour. A job that starts again would publish the whole backlog again at each start, just when there is one.
 
 locals {
   programs = {

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from ledger.names import INPUT_ENDINGS, LABELS, OUTPUT, UNFINISHED_ENDINGS, is_input
 from ledger.naming.length import why_too_long
-from transport.event import why_bad_name
+from transport.bucket import Bucket
+from transport.event import Message, ObjectEvent, UnusableMessage, why_bad_name
 
 _OTHER_TABLES = (".tsv", ".xls", ".xlsx", ".ods", ".parquet", ".feather")
+
+
+def event_of(message: Message, bucket: Bucket) -> ObjectEvent:
+    """What a message about this bucket tells. Raises UnusableMessage for any other."""
+    event = ObjectEvent.from_message(message)
+    if event.bucket != bucket.name:
+        raise UnusableMessage(f"it is about the bucket {event.bucket[:80]!r}, and this one is {bucket.name!r}")
+    return event
 
 
 def takes(name: str, prefix: str, bucket_url: str) -> bool:

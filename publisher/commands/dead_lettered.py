@@ -15,7 +15,7 @@ from transport.event import Generation
 
 @dataclass(frozen=True)
 class DeadLettered:
-    """A file that was delivered in vain too often. `since`: how its next re-scoring ended, if there was one."""
+    """A file whose attempts have all failed. `since`: how its next re-scoring ended, if there was one."""
 
     file: str
     generation: str

@@ -1,4 +1,4 @@
-"""`python -m publisher rescore`: scores files anew on purpose, with today's models."""
+"""`python -m publisher rescore`: scores files again on purpose, with today's models."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class UnknownName(Exception):
 
 
 class Rescore(Places):
-    """Scores files anew with today's models: rescore NAME…, or a choice by the options below.
+    """Scores files again with today's models: rescore NAME…, or a choice by the options below.
 
     NAME… are the names of inputs as they lie in the bucket. Options narrow the choice: with names, among those, else
     among all inputs. The new receipt stands beside the earlier ones; the output becomes that of the new scoring.
@@ -50,7 +50,7 @@ class Rescore(Places):
         default=None, description="those whose newest receipt was written at this time or later, like 2026-03-31"
     )
     all: bool = Field(default=False, description="every file that has a receipt")
-    dry_run: bool = Field(default=False, description="say what would be scored anew, and publish nothing")
+    dry_run: bool = Field(default=False, description="say what would be scored again, and publish nothing")
 
     @field_validator("names")
     @classmethod
@@ -90,7 +90,7 @@ class Rescore(Places):
         if count > LISTED:
             print(f"  … and {count - LISTED} more")
         files = "1 file" if count == 1 else f"{count} files"
-        print(f"{files} would be scored anew" if queue is None else f"{files} published, to be scored anew")
+        print(f"{files} would be scored again" if queue is None else f"{files} published, to be scored again")
         return 0
 
     def _choose(self, bucket: Bucket) -> Iterator[ObjectEvent]:
@@ -109,7 +109,7 @@ class Rescore(Places):
                 continue
             if statuses and not _ended(bucket, standing, statuses):
                 continue
-            if event := anew(standing, bucket.name):
+            if event := rescoring_of(standing, bucket.name):
                 yield event
 
 
@@ -118,7 +118,7 @@ def find(bucket: Bucket, names: Iterable[str], prefix: str = "") -> list[Standin
     return [_find(bucket, name, prefix) for name in dict.fromkeys(names)]
 
 
-def anew(standing: Standing, bucket: str) -> ObjectEvent | None:
+def rescoring_of(standing: Standing, bucket: str) -> ObjectEvent | None:
     """The event that has an input scored once more; None where it has no receipt, and so is to be scored anyway."""
     if standing.receipt is None:
         return None

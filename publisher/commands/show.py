@@ -56,7 +56,7 @@ class ShowStatus(_Shown):
     read: int = Field(
         default=1000, ge=0, description="newest receipts in which it is counted what ended how (each is one read)"
     )
-    watch: bool = Field(default=False, description="stay, and show it anew each second, until Ctrl-C")
+    watch: bool = Field(default=False, description="stay, and show it again each second, until Ctrl-C")
 
     def show(self, stack: ExitStack) -> int:
         bucket = self.open_bucket(stack)
@@ -93,7 +93,7 @@ class ShowDeadLetters(_Shown):
             return 0
         console = Console()
         if files:
-            table = Table("file", "generation", "attempts", "last error", "when", "scored anew", title="Dead-lettered")
+            table = Table("file", "generation", "attempts", "last error", "when", "scored again", title="Dead-lettered")
             for file in files:
                 colour = _COLOURS.get(file.since, "")
                 table.add_row(
@@ -138,7 +138,7 @@ def status_screen(status: Overview) -> RenderableType:
     models = [f"{model.name} version {model.version} (last at {_short(model.last_used)})" for model in status.models]
     facts.add_row("models", _text("\n".join(models) or "none has scored yet"))
     for refused in status.refused:
-        said = f"{refused.alias} names version {refused.version} in vain: {refused.reason}"
+        said = f"{refused.alias} names version {refused.version}, which was refused: {refused.reason}"
         facts.add_row("refused", Text(harmless(f"{said} ({refused.worker}, {_short(refused.time)})"), "red"))
     dead = [outcome for outcome in status.newest if outcome.status is Status.DEAD_LETTERED]
     if dead:

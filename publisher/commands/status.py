@@ -18,7 +18,7 @@ from publisher.reconcile import standings
 from transport.bucket import Bucket, ObjectInfo
 from transport.queue import Backlog, Queue
 
-UNREADABLE = "unreadable"  # counted beside the statuses: a receipt of foreign make
+UNREADABLE = "unreadable"  # counted beside the statuses: a receipt that another program wrote
 FIRST = 20  # objects that are no inputs and are named
 
 
@@ -48,7 +48,7 @@ class Overview:
     only look like inputs, `first_not_inputs` up to FIRST of them. `by_status`, `models` and `newest` (newest first)
     come from the receipts that were looked at, and so do `unknown` (column → rows with a text that the model was never
     shown) and `unknown_untold` (scored files whose version does not know what it was shown). `refused`: versions that
-    aliases name in vain.
+    aliases name and that were refused.
     """
 
     bucket: str

@@ -18,7 +18,7 @@ DAY = 86_400.0  # seconds
 RETENTION = 7 * DAY  # seconds that an unacked message is kept; after that the reconciler publishes its file again
 PUBLISHER = "roles/pubsub.publisher"
 SUBSCRIBER = "roles/pubsub.subscriber"
-ANEW = f"`{PROVISION}` makes it anew; the publisher publishes again what has no receipt yet"
+MADE_AGAIN = f"`{PROVISION}` makes it again; the publisher publishes again what has no receipt yet"
 
 
 class NotHere(Exception):
@@ -194,8 +194,8 @@ def _subscription(want: Subscription, have: Subscription | None) -> Step:
     names = [each.name for each in fields(want) if getattr(want, each.name) != getattr(have, each.name)]
     differences = {name: _difference(name, getattr(have, name), getattr(want, name)) for name in names}
     if fixed := [name for name in names if name in _FIXED]:
-        others = [name for name in names if name not in _FIXED]  # made anew, it gets these right as well
-        remove = f"remove it: gcloud pubsub subscriptions delete {want.name}; then {ANEW}"
+        others = [name for name in names if name not in _FIXED]  # made again, it gets these right as well
+        remove = f"remove it: gcloud pubsub subscriptions delete {want.name}; then {MADE_AGAIN}"
         return Step(Action.BY_HAND, want, (*(differences[name] for name in (*fixed, *others)), remove))
     if names:
         return Step(Action.UPDATE, want, tuple(differences.values()), tuple(names))
@@ -203,7 +203,7 @@ def _subscription(want: Subscription, have: Subscription | None) -> Step:
 
 
 def _notifications(want: Notification, found: Sequence[Notification]) -> list[Step]:
-    """Any other notification from this bucket to this topic has events sent twice, or in vain."""
+    """Any other notification from this bucket to this topic has events sent twice, or for nobody."""
     ours = [one for one in found if one.topic == want.topic]
     standing = next((one for one in ours if one == want), None)
     steps = [Step(Action.NOTHING if standing else Action.CREATE, standing or want)]

@@ -96,7 +96,7 @@ def _run(docker: Engine, compose: Compose, chosen: list[str]) -> None:
 def _lose_the_queue(docker: Engine, compose: Compose) -> None:
     """Restarts the Pub/Sub emulator, which goes on sending to a worker that was killed; it forgets all that it held.
 
-    Then, as docs/images.md says: topics are provisioned anew, and a publisher that starts sends what has no receipt.
+    Then, as docs/images.md says: topics are provisioned again, and a publisher that starts sends what has no receipt.
     """
     docker.run("restart", *compose.containers("pubsub"))
     compose.run_once("provision", READY_SECONDS)

@@ -60,7 +60,7 @@ def test_on_a_full_disk_nothing_is_lost_and_no_attempt_is_counted(
         (running.root / f".{name}.tmp").write_bytes(content)
     disk.fill(but=16_384)
 
-    # When files come, and it has tried those in its hands in vain, again and again
+    # When files come, and its attempts at those that it holds have failed, again and again
     for name in files:
         os.replace(running.root / f".{name}.tmp", running.root / name)
     wait_for(lambda: len(worker.records(HELD)) >= 6, "a worker that holds its files")

@@ -74,7 +74,7 @@ def test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it(running: Runnin
     assert listed.status() == 0
     assert "poison.csv" in listed.log.read_text()
 
-    # when its cause is mended and it is scored anew on purpose
+    # when its cause is mended and it is scored again on purpose
     rescore = running.start("publisher rescore", "--dead-lettered")
     assert rescore.status() == 0, rescore.log.read_text()
     running.wait_until_done(len(others) + 2)

@@ -1,4 +1,4 @@
-"""SIGTERM on Google's services: also where they have fallen silent, and nobody is given a message in vain."""
+"""SIGTERM on Google's services: also where they have fallen silent, and no message is given to nobody."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_it_is_dead_lettered_with_attempts_and_source_and_rescore_brings_it_back
     [shown] = json.loads(listed.log.read_text())["dead_lettered"]
     assert (shown["file"], shown["attempts"]) == (POISON, ATTEMPTS)
 
-    # When: its cause is mended, and it is scored anew on purpose
+    # When: its cause is mended, and it is scored again on purpose
     rescore = house.start("publisher rescore", "--dead-lettered")
     assert rescore.process.wait(60) == 0, rescore.log.read_text()
     wait_for(lambda: len(house.receipts(POISON)) == 2, "a second receipt", every=0.5)

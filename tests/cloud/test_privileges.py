@@ -1,4 +1,4 @@
-"""Least privilege: no call of a whole run needs more than the roles in docs/cloud.md, and none is given in vain."""
+"""Least privilege: no call of a whole run needs more than the roles in docs/cloud.md, and each is needed."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_no_call_needs_more_than_the_documented_roles_and_no_role_is_needless(
     good.wait_for_log("shadow compared", 240, file="big.csv")
     assert house.bucket.stat("output/pred_big.csv").size > 8 << 20  # type: ignore[union-attr]
 
-    # And people look, and score anew
+    # And people look, and score again
     for command in ("publisher status", "publisher dead-letters", "publisher rescore --dead-lettered"):
         looked = publisher.start(house, command)
         assert looked.process.wait(60) == 0, looked.log.read_text()

@@ -40,7 +40,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Request:
-    """One request that came: the how-manieth (from 0), what it asked, and the beginning of its body."""
+    """One request that came: its number (from 0), what it asked, and the beginning of its body."""
 
     number: int
     method: str
@@ -83,7 +83,7 @@ class FaultProxy:
         self._thread.join()
 
     def forget(self) -> None:
-        """Starts counting anew."""
+        """Starts counting again."""
         with self._lock:
             self.requests.clear()
             self.statuses.clear()
@@ -96,7 +96,7 @@ class FaultProxy:
 
 
 def fail_once(proxy: FaultProxy, bucket: GcsBucket, number: int, fault: Fault) -> None:
-    """Counts anew; the request of that number (from 0) fails when it is first made, and no other.
+    """Counts again; the request of that number (from 0) fails when it is first made, and no other.
 
     That request alone does not wait long for its answer. All others have their time: a slow answer that is asked for
     again would make another number of requests.

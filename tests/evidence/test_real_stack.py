@@ -107,7 +107,7 @@ def test_the_figures_of_two_pairs_are_those_of_their_outputs(running: Running) -
     assert first["evidence"]["sentence"].partition(".")[0] in text
     assert "<script" not in text
     assert "http://" not in text.replace("http://www.w3.org/", "")
-    # when the two change places and every file is scored anew
+    # when the two change places and every file is scored again
     Aliases(Registry(running.registry, MODEL), "tests").swap("the other pair", pd.Timestamp.now("UTC").to_pydatetime())
     score_all(running, before="publisher rescore --all")
     second = compare(running)

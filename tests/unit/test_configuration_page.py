@@ -35,7 +35,7 @@ ALL = [
 
 
 def test_the_page_is_current():
-    assert PAGE.read_text(encoding="utf-8") == page(), "`make docs` writes it anew"
+    assert PAGE.read_text(encoding="utf-8") == page(), "`make docs` writes it again"
 
 
 @pytest.mark.parametrize("command", ALL)

@@ -47,7 +47,7 @@ def event(key: Key = POISON, bucket: str = "bucket") -> ObjectEvent:
 
 
 def dead(queue: MemoryQueue, *messages: Message, attempts: int = 5) -> MemoryQueue:
-    """The dead letters, after these messages were delivered in vain so often."""
+    """The dead letters, after so many deliveries of these messages have failed."""
     queue.dead_letters.publish(
         Message(message.data, {**message.attributes, ATTEMPTS: str(attempts)}) for message in messages
     )
@@ -187,7 +187,7 @@ def test_a_record_is_bounded_whatever_the_message_holds(bucket: MemoryBucket, qu
 
 
 def test_a_record_of_the_same_number_is_kept_beside_an_earlier_one(bucket: MemoryBucket, clock: Clock) -> None:
-    # given a queue that was made anew, and so counts from 1 again, and a redelivery
+    # given a queue that was made again, and so counts from 1 again, and a redelivery
     first, second = Message(b"1", {"eventType": "A"}), Message(b"2", {"eventType": "B"})
     for message in (first, second, second):
         drain(bucket, dead(MemoryQueue(clock=clock), message), now=NOW)
@@ -267,7 +267,7 @@ def test_a_pass_drains_them_all_before_it_publishes_so_that_nothing_is_published
 
 
 def test_what_was_given_up_is_listed_with_what_became_of_it_since(bucket: MemoryBucket, queue: MemoryQueue) -> None:
-    # given two dead files, one of them scored anew since, and a good one
+    # given two dead files, one of them scored again since, and a good one
     other = Key("other.csv", Generation(1))
     put(bucket, POISON.failure, b'{"attempt": 5, "error": "out of memory", "worker": "w", "time": ""}')
     drain(bucket, dead(queue, event().to_message(), event(other).to_message()), now=NOW)

@@ -127,7 +127,7 @@ def test_calibration_error_is_exact_and_its_interval_covers():
     found = measures(record_of(("no", "yes"), truth, *models))["calibration_error"]
     for side, model in zip(("production", "staging"), models, strict=True):
         assert getattr(found, side).value == pytest.approx(direct_error(model[:, 1], truth), abs=1e-9)
-    # the bootstrap's spread is that of samples drawn anew
+    # the bootstrap's spread is that of samples drawn again
     again = []
     for seed in range(100, 160):
         other, *drawn = two_classes(5_000, seed)

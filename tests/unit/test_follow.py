@@ -441,7 +441,7 @@ class TestTheRegistryAway:
         assert world.look() == [("version in force", PRODUCTION, "1")]
 
     def test_files_that_the_cache_lost_of_what_serves_are_there_again_for_the_next_version(self, world):
-        # Given a version in force whose graph the cache has lost: a process that starts anew could not load it
+        # Given a version in force whose graph the cache has lost: a process that starts again could not load it
         world.move(PRODUCTION, world.register())
         world.look()
         before = world.follower.in_force.production

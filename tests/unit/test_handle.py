@@ -193,7 +193,7 @@ class TestOtherMessages:
         [
             ({}, "eventType is ''"),
             ({"eventType": "OBJECT_DELETE"}, "OBJECT_DELETE"),
-            ({"bucketId": "another"}, "it is about bucket 'another'; this worker's is 'bucket'"),
+            ({"bucketId": "another"}, "it is about the bucket 'another', and this one is 'bucket'"),
             ({"objectId": "../../etc/passwd.csv"}, "not a plain path"),
             ({"objectGeneration": "9" * 100}, "not a whole number"),
         ],

@@ -146,7 +146,7 @@ def test_a_setting_that_differs_is_named_and_changed(field: str, there: object, 
     ],
 )
 def test_what_cannot_be_changed_is_left_alone_and_it_is_said_what_to_do(field: str, there: object, told: str) -> None:
-    # Given: it differs in something else, too, which would be right once it is made anew
+    # Given: it differs in something else, too, which would be right once it is made again
     [step] = differing(with_workers(**{field: there, "ack_deadline": 10.0}))
 
     assert step.action is Action.BY_HAND
@@ -166,7 +166,7 @@ def test_what_cannot_be_changed_is_left_alone_and_it_is_said_what_to_do(field: s
     ],
 )
 def test_another_notification_to_this_topic_is_to_be_removed_by_hand(there: dict[str, object], told: str) -> None:
-    # Given: ours, and one that has events sent twice or in vain
+    # Given: ours, and one that has events sent twice or for nobody
     other = replace(NOTIFICATION, id="projects/_/buckets/flights-in/notificationConfigs/3", **there)  # type: ignore[arg-type]
     found = replace(state_of(ALL), notifications=(replace(NOTIFICATION, id="…/1"), other))
 

@@ -590,7 +590,7 @@ def test_the_program_publishes_until_a_signal_and_ends_with_0(tmp_path: Path, nu
         queue = LocalQueue(str(tmp_path / "queue.db"))
         wait_for(lambda: queue.backlog().waiting == 1)
 
-        # when a file is dropped (anew until the watch stands), the folder's events wake it
+        # when a file is dropped (again until the watch stands), the folder's events wake it
         def woken() -> bool:
             (tmp_path / "bucket" / "late.csv").write_text("a\n1\n")
             return queue.backlog().waiting != 1

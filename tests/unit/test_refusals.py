@@ -72,4 +72,4 @@ def test_status_shows_it_and_passes_over_what_is_no_record() -> None:
     assert seen.to_dict()["refused"][0]["version"] == "7"
     console = Console(width=200, file=io.StringIO(), record=True)
     console.print(status_screen(seen))
-    assert "production names version 7 in vain: its graph is broken (vm-1, 20" in console.export_text()
+    assert "production names version 7, which was refused: its graph is broken (vm-1, 20" in console.export_text()

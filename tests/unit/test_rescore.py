@@ -1,4 +1,4 @@
-"""Scoring anew, on purpose."""
+"""Scoring again, on purpose."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ledger.names import Key
 from ledger.receipt import Outcome, Source, Status
 from publisher.__main__ import ABOUT, COMMANDS
 from publisher.commands import rescore
-from publisher.commands.rescore import UnknownName, anew, find
+from publisher.commands.rescore import UnknownName, find, rescoring_of
 from tests.memory import MemoryBucket
 from transport.bucket import Bucket, put
 from transport.buckets.folder.bucket import FolderBucket
@@ -30,7 +30,7 @@ def answer(bucket: Bucket, name: str, status: Status = Status.SCORED, rescore: i
 
 
 def test_the_event_is_one_more_than_the_highest_rescoring_of_the_newest_content() -> None:
-    # given a file scored, scored anew, and replaced by a content that was scored ten times
+    # given a file scored, scored again, and replaced by a content that was scored ten times
     bucket = MemoryBucket()
     put(bucket, "a.csv", b"old")
     answer(bucket, "a.csv", rescore=40)
@@ -40,7 +40,7 @@ def test_the_event_is_one_more_than_the_highest_rescoring_of_the_newest_content(
 
     # then the next is the eleventh of that content
     [standing] = find(bucket, ["a.csv"])
-    event = anew(standing, bucket.name)
+    event = rescoring_of(standing, bucket.name)
     assert event is not None
     assert event.generation == Generation(newest.generation, 11)
     assert event.source == "rescore"
@@ -58,7 +58,7 @@ def test_a_file_without_a_receipt_is_not_scored_anew() -> None:
 
     # then there is no event: it is to be scored anyway
     [standing] = find(bucket, ["a.csv"])
-    assert anew(standing, bucket.name) is None
+    assert rescoring_of(standing, bucket.name) is None
 
 
 def test_a_name_that_is_no_input_is_refused_with_the_nearest_that_are() -> None:
@@ -119,7 +119,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def test_named_files_are_published_and_counted(here: Here) -> None:
     status, said = here.rescore("scored.csv", "dead.csv", "scored.csv")
     assert status == 0
-    assert "2 files published, to be scored anew" in said
+    assert "2 files published, to be scored again" in said
     assert "scored.csv" in said
     assert here.published() == ["dead.csv+1", "scored.csv+1"]
 
@@ -157,14 +157,14 @@ def test_a_choice_by_options(here: Here, options: list[str], expected: list[str]
     status, said = here.rescore(*options)
     assert here.published() == expected
     if "--dry-run" in options:
-        assert (status, "3 files would be scored anew" in said) == (0, True)
+        assert (status, "3 files would be scored again" in said) == (0, True)
     else:
         assert status == (0 if expected else 1)
         assert expected or "no file fits" in said
 
 
 def test_the_newest_receipt_decides(here: Here) -> None:
-    # given a dead file that was scored anew since
+    # given a dead file that was scored again since
     answer(here.bucket, "dead.csv", Status.SCORED, rescore=1)
 
     # then it is dead no longer, and its next scoring is the second

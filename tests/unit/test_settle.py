@@ -53,7 +53,7 @@ def test_a_file_from_the_future_is_complete_once_it_was_seen_unchanged() -> None
     file = a_file(created=13_600.0)
     assert settling.wait(file, now=10_000.0, ticks=0.0) == 1.0
 
-    # when it changes, it waits anew; when it does not, it is complete
+    # when it changes, it waits again; when it does not, it is complete
     changed = a_file(created=13_600.5, generation=2)
     assert settling.wait(changed, now=10_000.5, ticks=0.5) == 1.0
     assert settling.wait(changed, now=10_001.4, ticks=1.4) > 0.0

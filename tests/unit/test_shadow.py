@@ -377,7 +377,7 @@ def pools(place):
 
 
 def run(folder, place, pools, staging, *, deed="", name, **options):
-    """Scores the files anew; gives outputs (with metadata), receipts (without times), and what the queue has left."""
+    """Scores the files again; gives outputs (with metadata), receipts (without times), and what the queue has left."""
     bucket, events = place
     for old in list(bucket.objects(OUTPUT)):
         bucket.delete(old.name)

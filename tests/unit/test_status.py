@@ -63,7 +63,7 @@ def bucket(clock: Clock) -> MemoryBucket:
     put(bucket, "new.csv", b"x")
     put(bucket, "notes.txt", b"x")
     claim_outcome(bucket, Outcome(Status.REJECTED, Source("bucket", "new.csv", 99)))
-    put(bucket, Key("gone.csv", Generation(1)).receipt, b"of foreign make")
+    put(bucket, Key("gone.csv", Generation(1)).receipt, b"of another program")
     return bucket
 
 

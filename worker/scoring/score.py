@@ -62,7 +62,7 @@ def score_file(
     A fault of the file ends in a claim (`rejected`, or `superseded` where that generation is gone); a fault of the
     bucket raises, and nothing is claimed.
     """
-    outcome = _begun(bucket, attempt)
+    outcome = _begun(attempt)
     try:
         _refuse_if_too_big(bucket, attempt.event, limits)
         return read_again_where_damaged(lambda: _read_and_claimed(bucket, outcome, scorer, limits))
@@ -132,7 +132,7 @@ def _counted(outcome: Outcome, spec: ModelSpec, tally: Tally, watch: Stopwatch) 
 
 
 def stored_size(bucket: Bucket, event: ObjectEvent) -> int | None:
-    """As the event says; of one of foreign make, which says nothing, as the bucket does."""
+    """As the event says; where the event says nothing, as the bucket does."""
     if event.size is not None:
         return event.size
     standing = bucket.stat(event.name)
@@ -156,17 +156,8 @@ def model_used(spec: ModelSpec) -> ModelUsed:
     return ModelUsed(spec.name, spec.version, spec.run_id, None if positive is None else spec.classes[positive])
 
 
-def _begun(bucket: Bucket, attempt: Attempt) -> Outcome:
-    event = attempt.event
-    source = Source(
-        bucket.name,
-        event.name,
-        event.generation.content,
-        event.generation.rescore,
-        event.size,
-        event.md5,
-        event.crc32c,
-    )
+def _begun(attempt: Attempt) -> Outcome:
+    source = Source.of(attempt.event)
     return Outcome(Status.REJECTED, source, attempt=attempt.number, worker=attempt.worker)
 
 

@@ -39,7 +39,7 @@ class Follower:
         poll_seconds: float,
         record: Callable[[Mapping[str, Refusal | None]], None] = lambda standing: None,
     ) -> None:
-        """`record` is told after each look which of the aliases name a version in vain (None: what it names serves)."""
+        """`record` is told after each look which versions were refused, by their aliases (None: the version serves)."""
         self._registry = registry
         self._cache = cache
         self._poll_seconds = poll_seconds
@@ -62,7 +62,7 @@ class Follower:
 
     @property
     def refused(self) -> Mapping[str, Refusal]:
-        """By alias, the version that it names in vain."""
+        """By alias, the version that it names and that was refused."""
         return {alias: seat.refused for alias, seat in self._swaps.seats.items() if seat.refused}
 
     @property
@@ -161,7 +161,7 @@ class Follower:
             pause = min(2 * pause, self._poll_seconds)
 
     def _standing(self) -> Mapping[str, Refusal | None]:
-        """By alias what it names in vain; without those on their way, and before the registry has answered."""
+        """The refused version of each alias; of none that is on its way, and none before the registry has answered."""
         with self._swaps.changed:
             if self._aliases is None:
                 return {}
@@ -179,7 +179,7 @@ class Follower:
 
     def _fetched(self, alias: str, version: VersionId) -> FetchedVersion:
         before = self.in_force.of(alias)
-        if before is not None and not before.lies_there:  # a process that starts anew loads it beside the other
+        if before is not None and not before.lies_there:  # a process that starts again loads it beside the other
             self.repair(before)
         return self._registry.fetch(version, self._cache, self._servers[alias].read)
 

@@ -1,4 +1,4 @@
-"""Puts on record in the bucket which versions their aliases name in vain, so that `publisher status` shows it."""
+"""Puts on record in the bucket which versions were refused, so that `publisher status` shows it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Refusals:
         self._recorded: dict[str, Refusal | None] = {}
 
     def record(self, standing: Mapping[str, Refusal | None]) -> None:
-        """Brings the records up to date. `standing`: by alias what it names in vain, None where that serves.
+        """Brings the records up to date. `standing`: by alias the refused version, None where the version serves.
 
         Never raises; what could not be written is written at the next call.
         """

@@ -29,7 +29,7 @@ class Attempt:
 
 @dataclass
 class Seat:
-    """One alias: the version in force, the one on its way, and the one that it names in vain.
+    """One alias: the version in force, the one on its way, and the one that was refused.
 
     `unfetched`: why the version could not be fetched the last time; nothing where it could.
     """

@@ -156,7 +156,7 @@ def calibration_error(record: Comparison) -> Measure:
 
     Source: Naeini, Cooper & Hauskrecht 2015 (the positive class's probability); with more than two classes that of the
     predicted class: Guo et al. 2017, "On calibration of modern neural networks". The bootstrap draws the cells of the
-    joint table anew, with a fixed seed; a bin's mean score stays.
+    joint table again, with a fixed seed; a bin's mean score stays.
     """
     rows, true = record.calibration[:, :, 0].astype(float), record.calibration[:, :, 1].astype(float)
     sums = np.array([[as_float(value) for value in model] for model in record.calibration_sums])

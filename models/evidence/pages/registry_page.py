@@ -132,7 +132,7 @@ def points_of(
     """What to add to a run's time series: (name, value, milliseconds since 1970, step); steps count files.
 
     `logged`: the latest value of each metric. A metric that is new starts with the first file, another goes on behind
-    the files that were logged; at the last file each is written anew. Of many files some are left out.
+    the files that were logged; at the last file each is written again. Of many files some are left out.
     """
     known = int(logged.get("files", 0))
     points: list[tuple[str, float, int, int]] = []

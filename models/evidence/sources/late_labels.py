@@ -1,4 +1,4 @@
-"""The comparison record of one file, made anew with labels that came later, from what was predicted then."""
+"""The comparison record of one file, made again with labels that came later, from what was predicted then."""
 
 from __future__ import annotations
 

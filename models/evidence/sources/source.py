@@ -97,7 +97,7 @@ def _version(text: str) -> Version:
 
 
 def relabel(bucket: Bucket, old: Comparison, late: LateLabels) -> Comparison:
-    """The file's record made anew with labels that came later. Raises NotJoined where that can no longer be.
+    """The file's record made again with labels that came later. Raises NotJoined where that can no longer be.
 
     Only what was predicted then counts: the content and the outputs of that very scoring.
     """

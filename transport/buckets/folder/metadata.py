@@ -55,8 +55,8 @@ class Sidecars:
 
     def write(self, status: os.stat_result, name: str, metadata: Mapping[str, str]) -> None:
         """Files the metadata of an object about to be called `name`, safe against a loss of power."""
-        # The file's own fsync is needed: a claim without its outcome would be read as one of foreign make. Its entry
-        # in the folder needs none: a file system's journal keeps it in order with the rename that follows.
+        # The file's own fsync is needed: a claim without its outcome would be read as one that another program wrote.
+        # Its entry in the folder needs none: a file system's journal keeps it in order with the rename that follows.
         file = os.open(self._path(sidecar_key(status)), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         with open(file, "w", encoding="utf-8") as out:
             json.dump({"name": name, "metadata": dict(metadata)}, out, ensure_ascii=True)

@@ -142,7 +142,7 @@ class PubSubQueue:
     def trouble(self) -> str:
         """What the service answers when it is asked for the subscription: a stream that is cut off only falls silent.
 
-        A stream that is silent although the service answers is opened anew by itself, after SILENCE_SECONDS.
+        A stream that is silent although the service answers is opened again by itself, after SILENCE_SECONDS.
         """
         try:
             self._subscribing().get_subscription(
@@ -162,7 +162,7 @@ class PubSubQueue:
         if described.topic != self._topic:
             raise QueueError(
                 f"{self._subscription} gets the messages of {described.topic}, not of {self._topic};"
-                f" delete it, and `{PROVISION}` makes it anew"
+                f" delete it, and `{PROVISION}` makes it again"
             )
         try:
             granted = self._granted()

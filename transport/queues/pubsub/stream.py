@@ -26,7 +26,7 @@ from google.cloud.pubsub_v1.types import FlowControl
 
 from transport.queues.pubsub.errors import explained
 
-SILENCE_SECONDS = 300.0  # without a message, after which a stream that should hear them is opened anew
+SILENCE_SECONDS = 300.0  # without a message, after which a stream that should hear them is opened again
 QUIET_SECONDS = 0.25  # without a message, after which a stream whose places are all taken is replaced
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds before a stream that ended is opened again
 LONGEST_IN_BUFFER = 3600.0  # seconds that the client extends leases of what nobody takes
