@@ -17,9 +17,9 @@ _NO_MORE = 0
 
 
 def on_end_signals(call: Callable[[], None]) -> Callable[[], None]:
-    """Has a thread `call` at the first SIGTERM or SIGINT; to be used by the main thread, once at a time.
+    """At the first SIGTERM or SIGINT a thread calls `call`. Only the main thread may use this, and once at a time.
 
-    What it gives puts everything back as it was.
+    The function that is returned restores what was before.
     """
     hears, tells = os.pipe()
     os.set_blocking(tells, False)

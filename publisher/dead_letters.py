@@ -1,4 +1,4 @@
-"""Dead letters become receipts: who looks into the bucket sees how every file ended, and nobody publishes it again."""
+"""Dead letters become receipts: the bucket shows how every file ended, and no publisher publishes the file again."""
 
 from __future__ import annotations
 

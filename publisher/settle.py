@@ -59,7 +59,7 @@ class Settling:
         return max((due for _, _, due in self._seen.values()), default=None)
 
     def take_due(self, ticks: float) -> list[str]:
-        """The names to look at again now. Each is given once: who fails to look leaves it to the next full pass."""
+        """The names to look at again now. Each is given once; the next full pass looks at one that was missed."""
         due = set()
         while self._schedule and self._schedule[0][0] <= ticks:
             name = heapq.heappop(self._schedule)[1]

@@ -13,7 +13,7 @@ READS = 3  # of bytes that come damaged each time
 Result = TypeVar("Result")
 
 LeftOut = Callable[[str, str], object]
-"""Told of a name that is no object, and why; what is no text in the name is written out, like `\\xf6`."""
+"""Called with a name that is no object, and the reason. Bytes that are no text are written out, like `\\xf6`."""
 
 
 class BucketError(Exception):

@@ -52,7 +52,7 @@ class Shelf:
     def find(self, version: str, pinned: Mapping[str, str]) -> Path | None:
         """The folder of `version` if both its files have the digests in `pinned` (file name → SHA-256).
 
-        It counts as used now: a worker that tidies the cache leaves it to who has just found it.
+        It counts as used now, so that no other worker's tidying removes it.
         """
         folder = self._folder(version, pinned)
         with suppress(OSError):  # it is not there, or may only be read

@@ -75,7 +75,7 @@ class Registry:
     """One registered model at one MLflow address (`sqlite:///…`, `http://…`, `databricks`). Threads may share it.
 
     `artifact_hosts`: what UNDERSTUDY_ARTIFACT_HOSTS says, by commas; see `address.sources`. `patience`: whole seconds
-    that one request may take; there is no retry, because who polls asks again anyway. MLflow takes such limits from
+    that one request may take; there is no retry, because the follower asks again anyway. MLflow takes such limits from
     variables of the environment alone, so they are set for this process unless they are set.
     """
 

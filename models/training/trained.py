@@ -36,4 +36,4 @@ class Trained:
 
 
 def no_progress(_done: int, _total: int) -> None:
-    """For who does not watch."""
+    """A progress that shows nothing."""

@@ -208,7 +208,7 @@ class ScoringProcess:
         return f"ended with exit status {code}"
 
     def _start(self) -> None:
-        """To be used by who holds `STARTING`. A process that cannot be started has died, like any other."""
+        """The caller holds `STARTING`. A process that cannot be started counts as one that died."""
         context = get_context("spawn")
         self._tasks, tasks = context.Pipe()
         self._loads, loads = context.Pipe()

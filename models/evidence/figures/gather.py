@@ -20,9 +20,12 @@ _BOTH, _LOST, _WON, _NEITHER = range(len(OUTCOMES))
 
 @dataclass(frozen=True)
 class FileFigures:
-    """What one file adds in order of time: rows that both, only staging (won) or only production (lost) had right,
-    labelled rows, rows scored by both, on how many of those both agree, to how many each model gave the positive class,
-    and scores by tenth [2, 10]."""
+    """The counts of one file; files are added in order of time.
+
+    `both_right`, `won`, `lost`: labelled rows that both models had right, only staging, only production. The others:
+    labelled rows, rows that both scored, rows on which both agree, rows of the positive class by model [2], and scores
+    by tenth [2, 10].
+    """
 
     name: str
     generation: str

@@ -1,1 +1,1 @@
-"""Who acts on a verdict: promotion, and the watcher."""
+"""What acts on a verdict: promotion, and the watcher."""

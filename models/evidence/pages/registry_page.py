@@ -83,7 +83,7 @@ class RegistryPage:
         for start in range(0, len(points), MOST_METRICS):
             client.log_batch(run_id, metrics=points[start : start + MOST_METRICS])
         tags = {VERDICT_TAG: str(summary.evidence.verdict), DIGEST_TAG: digest}
-        # Last: who dies before it writes all of it again.
+        # Last: a watcher that dies before this line writes all of it again.
         client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         return run_id, True
 

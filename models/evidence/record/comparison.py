@@ -46,7 +46,7 @@ class Comparison:
     `calibration` [2, 10, 2]: per model and tenth, rows and those with a true target; `calibration_sums` [2][10]: exact
     sums of their scores. `sums`: exact sums by name. `inputs`: per column counts in the bins of `pair.training`.
     `slices`: per column its Levels. `identified`: rows that have an id; `ids`: a sample of those of labelled rows.
-    `unknown`: rows with texts that a version was never shown; who adds rows adds to it.
+    `unknown`: rows with texts that a version was never shown; the caller adds to it with its rows.
 
     Score and target: with two classes the positive class's probability, and whether the row is of that class. With
     more, the probability of the model's own predicted class, and whether that was right; the difference is then that

@@ -67,7 +67,7 @@ class LateLabels:
                 self._contradicted[key] = None
 
     def afresh(self) -> LateLabels:
-        """The same labels, of which nothing was asked yet."""
+        """A copy with the same labels and no counts."""
         return LateLabels(self.classes, self.left_out, self._of, self._contradicted)
 
     def truth(self, ids: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -69,7 +69,7 @@ class Commits:
         """Lets go of a temporary file, and removes it unless it has become an object."""
         try:
             if not temporary.committed:
-                self.sidecars.remove(os.fstat(temporary.file))  # first: who gets the inode next must not find it
+                self.sidecars.remove(os.fstat(temporary.file))  # first: the next file with this inode must not find it
                 temporary.unlink()
         finally:
             os.close(temporary.file)

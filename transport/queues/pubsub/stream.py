@@ -47,7 +47,7 @@ class _Stream:
 
 
 class Received:
-    """A message as it was handed out. `answered` is to be called when it is acked or nacked."""
+    """A message that a worker holds. The queue calls `answered` when the message is acked or nacked."""
 
     def __init__(self, message: PulledMessage, stream: _Stream, lock: threading.Condition) -> None:
         self.message = message

@@ -61,7 +61,7 @@ class QueueFile:
         self._open_patiently()
 
     def _open_patiently(self) -> None:
-        """For the first time: who still has a removed file open lets go of it as soon as he uses it."""
+        """Makes the file. Another process may still hold a deleted one; it reopens on its next call."""
         give_up = time.monotonic() + PATIENCE
         while True:
             try:
