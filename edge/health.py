@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Standing:
+class Liveness:
     """How far a worker is, in seconds until now.
 
     `since_look`: since its loop last looked for work, None before the first time; `since_done`: since a message was
@@ -22,7 +22,7 @@ class Standing:
     queue_trouble: str = ""
 
 
-def what_stalls(seen: Standing, stalled: float, one_file: float) -> str:
+def what_stalls(seen: Liveness, stalled: float, one_file: float) -> str:
     """What stands still, in words, or nothing: something was processed lately, is under way, or nothing waits.
 
     `stalled`: how many seconds without any progress are too many; `one_file`: how long one file may take.

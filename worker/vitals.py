@@ -8,7 +8,7 @@ from threading import Event
 
 from edge import metrics
 from edge.cached import Cached
-from edge.health import Standing, what_stalls
+from edge.health import Liveness, what_stalls
 from edge.signals import Checks
 from models.registry.client import PRODUCTION, STAGING
 from transport.queue import Backlog, Queue, QueueError
@@ -72,10 +72,10 @@ class Vitals:
             else:
                 metrics.MODEL_AGE.labels(alias).set(time.time() - version.spec.made)
 
-    def _standing(self, loop: Loop) -> Standing:
+    def _standing(self, loop: Loop) -> Liveness:
         since_done = self.leases.since_done()
         idle = len(self.leases) == 0 and since_done > self.stalled_seconds
-        return Standing(
+        return Liveness(
             since_look=None if loop.looked is None else time.monotonic() - loop.looked,
             since_done=since_done,
             youngest_in_hand=self.leases.youngest(),

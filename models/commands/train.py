@@ -25,7 +25,7 @@ from models.registry.address.shown import fit_to_show
 
 if TYPE_CHECKING:
     from models.training.airline.dataset import Dataset
-    from models.training.airline.training import Outcome
+    from models.training.airline.training import TrainingOutcome
 
 SAMPLE_ROWS, SAMPLE_TEST_ROWS = 20_000, 5_000
 
@@ -199,7 +199,7 @@ def _show(bar: Progress, task: TaskID, done: int, total: int) -> None:
     bar.update(task, completed=done, total=total)
 
 
-def _print_outcomes(outcomes: Sequence[Outcome], model: str, training: str, test: str) -> None:
+def _print_outcomes(outcomes: Sequence[TrainingOutcome], model: str, training: str, test: str) -> None:
     table = Table(title=f"{model}: trained on {training}, measured on {test}", title_justify="left")
     for heading in ("model", "version", "alias"):
         table.add_column(heading)

@@ -51,7 +51,7 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ProfileComparison:
     """A second file beside the first: drift per common column, and the columns that only one of them has."""
 
     rows: int
@@ -75,7 +75,7 @@ class Analysis:
     copies: int
     correlated: tuple[str, ...]
     correlation: NDArray[np.float64]
-    comparison: Comparison | None = None
+    comparison: ProfileComparison | None = None
 
 
 def analyse(table: pd.DataFrame, label: str | None, second: pd.DataFrame | None = None) -> Analysis:
@@ -156,14 +156,14 @@ def _summary(cells: Cells) -> tuple[tuple[str, float], ...]:
     return (*((name, float(q)) for name, q in zip(names, quartiles, strict=True)), ("mean", float(present.mean())))
 
 
-def _compare(first: pd.DataFrame, second: pd.DataFrame, used: Sequence[Cells], label: str | None) -> Comparison:
+def _compare(first: pd.DataFrame, second: pd.DataFrame, used: Sequence[Cells], label: str | None) -> ProfileComparison:
     both = [cells for cells in used if cells.name in second.columns]
     if label is not None and label in second.columns:
         both.append(Cells(label, "text", first[label], None))
     drifts = [
         _drift(cells, Cells(cells.name, cells.kind, second[cells.name], _as_numbers(cells, second))) for cells in both
     ]
-    return Comparison(
+    return ProfileComparison(
         rows=len(second),
         drifts=tuple(sorted(drifts, key=lambda drift: -drift.psi)),
         only_first=tuple(name for name in first.columns if name not in second.columns),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 
 from models.printable import escaped
-from models.profile.analysis import Analysis, ColumnAnalysis, Comparison
+from models.profile.analysis import Analysis, ColumnAnalysis, ProfileComparison
 from models.profile.charts import column_chart, correlation_chart
 from models.profile.findings import findings, strongest_pairs
 
@@ -149,7 +149,7 @@ def _correlation(analysis: Analysis) -> str:
     return shown
 
 
-def _drift(comparison: Comparison, against: str) -> str:
+def _drift(comparison: ProfileComparison, against: str) -> str:
     rows = "".join(
         f'<tr><td class="name">{escaped(drift.name)}</td><td class="number">{drift.psi:.3f}</td>'
         f'<td class="number wide">{drift.by_chance:.3f}</td><td class="number">{drift.jensen_shannon:.3f}</td>'

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.printable import printable
-from models.profile.analysis import Analysis, Comparison
+from models.profile.analysis import Analysis, ProfileComparison
 from models.profile.bins import OTHER
 from models.profile.findings import findings
 
@@ -64,7 +64,7 @@ def _columns(analysis: Analysis) -> Table:
     return table
 
 
-def _drift(comparison: Comparison) -> Iterator[RenderableType]:
+def _drift(comparison: ProfileComparison) -> Iterator[RenderableType]:
     shown = [drift for at, drift in enumerate(comparison.drifts) if at < _LEAST_DRIFTS or drift.grade != "stable"]
     table = Table(box=None, pad_edge=False, expand=True)
     table.add_column("drift", overflow="ellipsis", no_wrap=True, max_width=_NAME)

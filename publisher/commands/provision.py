@@ -29,7 +29,7 @@ from publisher.provision.plan import (
     Grant,
     NotHere,
     Notification,
-    Step,
+    PlanStep,
     Subscription,
     Topic,
     plan,
@@ -125,7 +125,7 @@ class Provision(Places):
         return 1 if any(step.action is Action.BY_HAND for step in steps) else 0
 
 
-def carry_out(step: Step, pubsub: PubSubAdmin, storage: StorageAdmin | None) -> Step:
+def carry_out(step: PlanStep, pubsub: PubSubAdmin, storage: StorageAdmin | None) -> PlanStep:
     """Does what the step says; gives the step as it went. Raises BucketError and QueueError."""
     resource = step.resource
     if step.action not in (Action.CREATE, Action.UPDATE):
@@ -146,7 +146,7 @@ def carry_out(step: Step, pubsub: PubSubAdmin, storage: StorageAdmin | None) -> 
     return step
 
 
-def show(steps: Sequence[Step], words: dict[Action, str]) -> None:
+def show(steps: Sequence[PlanStep], words: dict[Action, str]) -> None:
     """One line per resource, and below it what differs, or why it is passed over (said once)."""
     width = max(len(word) for word in (*words.values(), *Action))
     said: set[str] = set()

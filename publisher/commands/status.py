@@ -23,7 +23,7 @@ FIRST = 20  # objects that are no inputs and are named
 
 
 @dataclass(frozen=True)
-class InForce:
+class AliasesInForce:
     """A model version that scored one of the newest files, and when it last did so (RFC 3339)."""
 
     name: str
@@ -60,7 +60,7 @@ class Overview:
     receipts: int
     looked_at: int
     by_status: Mapping[str, int] = field(default_factory=dict)
-    models: tuple[InForce, ...] = ()
+    models: tuple[AliasesInForce, ...] = ()
     newest: tuple[Outcome, ...] = ()
     refused: tuple[RefusedVersion, ...] = ()
     not_inputs: int = 0
@@ -176,11 +176,11 @@ def _unknown(outcomes: Iterable[Outcome]) -> dict[str, int]:
     return {column: count for column, count in rows.most_common() if count}
 
 
-def _in_force(newest_first: Iterable[Outcome]) -> tuple[InForce, ...]:
+def _in_force(newest_first: Iterable[Outcome]) -> tuple[AliasesInForce, ...]:
     """The versions that scored these files, the one used last in front."""
-    found: dict[tuple[str, str], InForce] = {}
+    found: dict[tuple[str, str], AliasesInForce] = {}
     for outcome in newest_first:
         if outcome.model:
             model = outcome.model
-            found.setdefault((model.name, model.version), InForce(model.name, model.version, outcome.finished))
+            found.setdefault((model.name, model.version), AliasesInForce(model.name, model.version, outcome.finished))
     return tuple(found.values())

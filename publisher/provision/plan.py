@@ -113,7 +113,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
-class Step:
+class PlanStep:
     """What one resource needs, and why. `changed`: names of the subscription's fields that are to be updated."""
 
     action: Action
@@ -162,20 +162,20 @@ def wanted(
     return resources
 
 
-def plan(resources: Iterable[Resource], found: State) -> list[Step]:
+def plan(resources: Iterable[Resource], found: State) -> list[PlanStep]:
     """One step for each resource, in their order; and one for each notification that is there and not wanted."""
     steps = []
     for resource in resources:
         if (reason := found.unavailable.get(type(resource))) is not None:
-            steps.append(Step(Action.SKIP, resource, (reason,)))
+            steps.append(PlanStep(Action.SKIP, resource, (reason,)))
         elif isinstance(resource, Subscription):
             steps.append(_subscription(resource, found.subscriptions.get(resource.name)))
         elif isinstance(resource, Notification):
             steps += _notifications(resource, found.notifications)
         elif _exists(resource, found):
-            steps.append(Step(Action.NOTHING, resource))
+            steps.append(PlanStep(Action.NOTHING, resource))
         else:
-            steps.append(Step(Action.CREATE, resource))
+            steps.append(PlanStep(Action.CREATE, resource))
     return steps
 
 
@@ -188,25 +188,25 @@ def _exists(resource: Topic | Grant, found: State) -> bool:
 _FIXED = ("topic", "filter", "delivery")  # what Pub/Sub lets nobody change, or what somebody has chosen on purpose
 
 
-def _subscription(want: Subscription, have: Subscription | None) -> Step:
+def _subscription(want: Subscription, have: Subscription | None) -> PlanStep:
     if have is None:
-        return Step(Action.CREATE, want)
+        return PlanStep(Action.CREATE, want)
     names = [each.name for each in fields(want) if getattr(want, each.name) != getattr(have, each.name)]
     differences = {name: _difference(name, getattr(have, name), getattr(want, name)) for name in names}
     if fixed := [name for name in names if name in _FIXED]:
         others = [name for name in names if name not in _FIXED]  # made again, it gets these right as well
         remove = f"remove it: gcloud pubsub subscriptions delete {want.name}; then {MADE_AGAIN}"
-        return Step(Action.BY_HAND, want, (*(differences[name] for name in (*fixed, *others)), remove))
+        return PlanStep(Action.BY_HAND, want, (*(differences[name] for name in (*fixed, *others)), remove))
     if names:
-        return Step(Action.UPDATE, want, tuple(differences.values()), tuple(names))
-    return Step(Action.NOTHING, want)
+        return PlanStep(Action.UPDATE, want, tuple(differences.values()), tuple(names))
+    return PlanStep(Action.NOTHING, want)
 
 
-def _notifications(want: Notification, found: Sequence[Notification]) -> list[Step]:
+def _notifications(want: Notification, found: Sequence[Notification]) -> list[PlanStep]:
     """Any other notification from this bucket to this topic has events sent twice, or for nobody."""
     ours = [one for one in found if one.topic == want.topic]
     standing = next((one for one in ours if one == want), None)
-    steps = [Step(Action.NOTHING if standing else Action.CREATE, standing or want)]
+    steps = [PlanStep(Action.NOTHING if standing else Action.CREATE, standing or want)]
     for other in ours:
         if other is standing:
             continue
@@ -217,7 +217,7 @@ def _notifications(want: Notification, found: Sequence[Notification]) -> list[St
         ]
         why = "; ".join(differences) or "it is there more than once, and each event is sent as often"
         remove = f"remove it: gcloud storage buckets notifications delete {other.id}"
-        steps.append(Step(Action.BY_HAND, other, (why, remove)))
+        steps.append(PlanStep(Action.BY_HAND, other, (why, remove)))
     return steps
 
 

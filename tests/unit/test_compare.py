@@ -101,7 +101,7 @@ class TestShown:
     ) -> None:
         add_failure(bucket, "a.csv", "took longer than 60 s")
         assert run() == 1
-        assert "1 files could not be compared, most because took longer than 60 s" in capsys.readouterr().err
+        assert "1 file could not be compared, most because took longer than 60 s" in capsys.readouterr().err
         add_failure(bucket, "b.csv", "took longer than 60 s")
         add_failure(bucket, "c.csv", "memory ran out.")
         add_failure(bucket, "d.csv", "of another pair", staging="3")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -234,6 +235,20 @@ def lines_of(function: ast.FunctionDef) -> int:
     """From the first statement to the last, without the docstring."""
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
     return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def test_no_two_classes_have_one_name_but_what_each_program_has():
+    rooms = ("transport", "ledger", "edge", "publisher", "worker", "models")
+    names = [
+        node.name
+        for room in rooms
+        for path in modules(room).values()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert len(names) > 100
+
+    assert {name for name, count in Counter(names).items() if count > 1} == {"Loop", "Vitals"}
 
 
 def test_what_runs_in_a_scoring_process_brings_in_no_registry_client():

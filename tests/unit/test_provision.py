@@ -15,9 +15,9 @@ from publisher.provision.plan import (
     Agent,
     Grant,
     Notification,
+    PlanStep,
     Resource,
     State,
-    Step,
     Subscription,
     Topic,
     plan,
@@ -50,7 +50,7 @@ def with_workers(**changes: object) -> State:
     return state_of([replace(WORKERS, **changes) if each is WORKERS else each for each in ALL])
 
 
-def differing(found: State, resources: list[Resource] = ALL) -> list[Step]:
+def differing(found: State, resources: list[Resource] = ALL) -> list[PlanStep]:
     return [step for step in plan(resources, found) if step.differs]
 
 
@@ -102,17 +102,17 @@ def test_a_prefix_keeps_notifications_of_anything_else_from_being_sent() -> None
 
 
 def test_in_an_empty_project_everything_is_made() -> None:
-    assert plan(ALL, State()) == [Step(Action.CREATE, each) for each in ALL]
+    assert plan(ALL, State()) == [PlanStep(Action.CREATE, each) for each in ALL]
 
 
 def test_where_everything_stands_nothing_is_done() -> None:
-    assert plan(ALL, state_of(ALL)) == [Step(Action.NOTHING, each) for each in ALL]
+    assert plan(ALL, state_of(ALL)) == [PlanStep(Action.NOTHING, each) for each in ALL]
 
 
 @pytest.mark.parametrize("missing", ALL, ids=str)
 def test_what_is_missing_is_made_alone(missing: Resource) -> None:
     found = state_of([each for each in ALL if each is not missing])
-    assert differing(found) == [Step(Action.CREATE, missing)]
+    assert differing(found) == [PlanStep(Action.CREATE, missing)]
 
 
 def test_a_grant_to_somebody_else_is_none() -> None:
@@ -133,7 +133,7 @@ def test_a_grant_to_somebody_else_is_none() -> None:
     ],
 )
 def test_a_setting_that_differs_is_named_and_changed(field: str, there: object, told: str) -> None:
-    assert differing(with_workers(**{field: there})) == [Step(Action.UPDATE, WORKERS, (told,), (field,))]
+    assert differing(with_workers(**{field: there})) == [PlanStep(Action.UPDATE, WORKERS, (told,), (field,))]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from models.registry.client import PRODUCTION, STAGING, FetchedVersion
 from tests.worker_fixtures import fetched
-from worker.versions.seat import Attempt, Refusal, Seat, Step, Then, next_step
+from worker.versions.seat import Coming, Refusal, Seat, Step, Then, next_step
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_without_its_alias_staging_ends_and_production_goes_on(one: FetchedVersi
 
 
 def test_what_is_coming_is_waited_for_and_abandoned_once_another_is_named(one: FetchedVersion) -> None:
-    coming = Attempt("2", from_cache=False)
+    coming = Coming("2", from_cache=False)
     assert next_step(Seat(STAGING, one, coming), "2") == Step(Then.NOTHING)
     assert next_step(Seat(STAGING, one, coming), "3") == Step(Then.BEGIN, abandon=True)
     assert next_step(Seat(STAGING, one, coming), None) == Step(Then.EMPTY, abandon=True, forget=True)
@@ -42,7 +42,7 @@ def test_what_is_coming_is_waited_for_and_abandoned_once_another_is_named(one: F
 
 @pytest.mark.parametrize("named", ["1", "2", None])
 def test_what_comes_from_the_cache_is_to_serve_first(named: str | None) -> None:
-    assert next_step(Seat(PRODUCTION, coming=Attempt("1", from_cache=True)), named) == Step(Then.NOTHING)
+    assert next_step(Seat(PRODUCTION, coming=Coming("1", from_cache=True)), named) == Step(Then.NOTHING)
 
 
 def test_a_refused_version_is_tried_again_only_after_the_alias_has_moved(one: FetchedVersion) -> None:

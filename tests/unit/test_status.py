@@ -19,7 +19,7 @@ from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
 from publisher.__main__ import ABOUT, COMMANDS
 from publisher.commands import show
 from publisher.commands.show import status_screen
-from publisher.commands.status import FIRST, InForce, overview
+from publisher.commands.status import FIRST, AliasesInForce, overview
 from tests.memory import Clock, MemoryBucket, MemoryQueue
 from transport.bucket import Bucket, get, put
 from transport.buckets.folder.bucket import FolderBucket
@@ -88,8 +88,8 @@ def test_everything_is_counted_and_the_newest_are_looked_at(bucket: MemoryBucket
     # and the newest come first
     assert [outcome.source.name for outcome in seen.newest] == ["d.csv", "c.csv"]
     assert seen.models == (
-        InForce("airline-satisfaction", "4", "2026-03-04T00:00:00Z"),
-        InForce("airline-satisfaction", "3", "2026-03-02T00:00:00Z"),
+        AliasesInForce("airline-satisfaction", "4", "2026-03-04T00:00:00Z"),
+        AliasesInForce("airline-satisfaction", "3", "2026-03-02T00:00:00Z"),
     )
 
 

@@ -20,7 +20,7 @@ from models.scoring.table.coded import Coded
 from models.scoring.table.faults import Fault, FileFault, RowFault, Unreadable
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 from models.scoring.table.read import Batch, Table
-from worker.scoring.unknown import Unknown
+from worker.scoring.unknown import UnknownTally
 from worker.scoring.validate import Rows, validate
 
 
@@ -133,7 +133,7 @@ def predict(
             all_columns=all_columns,
         )
         batches = table.batches()
-    unknown = Unknown(spec.columns)
+    unknown = UnknownTally(spec.columns)
     while True:
         with watch.step("read"):
             batch = next(batches, None)

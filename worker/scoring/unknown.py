@@ -18,7 +18,7 @@ LONGEST = 40  # characters of a text that is named
 
 
 @dataclass
-class Unknown:
+class UnknownTally:
     """Counts over the batches of one file. `rows`: column → rows with an unknown text, of the closed columns."""
 
     columns: Sequence[Column]

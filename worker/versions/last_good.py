@@ -36,7 +36,7 @@ class Good:
 
 
 @dataclass(frozen=True)
-class Pair:
+class NowAndBefore:
     """What is in force for an alias, and what was before it."""
 
     now: Good | None = None
@@ -62,14 +62,14 @@ class LastGood:
     def note(self, alias: str, version: FetchedVersion | None) -> None:
         """Writes down that this version is in force for the alias, or none. Raises OSError."""
         record = self._read()
-        pair = record.get(alias, Pair())
+        pair = record.get(alias, NowAndBefore())
         now = None
         if version is not None:
             digests = {SPEC_FILE: sha256_of(version.graph.parent / SPEC_FILE), GRAPH_FILE: version.sha256}
             now = Good(version.spec.version, version.graph.parent.name, digests)
         if now == pair.now:
             return
-        record[alias] = Pair(now, pair.now or pair.before)
+        record[alias] = NowAndBefore(now, pair.now or pair.before)
         good = {alias: asdict(pair) for alias, pair in record.items()}
         self._place.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=self._place, prefix=".part-", delete=False) as file:
@@ -81,7 +81,7 @@ class LastGood:
 
         Raises UnfitModel where its files are gone or changed.
         """
-        good = self._read().get(alias, Pair()).now
+        good = self._read().get(alias, NowAndBefore()).now
         if good is None:
             return None
         folder = self._place / good.folder
@@ -115,10 +115,10 @@ class LastGood:
                     removed.append(folder.name)
         return removed
 
-    def _read(self) -> dict[str, Pair]:
+    def _read(self) -> dict[str, NowAndBefore]:
         try:
             entries = json.loads(self._record.read_bytes())["good"]
-            return {alias: Pair(_good(pair["now"]), _good(pair["before"])) for alias, pair in entries.items()}
+            return {alias: NowAndBefore(_good(pair["now"]), _good(pair["before"])) for alias, pair in entries.items()}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -18,7 +18,7 @@ class Refusal:
 
 
 @dataclass
-class Attempt:
+class Coming:
     """A version on its way; `fetched` once its files are there, verified."""
 
     version: VersionId
@@ -36,7 +36,7 @@ class Seat:
 
     alias: str
     in_force: FetchedVersion | None = None
-    coming: Attempt | None = None
+    coming: Coming | None = None
     refused: Refusal | None = None
     unfetched: str = ""
 

@@ -16,7 +16,7 @@ from models.registry.client import FetchedVersion, RegistryUnreachable, VersionI
 from models.registry.spec import ModelSpec, UnfitModel
 from worker.processes.process import Abandoned
 from worker.versions.last_good import LastGood
-from worker.versions.seat import Attempt, Refusal, Seat, Then, next_step
+from worker.versions.seat import Coming, Refusal, Seat, Then, next_step
 
 log = structlog.get_logger()
 
@@ -92,7 +92,7 @@ class Swaps:
         with self.changed:
             seat = self.seats[alias]
             self._abandon(seat)
-            attempt = seat.coming = Attempt(version, cached)
+            attempt = seat.coming = Coming(version, cached)
             thread = Thread(target=self._try, args=(seat, attempt, fetch), daemon=True, name=f"swap-{alias}")
             self._threads = [*(other for other in self._threads if other.is_alive()), thread]
             thread.start()
@@ -123,7 +123,7 @@ class Swaps:
             log.info("version abandoned", alias=seat.alias, version=seat.coming.version, reason="another is wanted")
             seat.coming = None
 
-    def _try(self, seat: Seat, attempt: Attempt, fetch: Callable[[], FetchedVersion]) -> None:
+    def _try(self, seat: Seat, attempt: Coming, fetch: Callable[[], FetchedVersion]) -> None:
         """The order of a swap: download and verify, load beside the old one and score the example, only then serve."""
         began = time.monotonic()
         version = None
@@ -146,14 +146,14 @@ class Swaps:
             seconds = time.monotonic() - began
             self._end(seat, attempt, partial(self._put_in_force, version=version, seconds=seconds))
 
-    def _end(self, seat: Seat, attempt: Attempt, outcome: Callable[[Seat, Attempt], None]) -> None:
+    def _end(self, seat: Seat, attempt: Coming, outcome: Callable[[Seat, Coming], None]) -> None:
         with self.changed:
             if seat.coming is attempt:  # else its alias has moved on meanwhile
                 seat.coming = None
                 outcome(seat, attempt)
                 self.changed.notify_all()
 
-    def _put_in_force(self, seat: Seat, _attempt: Attempt, version: FetchedVersion, seconds: float) -> None:
+    def _put_in_force(self, seat: Seat, _attempt: Coming, version: FetchedVersion, seconds: float) -> None:
         before = seat.in_force
         seat.unfetched = ""
         self._set(seat, version)
@@ -166,7 +166,7 @@ class Swaps:
         )
         self.tidy()
 
-    def _refuse(self, seat: Seat, attempt: Attempt, reason: str) -> None:
+    def _refuse(self, seat: Seat, attempt: Coming, reason: str) -> None:
         before = seat.in_force
         seat.unfetched = ""
         seat.refused = Refusal(attempt.version, reason)
@@ -180,7 +180,7 @@ class Swaps:
             todo="register it again and move the alias; until the alias moves this version is not tried again",
         )
 
-    def _put_off(self, seat: Seat, attempt: Attempt, reason: str) -> None:
+    def _put_off(self, seat: Seat, attempt: Coming, reason: str) -> None:
         if not seat.unfetched:
             log.warning(
                 "version not fetched",

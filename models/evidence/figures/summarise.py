@@ -41,14 +41,12 @@ def summarise(
     unit: str = "row",
     margin: float = MARGIN,
     sizes: tuple[Size, Size] = UNKNOWN_SIZES,
-    failures: Sequence[str] = (),
     learned: Learned = UNKNOWN,
 ) -> Summary:
     """The summary of one pair's records.
 
     `unit`: `row`, or `file` where rows of a file hang together; `margin`: the difference in accuracy that matters; the
-    `sizes` are production's and staging's; `failures`: why files could not be compared, one text each; `learned`: the
-    data that both were fitted on.
+    `sizes` are production's and staging's; `learned`: the data that both were fitted on.
     """
     files, whole, again = gathered.files, gathered.whole, seen_before(gathered, learned)
     won, lost, labelled = (
@@ -110,7 +108,7 @@ def summarise(
         slices=tested,
         production_cost=costs[0],
         staging_cost=costs[1],
-        notes=(*_copies(again), *_failed(failures), *_notes(whole, looks, dispersion, tested)),
+        notes=(*_copies(again), *_notes(whole, looks, dispersion, tested)),
     )
 
 
@@ -226,12 +224,6 @@ def _periods(files: Sequence[FileFigures]) -> tuple[Period, ...]:
             )
         )
     return tuple(found)
-
-
-def _failed(failures: Sequence[str]) -> tuple[str, ...]:
-    if not failures:
-        return ()
-    return (f"{len(failures):,} files could not be compared; the last, because {failures[-1].rstrip('.')}.",)
 
 
 def _notes(whole: Comparison, looks: Looks, dispersion: float | None, tested: Sequence[Slice]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from models.evidence.figures.again import UNKNOWN, Learned
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.verdict import Kind
 from models.evidence.record.pair import Version
-from models.evidence.sources.gathered import Evidence, PairEvidence, Window, newest
+from models.evidence.sources.gathered import EvidenceReader, PairEvidence, Window, counted_files, newest
 from models.evidence.sources.source import comparison_keys
 from models.registry.client import Registry, RegistryUnreachable
 from models.registry.spec import Size
@@ -70,7 +70,9 @@ def ask(url: str, question: Question, preferred: Question | None = None) -> Answ
     """
     with closing(open_evidence_bucket(url)) as bucket:
         keys = comparison_keys(bucket)
-        found = Evidence(bucket, (preferred or question).fits, window=question.window, label_files=question.label_files)
+        found = EvidenceReader(
+            bucket, (preferred or question).fits, window=question.window, label_files=question.label_files
+        )
         found.add(keys)
         notes: tuple[str, ...] = ()
         if preferred is not None and not found.pairs:
@@ -81,7 +83,7 @@ def ask(url: str, question: Question, preferred: Question | None = None) -> Answ
                 notes = (
                     f"There are no comparisons of {preferred} (the aliases now){failed}; this is the newest pair.",
                 )
-                found = Evidence(
+                found = EvidenceReader(
                     bucket, lambda *pair: pair == other, window=question.window, label_files=question.label_files
                 )
                 found.add(keys)
@@ -129,7 +131,7 @@ def missing_for_promotion(summary: Summary, *, no_worse: bool, anyway: bool = Fa
     )
 
 
-def _troubles(found: Evidence) -> list[str]:
+def _troubles(found: EvidenceReader) -> list[str]:
     notes = list(found.bad_labels)
     if found.unreadable:
         name, reason = next(iter(found.unreadable.items()))
@@ -137,12 +139,12 @@ def _troubles(found: Evidence) -> list[str]:
     return notes
 
 
-def _failed(found: Evidence) -> str:
+def _failed(found: EvidenceReader) -> str:
     reason, _ = found.failed.most_common(1)[0]
-    return f"{found.failed.total():,} files could not be compared, most because {reason.rstrip('.')}"
+    return f"{counted_files(found.failed.total())} could not be compared, most because {reason.rstrip('.')}"
 
 
-def _nothing(url: str, question: Question, found: Evidence) -> str:
+def _nothing(url: str, question: Question, found: EvidenceReader) -> str:
     text = f"no comparisons of {question} in {url}"
     if question.window != Window():
         text += " within this time"

@@ -14,7 +14,7 @@ from models.evidence.figures.summary import Summary
 from models.evidence.judging.question import learned, sizes
 from models.evidence.pages.registry_page import RegistryPage
 from models.evidence.record.pair import Version
-from models.evidence.sources.gathered import Evidence, PairEvidence, PairId
+from models.evidence.sources.gathered import EvidenceReader, PairEvidence, PairId
 from models.evidence.sources.source import comparison_keys, label_objects
 from models.registry.client import Registry, RegistryUnreachable
 from models.registry.spec import Size
@@ -31,7 +31,7 @@ class Watcher:
     ) -> None:
         self._bucket, self._registry, self._page = bucket, registry, page
         self._unit, self._margin = unit, margin
-        self._evidence: Evidence | None = None
+        self._evidence: EvidenceReader | None = None
         self._read: set[Key] = set()
         self._stale: set[PairId] = set()
         self._sizes: dict[PairId, tuple[Size, Size]] = {}
@@ -65,7 +65,7 @@ class Watcher:
             or not self._read <= set(keys)
             or any((key.name, key.generation.content) in contents for key in new)  # a re-scoring takes a place
         ):
-            known, new = Evidence(self._bucket, self._takes), keys
+            known, new = EvidenceReader(self._bucket, self._takes), keys
         self._stale |= known.add(new)
         for problem in known.bad_labels:
             log.warning("labels not used", error=MayQuoteRows(problem))

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 
 @dataclass(frozen=True)
-class Table:
+class PictureTable:
     """Numbers of a picture: a heading per column, and rows of text whose first cell names the row."""
 
     head: tuple[str, ...]
@@ -23,5 +23,5 @@ class Picture:
     title: str
     says: str
     svg: Markup
-    table: Table
+    table: PictureTable
     keys: tuple[tuple[str, str], ...] = (("production", "production"), ("staging", "staging"))

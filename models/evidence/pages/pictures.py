@@ -9,7 +9,7 @@ from models.evidence.figures.drift import PSI_MAJOR, PSI_MODERATE
 from models.evidence.figures.summary import ColumnDrift, Summary
 from models.evidence.pages import words
 from models.evidence.pages.chart import Plot, ticks
-from models.evidence.pages.picture import Picture, Table
+from models.evidence.pages.picture import Picture, PictureTable
 from models.evidence.pages.timeline import difference, evidence, outputs
 
 MOST_COLUMNS = 12
@@ -56,7 +56,7 @@ def reliability(summary: Summary) -> Picture | None:
             )
     score = f"probability of {summary.positive}" if len(summary.classes) == 2 else "probability of the predicted class"
     says = f"The {score}, and how often it came true. On the diagonal a model means what it says."
-    table = Table(("model, bin", "rows", "said", "came true", f"interval, {words.INTERVAL}"), tuple(rows))
+    table = PictureTable(("model, bin", "rows", "said", "came true", f"interval, {words.INTERVAL}"), tuple(rows))
     return Picture("reliability", "Reliability", says, plot.svg("Reliability", says), table)
 
 
@@ -86,7 +86,7 @@ def probability_differences(summary: Summary) -> Picture | None:
     )
     title = "Probability differences"
     rows += [(f"quantile {level}", f"{value:+.3f}") for level, value in quantiles.items()]
-    table = Table(("difference", "rows"), tuple(rows))
+    table = PictureTable(("difference", "rows"), tuple(rows))
     return Picture("differences", title, says, plot.svg(title, says), table, (("staging", "rows"),))
 
 
@@ -115,7 +115,7 @@ def drift(summary: Summary) -> Picture | None:
     )
     head = ("column", "PSI", "by chance", "Jensen-Shannon", "")
     title = "Drift of the inputs"
-    return Picture("drift", title, says, plot.svg(title, says), Table(head, rows), ())
+    return Picture("drift", title, says, plot.svg(title, says), PictureTable(head, rows), ())
 
 
 def distribution(number: int, column: ColumnDrift) -> Picture:
@@ -136,7 +136,7 @@ def distribution(number: int, column: ColumnDrift) -> Picture:
         (name, f"{trained:,}", words.percent(shares[0][at]), f"{seen:,}", words.percent(shares[1][at]))
         for at, (name, trained, seen) in enumerate(zip(column.bins, column.training, column.seen, strict=True))
     )
-    table = Table((column.column, "trained", "share", "scored", "share"), rows)
+    table = PictureTable((column.column, "trained", "share", "scored", "share"), rows)
     says = f"A {column.grade} drift: PSI {column.psi:.3f}, Jensen-Shannon {column.jensen_shannon:.3f}."
     keys = (("quiet", "training data"), ("staging", "scored"))
     title = f"{column.column}, drifted"
@@ -184,7 +184,7 @@ def slice_differences(summary: Summary) -> Picture | None:
     )
     head = ("slice", "rows", "only staging right", "only production right", "difference, points", "q")
     title = "Slices"
-    return Picture("slices", title, says, plot.svg(title, says), Table(head, rows), ())
+    return Picture("slices", title, says, plot.svg(title, says), PictureTable(head, rows), ())
 
 
 def _rows_plot(count: int, x_range: tuple[float, float], left: float = 162.0) -> Plot:

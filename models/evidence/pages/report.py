@@ -11,7 +11,7 @@ from models.evidence.figures.statistics import Estimate
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.verdict import Kind
 from models.evidence.pages import words
-from models.evidence.pages.picture import Table
+from models.evidence.pages.picture import PictureTable
 from models.evidence.pages.pictures import pictures
 
 PAGE = Path(__file__).with_name("report.html")
@@ -119,7 +119,7 @@ def _agreement(summary: Summary) -> str:
     return f"Both models say the same on {shared}{kappa}."
 
 
-def _costs(summary: Summary) -> Table:
+def _costs(summary: Summary) -> PictureTable:
     rows = tuple(
         (
             name,
@@ -130,11 +130,11 @@ def _costs(summary: Summary) -> Table:
         )
         for name, cost in (("production", summary.production_cost), ("staging", summary.staging_cost))
     )
-    return Table(("", "per row", "per file", "memory", "artifact"), rows)
+    return PictureTable(("", "per row", "per file", "memory", "artifact"), rows)
 
 
-def _unknown(summary: Summary) -> Table | None:
+def _unknown(summary: Summary) -> PictureTable | None:
     if not summary.unknown:
         return None
     rows = tuple((each.column, words.count(each.production), words.count(each.staging)) for each in summary.unknown)
-    return Table(("column", "production", "staging"), rows)
+    return PictureTable(("column", "production", "staging"), rows)

@@ -10,7 +10,7 @@ from models.evidence.figures.summary import Look, Summary
 from models.evidence.figures.verdict import Kind
 from models.evidence.pages import words
 from models.evidence.pages.chart import WIDTH, Plot, ticks
-from models.evidence.pages.picture import Picture, Table
+from models.evidence.pages.picture import Picture, PictureTable
 
 MOST_POINTS = 240
 MOST_TABLE_ROWS = 40
@@ -55,7 +55,7 @@ def evidence(summary: Summary) -> Picture | None:
         )
         for look in _thinned(looks, MOST_TABLE_ROWS)
     )
-    table = Table(("until (UTC)", "labelled rows", "for production", "for staging"), rows)
+    table = PictureTable(("until (UTC)", "labelled rows", "for production", "for staging"), rows)
     keys = (("production", "production is better"), ("staging", "staging is better"))
     return Picture("evidence", "Evidence over time", says, plot.svg("Evidence over time", says), table, keys)
 
@@ -86,7 +86,7 @@ def difference(summary: Summary) -> Picture | None:
         (f"{look.rows:,}", words.points(look.difference), words.points(look.low), words.points(look.high))
         for look in _thinned(looks, MOST_TABLE_ROWS)
     )
-    table = Table(("labelled rows", "difference, points", "from", "to"), rows)
+    table = PictureTable(("labelled rows", "difference, points", "from", "to"), rows)
     keys = (("staging", "staging less production, with its bounds"),)
     title = "Difference in accuracy"
     return Picture("difference", title, says, plot.svg(title, says), table, keys)
@@ -125,7 +125,7 @@ def outputs(summary: Summary) -> Picture | None:
         for each in periods
     )
     head = ("until (UTC)", "rows", "production", "staging", "PSI, production", "PSI, staging")
-    return Picture("outputs", "Answers over time", says, plot.svg("Answers over time", says), Table(head, rows))
+    return Picture("outputs", "Answers over time", says, plot.svg("Answers over time", says), PictureTable(head, rows))
 
 
 def _labelled(summary: Summary) -> list[Look]:

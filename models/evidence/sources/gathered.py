@@ -74,20 +74,20 @@ class PairEvidence:
         if self.failures:
             reasons = [f"{count:,}: {reason.rstrip('.')}" for reason, count in self.failures.most_common(NAMED)]
             more = "; …" if len(self.failures) > NAMED else ""
-            notes.append(f"{self.failures.total():,} files could not be compared ({'; '.join(reasons)}{more}).")
+            notes.append(f"{counted_files(self.failures.total())} could not be compared ({'; '.join(reasons)}{more}).")
         if self.late is not None:
             notes.append(f"Labels that came later: {self.late.joined()}.")
         if self.not_joined:
             named = [f"{name}: {reason}" for name, reason in list(self.not_joined.items())[:NAMED]]
             more = "; …" if len(self.not_joined) > NAMED else ""
             notes.append(
-                f"{len(self.not_joined):,} files could not be joined with labels that came later "
+                f"{counted_files(len(self.not_joined))} could not be joined with labels that came later "
                 f"({'; '.join(named)}{more})."
             )
         return notes
 
 
-class Evidence:
+class EvidenceReader:
     """Gathers the pairs that `takes` accepts, files of a window only; grows with `add`.
 
     `label_files`: of this machine, besides those in the bucket. Raises BadLabels for those, BucketError.
@@ -189,3 +189,8 @@ def _sides(failed: Failed) -> PairId:
 
 def _names(production: Version, staging: Version) -> tuple[str, str]:
     return str(production), str(staging)
+
+
+def counted_files(count: int) -> str:
+    """`1 file`, `2 files`."""
+    return "1 file" if count == 1 else f"{count:,} files"

@@ -26,7 +26,7 @@ from models.training.trained import Progress, no_progress
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """What one training came to; `alias` is the one that it got, if any."""
 
     kind: str
@@ -48,7 +48,7 @@ def train_and_register(
     seed: int = 0,
     progress: Progress = no_progress,
     **changes: Any,
-) -> Outcome:
+) -> TrainingOutcome:
     """Trains one of TRAINERS, and registers it as a new version of `model`. `changes` go to the trainer.
 
     Raises RegistrationRefused where the graph and the estimator differ on the test rows.
@@ -81,7 +81,7 @@ def train_and_register(
         tags = {f"{METADATA_KEY}.{name}": f"{metrics[metric]:.4f}" for name, metric in short.items()}
         version = register(candidate, test.features, tracking, model, tags)
     alias = give_first_alias(tracking, model, kind, version, who)
-    return Outcome(kind, version, run_id, metrics, time.monotonic() - started, alias)
+    return TrainingOutcome(kind, version, run_id, metrics, time.monotonic() - started, alias)
 
 
 def measure(test: Dataset, scores: Scores, classes: tuple[str, ...]) -> dict[str, float]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from models.onnx.decision import Decision
-from models.training.estimators.answers import Answers, answers
+from models.training.estimators.answers import EstimatorAnswers, answers
 from models.training.estimators.probes import GAP, Probes, gaps_together, probes
 from models.training.estimators.rule import ADVICE, probable
 from models.training.estimators.thresholds import thresholds
@@ -27,7 +27,7 @@ class Compared:
 
     differs: np.ndarray[Any, Any]
     graph_refuses: np.ndarray[Any, Any]
-    answers: Answers
+    answers: EstimatorAnswers
     probabilities: np.ndarray[Any, Any]
 
 
@@ -123,7 +123,7 @@ def _shown(cell: Any) -> str:
     return GAP if pd.isna(cell) else repr(cell.item() if isinstance(cell, np.generic) else cell)
 
 
-def _refuse_other_rule(own: Answers, classes: tuple[str, ...], decision: Decision) -> None:
+def _refuse_other_rule(own: EstimatorAnswers, classes: tuple[str, ...], decision: Decision) -> None:
     """Whatever the graph says: what the estimator answers must follow from its probabilities."""
     decided = decision.labels(own.probabilities, classes)
     wrong = np.flatnonzero(~own.refused & (own.labels != decided) & ~decision.is_close(own.probabilities, SAME))

@@ -13,7 +13,7 @@ from models.training.estimators.inputs import is_boolean
 
 
 @dataclass(frozen=True)
-class Answers:
+class EstimatorAnswers:
     """Of N rows: `labels` [N] str objects (None where it refuses the row), `probabilities` [N, K] (NaN there)."""
 
     labels: np.ndarray[Any, Any]
@@ -26,7 +26,7 @@ class Answers:
         return missing
 
 
-def answers(estimator: Any, rows: pd.DataFrame) -> Answers:
+def answers(estimator: Any, rows: pd.DataFrame) -> EstimatorAnswers:
     """The answers of a fitted classifier on N rows, as a DataFrame if it was fitted on one, else as a matrix."""
     classes = len(estimator.classes_)
     labels = np.full(len(rows), None, dtype=object)
@@ -48,7 +48,7 @@ def answers(estimator: Any, rows: pd.DataFrame) -> Answers:
             continue
         labels[start:stop] = [str(label) for label in np.ravel(given[0])]
         probabilities[start:stop] = np.asarray(given[1], dtype=np.float64).reshape(stop - start, classes)
-    return Answers(labels, probabilities)
+    return EstimatorAnswers(labels, probabilities)
 
 
 def _parts(rows: pd.DataFrame, booleans: Sequence[Any]) -> list[tuple[int, int]]:

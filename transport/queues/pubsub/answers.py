@@ -25,7 +25,7 @@ log = structlog.get_logger()
 _Answer = tuple[str, int | None]  # ack id, and the seconds of its extension (0: nack; None: ack)
 
 
-class Answers:
+class PendingAnswers:
     """Sends answers from a thread of its own; what could not be sent is logged, and its message comes again."""
 
     def __init__(self, client: SubscriberClient, subscription: str) -> None:

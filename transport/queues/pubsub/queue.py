@@ -24,7 +24,7 @@ from google.pubsub_v1.types import Subscription
 
 from transport.event import Message
 from transport.queue import Backlog, Policy, QueueError
-from transport.queues.pubsub.answers import Answers
+from transport.queues.pubsub.answers import PendingAnswers
 from transport.queues.pubsub.connection import connect
 from transport.queues.pubsub.errors import CALL_ERRORS, explained, retried
 from transport.queues.pubsub.names import PROVISION, Names
@@ -82,7 +82,7 @@ class PubSubQueue:
         self._subscriber: SubscriberClient | None = None
         self._policy: Policy | None = None
         self._stream: PullStream | None = None
-        self._answers: Answers | None = None
+        self._answers: PendingAnswers | None = None
 
     @property
     def url(self) -> str:
@@ -189,13 +189,13 @@ class PubSubQueue:
         if self._subscriber is not None:
             self._subscriber.close()
 
-    def answers(self) -> Answers:
+    def answers(self) -> PendingAnswers:
         """The way back for acks, nacks and extensions. Raises QueueError once the queue is closed."""
         with self._lock:
             if self._closed:
                 raise QueueError(f"the queue {self._url} is closed; what was pulled from it is delivered again")
             if self._answers is None:
-                self._answers = Answers(self._subscribing(), self._subscription)
+                self._answers = PendingAnswers(self._subscribing(), self._subscription)
             return self._answers
 
     def _described(self) -> Subscription:
