@@ -65,7 +65,7 @@ class FleetBench(Command):
     sample_delay: float = Field(120.0, ge=0, description="how old a sample is when the autoscaler sees it")
     stabilisation: float = Field(600.0, ge=0, description="for how long the autoscaler keeps what it once wanted")
     boot: float = Field(90.0, ge=0, description="from wanting a VM to its first file: boot, pull, load")
-    drain: float = Field(20.0, ge=0, description="DRAIN_SECONDS")
+    drain: float = Field(20.0, ge=0, description="UNDERSTUDY_DRAIN_SECONDS")
     preemptions: float = Field(0.2, ge=0, description="how often a spot VM is preempted, per day of its life")
     vm_hour: float = Field(0.027, ge=0, description="US dollars for an hour of a VM")
     million_calls: float = Field(27.11, ge=0, description="US dollars for the calls of a million files (docs/cloud.md)")

@@ -14,23 +14,6 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-_SCRIPT = """\
-_understudy_{name}() {{
-  local words=" ${{COMP_WORDS[*]}} " word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}"
-  local offered="{commands}"
-  case $words in *" -m {program} "*) ;; *) return ;; esac
-  case $words in
-{of_commands}
-  esac
-  case $before in
-{values}
-    --*) [ "${{word#-}}" != "$word" ] || return ;;
-  esac
-  mapfile -t COMPREPLY < <(compgen -W "$offered" -- "$word")
-}}
-complete -o bashdefault -o default -F _understudy_{name} python python3 .venv/bin/python
-"""
-
 
 def bash(program: str, commands: Mapping[str, type[BaseSettings]], default: type[BaseSettings] | None) -> str:
     """The script that a shell is to read for one program."""
@@ -42,15 +25,25 @@ def bash(program: str, commands: Mapping[str, type[BaseSettings]], default: type
         for name, field in command.model_fields.items():
             if get_origin(field.annotation) is Literal:
                 choices[_option(name, field)] = [str(each) for each in get_args(field.annotation)]
-    return _SCRIPT.format(
-        name=re.sub(r"\W", "_", program),
-        program=program,
-        commands=" ".join([*commands, *of_default, "--help", "--version"]),
-        of_commands="\n".join(lines) or "    *) ;;",
-        values="\n".join(
-            f'    {option}) offered="{" ".join(values)}" ;;' for option, values in sorted(choices.items())
-        ),
-    )
+    name, nl = re.sub(r"\W", "_", program), "\n"
+    offered = " ".join([*commands, *of_default, "--help", "--version"])
+    values = [f'    {option}) offered="{" ".join(known)}" ;;' for option, known in sorted(choices.items())]
+    return f"""\
+_understudy_{name}() {{
+  local words=" ${{COMP_WORDS[*]}} " word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}"
+  local offered="{offered}"
+  case $words in *" -m {program} "*) ;; *) return ;; esac
+  case $words in
+{nl.join(lines) or "    *) ;;"}
+  esac
+  case $before in
+{nl.join(values)}
+    --*) [ "${{word#-}}" != "$word" ] || return ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$offered" -- "$word")
+}}
+complete -o bashdefault -o default -F _understudy_{name} python python3 .venv/bin/python
+"""
 
 
 def _options(command: type[BaseSettings]) -> list[str]:

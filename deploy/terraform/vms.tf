@@ -10,11 +10,11 @@ locals {
       memory       = var.worker_memory
       spot         = var.spot
       environment = merge({
-        UNDERSTUDY_BUCKET              = "gs://${google_storage_bucket.files.name}"
-        UNDERSTUDY_QUEUE               = "pubsub://${var.project}/${google_pubsub_topic.files.name}"
-        UNDERSTUDY_PREFIX              = var.prefix
+        UNDERSTUDY_BUCKET   = "gs://${google_storage_bucket.files.name}"
+        UNDERSTUDY_QUEUE    = "pubsub://${var.project}/${google_pubsub_topic.files.name}"
+        UNDERSTUDY_PREFIX   = var.prefix
         MLFLOW_TRACKING_URI = var.mlflow_tracking_uri
-        UNDERSTUDY_MODEL               = var.model
+        UNDERSTUDY_MODEL    = var.model
       }, var.worker_environment)
     }
     publisher = {

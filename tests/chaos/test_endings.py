@@ -77,7 +77,7 @@ def test_ended_under_load_a_worker_loses_nothing(
 
     # then, with time, it waits for what is in hand, and without ends while that stands still: with 0 either way
     if in_time:
-        assert worker.processes.process.poll() is None
+        assert worker.process.poll() is None
         os.kill(scorer, signal.SIGCONT)
     assert worker.status() == 0, worker.log.read_text()
     assert not alive(scorer)

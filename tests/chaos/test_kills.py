@@ -149,7 +149,7 @@ def test_a_worker_killed_in_mid_file_costs_one_redelivery(running: Running, mode
     worker = running.worker()
     orphan = wait_for(lambda: worker.scorer_with(running.root / "big.csv"), "a scoring process that reads", every=0.001)
     worker.kill()
-    worker.processes.process.wait()
+    worker.process.wait()
 
     # then its scoring process does not outlive it
     wait_for(lambda: not Path(f"/proc/{orphan}").exists(), "the end of the orphan")

@@ -64,7 +64,7 @@ def test_a_poison_file_is_dead_lettered_and_takes_nobody_with_it(running: Runnin
     assert len(killer.killed) == ATTEMPTS
     assert running.output("poison.csv") is None
     assert {name: running.output(name) for name in others} == undisturbed(running.registry, model_cache, "1", others)
-    assert worker.processes.process.poll() is None
+    assert worker.process.poll() is None
     # and nobody publishes it again by himself
     running.next_pass()
     assert running.backlog() == 0

@@ -55,7 +55,7 @@ def test_what_only_looks_like_an_input_is_told_by_publisher_and_status(running: 
     # When a publisher makes a pass, and one asks how things stand
     publisher = running.start("publisher", "--once", "--settle", "0")
     status = running.start("publisher status", "--json")
-    assert (publisher.commands.status(), status.status()) == (0, 0)
+    assert (publisher.status(), status.status()) == (0, 0)
 
     # Then both say of each why it is none, and none of them waits for a receipt
     told = {record["file"]: record["reason"] for record in publisher.records("not an input", severity="INFO")}

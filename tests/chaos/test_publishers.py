@@ -62,7 +62,7 @@ def test_what_a_lost_queue_held_is_published_again(running: Running, model_cache
 
     # when publisher and worker start
     publisher = running.start("publisher", "--once", "--settle", "0")
-    assert publisher.commands.status() == 0
+    assert publisher.status() == 0
     worker = running.worker("--until-idle", "0")
 
     # then every file is scored

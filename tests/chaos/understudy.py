@@ -256,7 +256,7 @@ class Running:
     def next_pass(self) -> None:
         """One pass of another publisher, which knows nothing of the first: what is published again, and tidied up."""
         publisher = self.start("publisher", "--once", "--settle", "0")
-        assert publisher.commands.status() == 0, publisher.log.read_text()
+        assert publisher.status() == 0, publisher.log.read_text()
 
     def next_run(self) -> None:
         """Such a pass and the start of a worker, as after any end: what cleans up after the dead."""

@@ -74,7 +74,7 @@ def test_ended_again_and_again_each_message_comes_at_most_once_more(house: House
             worker.kill(signal.SIGTERM)
             worker.wait_for_log("draining")
             gate.opened.set()
-            assert worker.processes.process.wait(300) == 0, worker.log.read_text()[-2000:]
+            assert worker.process.wait(300) == 0, worker.log.read_text()[-2000:]
             assert not worker.records("ended by force")
             assert not worker.records("attempt failed")
             assert finished(worker) == {*taken([worker])}

@@ -67,7 +67,7 @@ def test_it_is_dead_lettered_with_attempts_and_source_and_rescore_brings_it_back
     [buried] = publisher.records(said)
     assert (buried["file"], buried["attempt"]) == (POISON, ATTEMPTS)
     assert not list(house.bucket.objects(output_name(POISON)))
-    assert worker.processes.process.poll() is None
+    assert worker.process.poll() is None
 
     # And: other files are scored as ever, and nobody publishes the poison file by himself
     others = surveys(5, 50)

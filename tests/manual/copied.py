@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.waiting import wait_for
+from edge.command import PREFIX
 from tests.pages import ROOT
 
 COPIED = ("Makefile", "requirements", "transport", "ledger", "edge", "publisher", "worker", "models", "deploy")
-OTHERS = ("BUCKET", "QUEUE", "PREFIX", "MODEL", "MLFLOW_TRACKING_URI", "LISTEN", "LABELS")
 
 
 class Reader:
@@ -31,7 +31,8 @@ class Reader:
             else:
                 shutil.copy2(source, folder / name)
         (folder / ".venv").symlink_to(sys.prefix)
-        inherited = {name: value for name, value in os.environ.items() if name not in OTHERS}
+        ours = (PREFIX, "MLFLOW_TRACKING_URI")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self._environment = {**inherited, "MLFLOW_DISABLE_TELEMETRY": "true", **environment}
 
     def types(self, line: str, *, seconds: float = 300.0) -> str:

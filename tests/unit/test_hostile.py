@@ -272,7 +272,7 @@ def test_what_is_logged_is_a_fixed_text_with_fields(room: str) -> None:
         for place, call in calls(room)
         if isinstance(call.func, ast.Attribute)
         and call.func.attr in levels
-        and ast.unparse(call.func.value) in ("log", "told", "self._log", "logger")
+        and ast.unparse(call.func.value) in ("log", "told", "self._log", "self.log", "file.log", "logger")
         and not (call.args and isinstance(call.args[0], ast.Constant | ast.IfExp | ast.Name))
     ]
     formats = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import runpy
 import signal
@@ -17,7 +18,7 @@ from pydantic_settings import SettingsError
 
 import edge.command
 from deploy.configuration import options
-from edge.command import Command
+from edge.command import PREFIX, Command
 from tests.pages import PAGES, ROOT, anchors, blocks, commands, links, spans
 
 OURS = ("worker", "publisher", "models", "edge", "deploy", "benchmarks")
@@ -80,8 +81,8 @@ def mistake(module: str, arguments: tuple[str, ...]) -> str:
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch):
-    for name in ("BUCKET", "QUEUE", "PREFIX", "MODEL", "LISTEN", "LOG_LEVEL", "LABELS"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
 
 
 def test_there_are_pages_and_commands():

@@ -47,7 +47,7 @@ def test_they_are_counted_and_blanks_gaps_and_known_texts_are_not():
 def test_over_the_blocks_of_a_file():
     colours = ["red", "green"] * 500
 
-    assert counted(colours, limits=Limits(block_bytes=1024)) == {"colour": 500}
+    assert counted(colours, block_bytes=1024) == {"colour": 500}
 
 
 def test_rows_with_an_error_count_as_nothing():

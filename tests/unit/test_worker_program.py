@@ -85,7 +85,7 @@ def test_its_whole_life(place):
     bucket = FolderBucket(environment["UNDERSTUDY_BUCKET"])
     queue = LocalQueue(environment["UNDERSTUDY_QUEUE"], policy=Policy(min_backoff=0.1))
     quick, long = dropped(bucket, "quick.csv", distances(10)), dropped(bucket, "long.csv", distances(30_000))
-    with start(place, DRAIN_SECONDS="2") as program:
+    with start(place, UNDERSTUDY_DRAIN_SECONDS="2") as program:
         while json.loads(program.stderr.readline())["message"] != "worker ready":
             pass
         processes = scoring_processes(program.pid)
@@ -148,15 +148,15 @@ def test_it_waits_for_a_production_version_and_can_be_ended_meanwhile(place):
 
 
 def test_wrong_options_end_it_at_once_with_a_line_per_mistake(place):
-    status, out, err = run(place, "--processes", "0", SHADOW_FRACTION="1.5", BLOCK_BYTES="many")
+    status, out, err = run(place, "--processes", "0", UNDERSTUDY_SHADOW_FRACTION="1.5", UNDERSTUDY_BLOCK_BYTES="many")
 
     assert (status, out) == (2, "")
     lines = err.splitlines()
     assert len(lines) == 3
     for option, variable in (
-        ("processes", "PROCESSES"),
-        ("shadow-fraction", "SHADOW_FRACTION"),
-        ("block-bytes", "BLOCK_BYTES"),
+        ("processes", "UNDERSTUDY_PROCESSES"),
+        ("shadow-fraction", "UNDERSTUDY_SHADOW_FRACTION"),
+        ("block-bytes", "UNDERSTUDY_BLOCK_BYTES"),
     ):
         assert any(f"--{option} (or {variable})" in line for line in lines)
 
@@ -164,8 +164,8 @@ def test_wrong_options_end_it_at_once_with_a_line_per_mistake(place):
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
-        ("QUEUE", "/proc/no/queue.db", "the queue /proc/no/queue.db cannot be opened"),
-        ("BUCKET", "/proc/no", "/proc/no"),
+        ("UNDERSTUDY_QUEUE", "/proc/no/queue.db", "the queue /proc/no/queue.db cannot be opened"),
+        ("UNDERSTUDY_BUCKET", "/proc/no", "/proc/no"),
     ],
 )
 def test_a_place_that_cannot_be_used_ends_it_with_what_is_wrong(place, variable, value, told):

@@ -66,7 +66,7 @@ def test_a_worker_says_how_it_is_and_what_it_did(place):
     _, environment = place
     bucket, queue = FolderBucket(environment["UNDERSTUDY_BUCKET"]), LocalQueue(environment["UNDERSTUDY_QUEUE"])
     promote(place, STAGING, 2.0)
-    with start(place, "--listen", "127.0.0.1:0", REGISTRY_POLL_SECONDS="0.2") as program:
+    with start(place, "--listen", "127.0.0.1:0", UNDERSTUDY_REGISTRY_POLL_SECONDS="0.2") as program:
         try:
             # Given a worker that has no production version: it lives, and is not ready
             url = address(program)
@@ -144,9 +144,9 @@ def test_what_a_row_says_is_in_no_log_unless_asked_for(place):
 
     # When they are scored
     drop("first")
-    status, _, quiet = run(place, "--until-idle", "0", LOG_LEVEL="debug")
+    status, _, quiet = run(place, "--until-idle", "0", UNDERSTUDY_LOG_LEVEL="debug")
     drop("second")
-    _, _, asked = run(place, "--until-idle", "0", LOG_LEVEL="debug", LOG_ROWS="true")
+    _, _, asked = run(place, "--until-idle", "0", UNDERSTUDY_LOG_LEVEL="debug", UNDERSTUDY_LOG_ROWS="true")
 
     # Then the log says what became of each, and quotes none of them
     records = [json.loads(line) for line in quiet.splitlines()]

@@ -122,7 +122,7 @@ def test_a_program_s_settings_are_ones_it_has(tmp_path, program, settings):
     written = yaml.safe_load((tmp_path / f"{program}.yaml").read_text())["write_files"]
     [environment] = [file["content"] for file in written if file["path"] == "/etc/understudy/program.env"]
 
-    names = [line.partition("=")[0].lower() for line in environment.splitlines()]
+    names = [line.partition("=")[0].removeprefix("UNDERSTUDY_").lower() for line in environment.splitlines()]
 
     own = {"drain_seconds"} if program == "publisher" else set()  # the VM's time to stop; a publisher stops at once
     assert set(names) - set(settings.model_fields) == own
