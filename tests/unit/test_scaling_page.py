@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fleet import FleetBench
-from edge.command import main
+from edge.command import main, variable
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "scaling.md").read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ def marked(options: str) -> object:
 @pytest.fixture(autouse=True)
 def without_options_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in FleetBench.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(variable(name), raising=False)
 
 
 @pytest.mark.parametrize("options", [marked(options) for options in tables()])
