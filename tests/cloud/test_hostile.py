@@ -54,7 +54,7 @@ HOSTILE = {
     "a name of 1,100 bytes": Sent(notification("a" * 1_019 + ".csv" * 20, "1"), "has 1099 bytes"),
     "no name": Sent(without(notification("a.csv", "1"), "objectId"), "objectId is missing"),
     "no bucket": Sent(without(notification("a.csv", "1"), "bucketId"), "bucketId is missing"),
-    "another bucket": Sent(notification("a.csv", "1", bucketId="somebody-elses"), "about bucket 'somebody-elses'"),
+    "another bucket": Sent(notification("a.csv", "1", bucketId="somebody-elses"), "about the bucket 'somebody-elses'"),
     "a generation that is no number": Sent(notification("a.csv", "newest"), "not a whole number: 'newest'"),
     "a generation below zero": Sent(notification("a.csv", "-1"), "not a whole number: '-1'"),
     "a generation of other digits": Sent(notification("a.csv", "١٢٣"), "not a whole number"),

@@ -25,7 +25,7 @@ def port() -> int:
 
 @pytest.fixture
 def reader(tmp_path: Path, port: int) -> Iterator[Reader]:
-    reader = Reader(tmp_path / "understudy", {"UI_PORT": str(port), "COLUMNS": "120"})
+    reader = Reader(tmp_path / "understudy", {"UNDERSTUDY_UI_PORT": str(port), "COLUMNS": "120"})
     yield reader
     reader.types("make down")
 
