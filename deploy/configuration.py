@@ -8,16 +8,16 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args, get_origin
 
-from pydantic import AliasChoices, ByteSize, Field
+from pydantic import ByteSize, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from pydantic_settings import CliPositionalArg, CliUnknownArgs
 
 from deploy import up
 from deploy.demo.__main__ import Demo
 from deploy.demo.cloud import DemoCloud
 from deploy.processes import ROOT
 from edge.command import Command, main, variable
+from edge.option_names import called, is_positional
 from edge.probe import Probe
 from edge.seconds import seconds
 from models.__main__ import COMMANDS as MODELS
@@ -92,10 +92,10 @@ def option(name: str, field: FieldInfo, prefix: str = "") -> Option:
     meaning = (field.description or "").strip()
     if bounds := _bounds(field):
         meaning = f"{meaning} ({bounds})"
-    if any(mark in _POSITIONAL for mark in field.metadata if isinstance(mark, type)):
+    if is_positional(field):
         return Option(name.upper(), "", "", meaning)
-    called = _called(name, field)
-    return Option(f"--{called.replace('_', '-')}", variable(f"{prefix}{called}"), _default(field), meaning)
+    option_name = called(name, field)
+    return Option(f"--{option_name.replace('_', '-')}", variable(f"{prefix}{option_name}"), _default(field), meaning)
 
 
 def options(command: type[Command]) -> list[Option]:
@@ -170,13 +170,6 @@ def _about(command: type[Command]) -> str:
     return cleandoc(command.__doc__ or "")
 
 
-def _called(name: str, field: FieldInfo) -> str:
-    alias = field.validation_alias or field.alias
-    if isinstance(alias, AliasChoices):
-        alias = next(choice for choice in alias.choices if isinstance(choice, str))
-    return alias if isinstance(alias, str) else name
-
-
 def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "" if field.default_factory is not None else "**required**"
@@ -199,8 +192,6 @@ def _plain(value: object) -> str:
 
 
 _SIGNS: Mapping[str, str] = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-# Both are Annotated: a type, and the marks that pydantic keeps with the field.
-_POSITIONAL = [mark for kind in (CliPositionalArg, CliUnknownArgs) for mark in get_args(kind) if isinstance(mark, type)]
 
 
 def _bounds(field: FieldInfo) -> str:

@@ -24,6 +24,7 @@ from pydantic_settings import (
 from pydantic_settings.sources.utils import parse_env_vars
 
 from edge import completion
+from edge.option_names import called, is_positional
 from edge.version import VERSION
 
 PREFIX = "UNDERSTUDY_"
@@ -137,15 +138,16 @@ def _named(command: type[Command], name: str, others: str) -> type[Command]:
     )
 
 
-def _old_names(name: str, command: type[Command]) -> list[str]:
+def _old_names(program: str, command: type[Command]) -> list[str]:
     """A line where variables are set by the names that they had before PREFIX, and not by those that they have now."""
     prefix = str(command.model_config.get("env_prefix", ""))
-    names = [f"{prefix}{field}".upper() for field in command.model_fields]
+    fields = command.model_fields.items()
+    names = [f"{prefix}{called(name, field)}".upper() for name, field in fields if not is_positional(field)]
     old = [each for each in names if each in os.environ and each not in OF_OTHERS and variable(each) not in os.environ]
     if not old:
         return []
     now = ", ".join(f"{each} as {variable(each)}" for each in old)
-    return [f"{name}: not read, for the environment is searched for names with {PREFIX} alone: {now}"]
+    return [f"{program}: not read, for the environment is searched for names with {PREFIX} alone: {now}"]
 
 
 def _overview(program: str, about: str, commands: Mapping[str, type[Command]]) -> str:

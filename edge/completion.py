@@ -1,7 +1,7 @@
 """Completion for bash, made from the settings classes: `source <(python -m worker --completion bash)`.
 
-The programs are modules, so it is the word `python` that bash is to complete. What stands behind `-m PROGRAM` is ours;
-anything else is left to bash, or to whatever completed it before.
+The programs are modules, so it is the word `python` that bash is to complete. One function sees which program stands
+behind `-m` and asks that program's own, so the scripts of several programs may be read; anything else is left to bash.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args, get_origin
 
-from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
+
+from edge.option_names import called, is_positional
 
 
 def bash(program: str, commands: Mapping[str, type[BaseSettings]], default: type[BaseSettings] | None) -> str:
@@ -26,13 +27,12 @@ def bash(program: str, commands: Mapping[str, type[BaseSettings]], default: type
             if get_origin(field.annotation) is Literal:
                 choices[_option(name, field)] = [str(each) for each in get_args(field.annotation)]
     name, nl = re.sub(r"\W", "_", program), "\n"
-    offered = " ".join([*commands, *of_default, "--help", "--version"])
+    offered = " ".join([*commands, *of_default, "--help", "--version", "--completion"])
     values = [f'    {option}) offered="{" ".join(known)}" ;;' for option, known in sorted(choices.items())]
     return f"""\
 _understudy_{name}() {{
   local words=" ${{COMP_WORDS[*]}} " word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}"
   local offered="{offered}"
-  case $words in *" -m {program} "*) ;; *) return ;; esac
   case $words in
 {nl.join(lines) or "    *) ;;"}
   esac
@@ -42,16 +42,21 @@ _understudy_{name}() {{
   esac
   mapfile -t COMPREPLY < <(compgen -W "$offered" -- "$word")
 }}
-complete -o bashdefault -o default -F _understudy_{name} python python3 .venv/bin/python
+_understudy() {{
+  local at program
+  for at in "${{!COMP_WORDS[@]}}"; do
+    program="_understudy_${{COMP_WORDS[at+1]//[^a-zA-Z0-9_]/_}}"
+    [ "${{COMP_WORDS[at]}}" != -m ] || ! declare -F "$program" > /dev/null || "$program"
+  done
+}}
+complete -o bashdefault -o default -F _understudy python python3 .venv/bin/python
 """
 
 
 def _options(command: type[BaseSettings]) -> list[str]:
-    return [*(_option(name, field) for name, field in command.model_fields.items()), "--help"]
+    names = [_option(name, field) for name, field in command.model_fields.items() if not is_positional(field)]
+    return [*names, "--help"]
 
 
 def _option(name: str, field: FieldInfo) -> str:
-    alias = field.validation_alias or field.alias
-    if isinstance(alias, AliasChoices):
-        alias = next(choice for choice in alias.choices if isinstance(choice, str))
-    return f"--{(alias if isinstance(alias, str) else name).replace('_', '-')}"
+    return f"--{called(name, field).replace('_', '-')}"

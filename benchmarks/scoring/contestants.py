@@ -37,7 +37,7 @@ class Contestant(Protocol):
 class RunningWorker:
     """A real worker on a folder and a local queue, from the first message to the last ack: lease, claim, receipt …
 
-    A file that had its turn is re-scored in the next: the same, again. `timings`: seconds per step of each.
+    A file that had its turn is re-scored in the next, with all the same steps. `timings`: seconds per step of each.
     """
 
     def __init__(self, folder: Path, name: str, environment: dict[str, str], processes: int, *, shadow: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import pytest
 from pydantic import Field
+from pydantic_settings import CliPositionalArg
 
 from edge.command import Command, main
 
@@ -38,6 +39,15 @@ class Burn(Command):
         return 7
 
 
+class Frost(Command):
+    """Frosts one of them."""
+
+    flavour: CliPositionalArg[str] = Field(description="which one")
+
+    def run(self) -> int:
+        return 0
+
+
 class Endless(Command):
     """Goes on until someone ends it."""
 
@@ -45,7 +55,7 @@ class Endless(Command):
         raise KeyboardInterrupt
 
 
-COMMANDS = {"bake": Bake, "burn": Burn, "endless": Endless}
+COMMANDS = {"bake": Bake, "burn": Burn, "frost": Frost, "endless": Endless}
 
 
 @pytest.fixture(autouse=True)
@@ -140,15 +150,18 @@ def test_every_program_says_its_version_which_is_the_project_s(capsys):
         ("python -m kitchen bake --i", {"--icing-colour"}),
         ("python -m kitchen bake --size s", {"small"}),
         ("python -m another b", set()),
+        ("python -m kitchen frost --f", set()),
+        ("python -m kitchen frost --h", {"--help"}),
         (".venv/bin/python -m kitchen bake --with", {"--with-candles"}),
+        ("python -m cellar f", {"fill"}),
     ],
 )
 def test_bash_completes_commands_options_and_values(capsys, line, offered):
+    # Given two programs' scripts in one shell: neither takes the other's place
     assert kitchen("--completion", "bash") == 0
+    assert main("cellar", "", {"fill": Burn}, arguments=["--completion", "bash"]) == 0
     words = line.split()
-    asked = (
-        f"COMP_WORDS=({line}) COMP_CWORD={len(words) - 1}; _understudy_kitchen; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-    )
+    asked = f"COMP_WORDS=({line}) COMP_CWORD={len(words) - 1}; _understudy; printf '%s\\n' \"${{COMPREPLY[@]}}\""
     script = capsys.readouterr().out + asked
 
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
