@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.scoring import growth
 from benchmarks.scoring.figures import Size, Turn, Turns
 from benchmarks.scoring.turns import DONE, take_turns
 from benchmarks.scoring.usage import peak_megabytes, processor_seconds
@@ -81,3 +82,29 @@ def test_the_peers_have_the_libraries_that_the_models_are_kept_by(name):
         return line
 
     assert pinned("peers.txt") == pinned("dev.txt")
+
+
+def test_each_line_of_growth_changes_one_thing_of_the_usual_case():
+    (first, usual), *others = growth.cases()
+
+    assert first == "usual"
+    for what, case in others:
+        [changed] = [name for name in vars(usual) if getattr(case, name) != getattr(usual, name)]
+        assert what == f"{changed} {getattr(case, changed):,}"
+    assert {what.split()[0] for what, _ in others} == set(vars(usual))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_growth_measures_every_step_of_a_case(monkeypatch, capsys):
+    small = growth.Case(rows=300, columns=4, distinct=5, trees=3)
+    monkeypatch.setattr(growth, "cases", lambda: iter([("small", small)]))
+
+    assert growth.Growth(rounds=1).run() == 0
+
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "small" in line]
+    steps = [float(cell) for cell in line.split("|")[2:6]]
+    assert steps[0] > 0
+    assert steps[1] > 0
+    made = small.table(300, 2)
+    assert list(made.columns) == ["id", "c0", "c1", "c2", "c3"]
+    assert all(made[name].nunique() <= 5 for name in made.columns[1:])
