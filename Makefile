@@ -18,9 +18,14 @@ install: .venv/.installed ## make .venv from the lock files
 	.venv/bin/uv pip sync --quiet --require-hashes --python .venv-audit/bin/python requirements/audit.txt
 	touch $@
 
+adopt: .venv/.adopt ## what registering models of XGBoost, LightGBM and CatBoost needs besides
+.venv/.adopt: .venv/.installed requirements/adopt.txt
+	.venv/bin/uv pip install --quiet --require-hashes --python $(PY) -r requirements/adopt.txt
+	touch $@
+
 lock: install ## rewrite the lock files from requirements/*.in
 	cd requirements && for set in uv dev checkov audit peers; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate $$set.in -o $$set.txt || exit 1; done
-	cd requirements && for set in training worker tracing; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate -c dev.txt $$set.in -o $$set.txt || exit 1; done
+	cd requirements && for set in training worker tracing adopt; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate -c dev.txt $$set.in -o $$set.txt || exit 1; done
 
 demo: install ## the whole way of twenty files, from training to the comparison
 	$(PY) -m deploy.demo
@@ -73,7 +78,7 @@ ALL =# yes: every test
 SINCE =# with ALL, "2 days ago": of the safeguards those whose file was committed to since then, and no nightly tests
 MARKED = $(if $(ALL),$(if $(SINCE),not nightly),not slow and not safeguard)
 
-test: install ## the quick tests, in under four minutes
+test: install adopt ## the quick tests, in under four minutes
 	SAFEGUARDS_SINCE="$(SINCE)" $(PY) -m pytest -m "$(MARKED)" -n $(if $(ALL),5,3) --dist worksteal $(TESTS)
 
 test-all: ## every test; each safeguard of an invariant is taken out, and its tests are seen to fail
@@ -98,4 +103,4 @@ sbom: .venv-audit/.installed ## what a worker, and what everything here is made 
 audit: .venv-audit/.installed ## are vulnerabilities known of what the lock files pin? (asks the package index)
 	$(PY) -m deploy.audit
 
-.PHONY: help install lock demo demo-cloud up down status bench peers measure image-check compose-check vm-check checkov terraform-check test test-all docs check sbom audit
+.PHONY: help install adopt lock demo demo-cloud up down status bench peers measure image-check compose-check vm-check checkov terraform-check test test-all docs check sbom audit
