@@ -169,6 +169,17 @@ def test_pairs_are_kept_apart_and_rescored_files_count_once():
         first.take(given[0])
 
 
+def test_what_parts_of_the_files_came_to_merges_to_what_all_of_them_come_to():
+    records = [file_record(number, better=0.4) for number in range(9)]
+    (whole,) = added_up(records)
+    (first,), (second,) = added_up(records[5:]), added_up([*records[:5], records[3]])
+    first.merge(second)
+    assert summarise(first) == summarise(whole)
+    # whose rows have counted is merged too
+    first.take(records[0])
+    assert summarise(first) == summarise(whole)
+
+
 def test_what_was_left_out_is_noted():
     record = Comparison.start(spec("1", label_column="a"), spec("2", label_column="b"), FileHeader("f", "1", START))
     summary = summarised([record])
