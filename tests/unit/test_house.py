@@ -27,8 +27,9 @@ CLOSETS = {
     "models.scoring": {"models.registry"},
     "models.onnx": {"models.registry", "models.scoring"},
     "models.training": {"models.registry", "models.scoring", "models.onnx", "models.evidence.record"},
-    "models.evidence": {"models.registry", "models.scoring", "models.printable"},
-    "models.profile": {"models.scoring", "models.evidence.figures", "models.printable"},
+    "models.html": {"models.printable"},
+    "models.evidence": {"models.registry", "models.scoring", "models.html", "models.printable"},
+    "models.profile": {"models.scoring", "models.html", "models.evidence.figures", "models.printable"},
     "models.commands": {"models"},
 }
 FOR_WORKERS = ("models.registry", "models.scoring", "models.evidence.record")
