@@ -13,7 +13,7 @@ from dataclasses import replace
 from ledger.names import Key
 from ledger.receipt import Outcome, RowError, Status
 from transport.bucket import ABSENT, Bucket, ObjectInfo, ObjectNotFound, ObjectWriter, PreconditionFailed, get, put
-from transport.event import Generation
+from transport.event import Generation, ObjectEvent, UnusableMessage
 
 OUTCOME = "outcome"  # key in a claim's metadata
 SOURCE_GENERATION = "source-generation"  # key in an output's metadata
@@ -45,6 +45,20 @@ def bring_to_receipt(bucket: Bucket, key: Key, score: Score, *, look_for_claim: 
         # The claim that stood is gone: its owner has finished meanwhile, or removed a claim younger than the receipt.
         if standing := read_receipt(bucket, key):
             return standing, False
+
+
+def refuse_unfounded(bucket: Bucket, event: ObjectEvent) -> None:
+    """Raises UnusableMessage for a re-scoring whose forerunner has no receipt.
+
+    A number far ahead would make every later re-scoring an old one, and the ordinary scoring too. Raises BucketError.
+    """
+    content, number = event.generation.content, event.generation.rescore
+    if number and bucket.stat(Key(event.name, Generation(content, number - 1)).receipt) is None:
+        before = f"its re-scoring {number - 1}" if number > 1 else "its first scoring"
+        raise UnusableMessage(
+            f"it asks for re-scoring {number} of {event.name[:80]!r} (generation {content}), and {before} has no "
+            f"receipt; `python -m publisher rescore` numbers re-scorings in order"
+        )
 
 
 def claim_outcome(bucket: Bucket, outcome: Outcome) -> ObjectInfo | None:

@@ -14,7 +14,7 @@ def candidates(bucket: Bucket, prefix: str, *, deeper: bool, left_out: LeftOut) 
     """What lies directly below the prefix, and `deeper` in folders there too, in the order of names' UTF-8 bytes.
 
     It takes a call per 1,000 objects, and one or two more: what is written, or is labels, is passed by unread.
-    Whoever goes through them asks `ledger.naming.inputs` which are inputs. `left_out` as for `Bucket.objects`.
+    Whoever goes through them asks `ledger.names` which are inputs. `left_out` as for `Bucket.objects`.
     """
     return bucket.objects(prefix, recursive=deeper, without=(OUTPUT, LABELS), left_out=left_out)
 

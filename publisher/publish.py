@@ -16,8 +16,7 @@ import structlog
 
 from edge import metrics, traces
 from edge.not_inputs import REMEMBERED, NotInputs
-from ledger.names import RECEIPTS, Key
-from ledger.naming.inputs import looks_like_input, takes, why_no_input
+from ledger.names import RECEIPTS, Key, looks_like_input, takes, why_no_input
 from publisher.dead_letters import drain
 from publisher.inputs import candidates, event_of
 from publisher.reconcile import standings

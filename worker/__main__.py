@@ -21,7 +21,7 @@ from edge.address import CannotSignal
 from edge.command import main
 from edge.listen import Listening
 from edge.options import BucketOption, LogLevelOption, ModelOption, QueueOption, RegistryOption
-from ledger.naming.prefix import Prefix
+from ledger.prefix import Prefix
 from models.registry.address.option import ArtifactHosts
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 

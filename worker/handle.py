@@ -12,11 +12,10 @@ import structlog
 from edge import metrics, traces
 from edge.log import MayQuoteRows
 from edge.not_inputs import NotInputs
-from ledger.commit import bring_to_receipt
-from ledger.naming.inputs import event_of, takes, why_no_input
+from ledger.commit import bring_to_receipt, refuse_unfounded
+from ledger.names import event_of, takes, why_no_input
 from ledger.receipt import Outcome, Status
 from ledger.records import Failure, record_failure, record_unusable
-from ledger.rescoring import refuse_unfounded
 from models.registry.spec import UnfitModel
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 from transport.bucket import Bucket, BucketError, ObjectInfo

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ledger.commit import read_receipt
-from ledger.names import CLAIMS, RECEIPTS, Key, parse_key
-from ledger.naming.inputs import looks_like_input, takes, why_no_input
+from ledger.names import CLAIMS, RECEIPTS, Key, looks_like_input, parse_key, takes, why_no_input
 from ledger.receipt import Outcome, Status
 from ledger.records import RefusedVersion, refused_versions
 from publisher.inputs import candidates

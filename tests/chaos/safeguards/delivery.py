@@ -57,7 +57,7 @@ SAFEGUARDS = (
     Safeguard(
         2,
         "the output belongs to one generation: what was replaced is no longer read",
-        "transport/buckets/folder/read.py",
+        "transport/buckets/folder/files.py",
         "            check_generation(self._file, self._generation, self._name)  # after the read",
         "            pass  # after the read",
         (
@@ -104,7 +104,7 @@ SAFEGUARDS = (
     Safeguard(
         10,
         "metadata is of the very content that it was written with",
-        "transport/buckets/folder/metadata.py",
+        "transport/buckets/folder/files.py",
         '        if content["key"] == sidecar_key(status):\n',
         '        if content["key"]:\n',
         ("tests/unit/test_folder.py",),
@@ -164,7 +164,7 @@ SAFEGUARDS = (
     Safeguard(
         8,
         "a poison file is dead-lettered after its last attempt",
-        "transport/queues/sqlite/lease_table.py",
+        "transport/queues/sqlite/queue.py",
         "if not dead and attempt >= policy.max_delivery_attempts:",
         "if False:",
         (

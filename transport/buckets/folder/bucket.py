@@ -14,11 +14,20 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import BinaryIO, cast
 
 from transport.bucket import AccessRefused, LeftOut, ObjectInfo, ObjectNotFound
+from transport.buckets.folder.files import (
+    PinnedFile,
+    attached,
+    check_generation,
+    copy_file,
+    explained,
+    file_status,
+    object_info,
+    open_folder,
+    split_name,
+    write_all,
+)
 from transport.buckets.folder.listing import list_files
-from transport.buckets.folder.metadata import attached
-from transport.buckets.folder.names import explained, open_folder, split_name
-from transport.buckets.folder.read import PinnedFile, check_generation, copy_file, write_all
-from transport.buckets.folder.write import Commits, file_status, object_info
+from transport.buckets.folder.write import Commits
 
 _BUFFER = 256 * 1024
 

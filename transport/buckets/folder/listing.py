@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from transport.bucket import AccessRefused, LeftOut
-from transport.buckets.folder.names import HIDDEN, open_folder
+from transport.buckets.folder.files import HIDDEN, open_folder
 from transport.event import MAX_NAME_BYTES
 
 _LINK = "it is a symbolic link, and links are not followed; put the file itself there"

@@ -12,8 +12,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from transport.bucket import ABSENT, AccessRefused, BucketError, ObjectInfo, PreconditionFailed
-from transport.buckets.folder.metadata import Sidecars, attach, sidecar_key
-from transport.buckets.folder.names import HIDDEN, open_folder
+from transport.buckets.folder.files import (
+    HIDDEN,
+    Sidecars,
+    attach,
+    file_status,
+    object_info,
+    open_folder,
+    sidecar_key,
+)
 
 _CLOCK_PATIENCE = 1.0  # seconds; a kernel's coarse clock moves on every 10 ms at the latest
 
@@ -181,19 +188,6 @@ class Commits:
     def _temporary_inodes(self) -> set[str]:
         with os.scandir(self._tmp) as entries:
             return {str(entry.inode()) for entry in entries}
-
-
-def file_status(folder: int, part: str) -> os.stat_result | None:
-    """What stands under a name in the folder with that descriptor, a link not followed; None for nothing."""
-    try:
-        return os.stat(part, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-
-
-def object_info(name: str, status: os.stat_result, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
-    """What a file's status says of the object `name`."""
-    return ObjectInfo(name, status.st_ctime_ns, status.st_size, status.st_ctime_ns / 1e9, dict(metadata or {}))
 
 
 def _refuse_unless(if_generation: int | None, standing: os.stat_result | None, name: str) -> None:

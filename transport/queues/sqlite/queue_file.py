@@ -24,11 +24,23 @@ from typing import Any, TypeVar
 import structlog
 
 from transport.queue import Policy, QueueError
-from transport.queues.sqlite.lease_table import INDEX, TABLE
 
 APPLICATION_ID = 0x55515545  # in the file's header: this is a queue of ours
 LAYOUT = 1
 PATIENCE = 60.0  # seconds to wait for other writers, whose transactions take milliseconds
+# AUTOINCREMENT: a number is never used again, so number, queue and attempt name one delivery for good.
+_TABLE = """
+CREATE TABLE message (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    dead INTEGER NOT NULL,
+    leased INTEGER NOT NULL DEFAULT 0,
+    due REAL NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    published REAL NOT NULL,
+    attributes TEXT NOT NULL,
+    data BLOB NOT NULL
+)"""
+_INDEX = "CREATE INDEX message_due ON message (dead, leased, due)"
 _POLICY = "CREATE TABLE policy (lease REAL, max_delivery_attempts INTEGER, min_backoff REAL, max_backoff REAL)"
 _READ_POLICY = "SELECT lease, max_delivery_attempts, min_backoff, max_backoff FROM policy"
 _SETTINGS = (
@@ -128,7 +140,7 @@ class QueueFile:
         with self.transaction() as connection:
             new = connection.execute("PRAGMA application_id").fetchone() == (0,)
             if new:
-                for statement in (TABLE, INDEX, _POLICY):
+                for statement in (_TABLE, _INDEX, _POLICY):
                     connection.execute(statement)
                 # So that a delivery of an earlier file at this path never has the number of one from this file.
                 connection.execute("INSERT INTO sqlite_sequence VALUES ('message', ?)", (time.time_ns() // 1_000_000,))
