@@ -104,8 +104,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         from transport.queue import QueueError
         from transport.queues.pubsub.names import project_of
         from worker.brake import Brake
-        from worker.filenames import FilenamesLog
-        from worker.handle import Handler
+        from worker.handle import FilenamesLog, Handler
         from worker.leases import Leases
         from worker.loop import Loop
         from worker.processes.pool import Pool

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Event
 
 import structlog
@@ -13,7 +15,7 @@ from edge import metrics, traces
 from edge.log import MayQuoteRows
 from edge.not_inputs import NotInputs
 from ledger.commit import bring_to_receipt, refuse_unfounded
-from ledger.names import event_of, takes, why_no_input
+from ledger.names import Key, event_of, takes, why_no_input
 from ledger.receipt import Outcome, Status
 from ledger.records import Failure, record_failure, record_unusable
 from models.registry.spec import UnfitModel
@@ -22,14 +24,12 @@ from transport.bucket import Bucket, BucketError, ObjectInfo
 from transport.event import BY_NOTIFICATION, ObjectEvent, UnusableMessage
 from transport.queue import Delivery
 from worker.brake import Brake
-from worker.filenames import FilenamesLog
 from worker.leases import Leases
 from worker.processes.pool import Pool
 from worker.processes.process import ScorerDied, TaskFailed, for_logs, kind_of
 from worker.scoring.score import Attempt, Score, stored_size
 from worker.shadow import Shadow, in_shadow
 from worker.shadow_line import ShadowLine
-from worker.traced import Traced
 from worker.versions.follow import Follower
 from worker.versions.swap import InForce
 
@@ -176,6 +176,31 @@ class Handler:
         return Shadow(event, receipt, production.spec, staging, self.limits)
 
 
+class FilenamesLog:
+    """`new_data_filenames.txt`: every file name that a worker of this machine took, one per line.
+
+    Many processes share the file: each line is one write to a file opened for appending.
+    """
+
+    def __init__(self, path: str) -> None:
+        """`path` empty: nothing is written."""
+        self._path = Path(path) if path else None
+
+    def append(self, key: Key) -> None:
+        """Writes time, generation and name. Never raises: a file is scored whether or not its name could be written."""
+        if self._path is None:
+            return
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        try:
+            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                os.write(handle, f"{now} {key.generation} {key.name}\n".encode())
+            finally:
+                os.close(handle)
+        except OSError as error:
+            log.warning("file name not logged", file=key.name, error=str(error), todo="see UNDERSTUDY_FILENAMES_LOG")
+
+
 class OneFile:
     """One file on its way to its receipt, for one delivery."""
 
@@ -184,19 +209,27 @@ class OneFile:
         self.versions = handler.follower.in_force  # those that the last task was made with
         self.log = log.bind(file=self.key.name, generation=str(self.key.generation), attempt=attempt.number)
         self._handler = handler
-        self._started, self._traced = time.monotonic(), Traced()
+        self._started = time.monotonic()
+        self._scoring_began = self._scoring_ended = time.time()
+        self._scoring = traces.current()
 
     def score(self) -> ObjectInfo | None:
         """Scores it in the next free process; gives the claim that it made, None where another stood already."""
         seconds = self._seconds_allowed()
-        return self._traced.scoring(lambda: self._handler.pool.run_next(self._task, seconds))
+        self._scoring_began = time.time()
+        with traces.span("scoring"):
+            self._scoring = traces.current()
+            try:
+                return self._handler.pool.run_next(self._task, seconds)
+            finally:
+                self._scoring_ended = time.time()
 
     def tell(self, receipt: Outcome, mine: bool) -> None:
         """Logs its receipt, and counts it where this worker wrote it."""
         seconds = time.monotonic() - self._started
         if mine:
             _count(receipt, seconds)
-            self._traced.committed(receipt)
+            self._trace(receipt)
         self.log.info(
             "receipt written" if mine else "receipt stood already",
             status=str(receipt.status),
@@ -207,6 +240,17 @@ class OneFile:
             reason=MayQuoteRows(receipt.errors[0].message) if receipt.errors else None,
             seconds=round(seconds, 3),
         )
+
+    def _trace(self, receipt: Outcome) -> None:
+        """The spans of the steps, and of the commit. A step's batches take turns: its span has the sum of them."""
+        at = self._scoring_began
+        for step in metrics.STEPS:
+            seconds = receipt.timings.get(step, 0.0)
+            if seconds:
+                traces.done(step, at, seconds, parent=self._scoring, rows=receipt.rows)
+                at += seconds
+        ended = self._scoring_ended
+        traces.done("commit", ended, time.time() - ended, status=str(receipt.status))
 
     def _task(self) -> Score:
         """Made when a process is free for it, so that a swap takes effect at once, between two files."""

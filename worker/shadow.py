@@ -31,9 +31,8 @@ from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed,
 from transport.event import ObjectEvent
 from worker.processes.scoring_process import Workshop
 from worker.scoring import write
-from worker.scoring.damage import checked_to_the_end
-from worker.scoring.hashed import Hashed
 from worker.scoring.predict import Predicted, Stopwatch, Tally, predict
+from worker.scoring.score import Hashed, checked_to_the_end
 
 MEMORY_OF_SPOOL = 8 << 20
 SERVED_BLOCK_BYTES = 1 << 18  # of production's output; Arrow reads up to 32 blocks ahead, and no row is longer

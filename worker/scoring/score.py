@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
@@ -21,9 +23,10 @@ from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, PreconditionFai
 from transport.event import ObjectEvent
 from worker.processes.scoring_process import Workshop
 from worker.scoring import write
-from worker.scoring.damage import checked_to_the_end
-from worker.scoring.hashed import Hashed
 from worker.scoring.predict import Predicted, Stopwatch, Tally, predict
+
+READ_ON_BYTES = 64 * 2**20
+BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -163,3 +166,37 @@ def _begun(attempt: Attempt) -> Outcome:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@contextmanager
+def checked_to_the_end(bucket: Bucket, stored: BinaryIO) -> Iterator[None]:
+    """Where the block finds a file of `bucket` Unreadable, reads on for READ_ON_BYTES at most.
+
+    So DamagedRead is raised in the place of Unreadable where the bytes are not those that are stored. A bucket without
+    checksums has nothing more to say, and is not read on.
+    """
+    try:
+        yield
+    except Unreadable:
+        left = READ_ON_BYTES if bucket.checks_reads else 0
+        while left > 0 and (block := stored.read(BLOCK_BYTES)):
+            left -= len(block)
+        raise
+
+
+class Hashed(io.RawIOBase):
+    """A stream, and the SHA-256 of what was read of it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._digest = stream, hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._digest.update(data)
+        return data
+
+    def sha256(self) -> str:
+        return self._digest.hexdigest()

@@ -10,10 +10,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from models.registry.spec import ModelSpec
-from worker.scoring.formula import harmless
 from worker.scoring.predict import Predicted
 
 _LINES = pacsv.WriteOptions(include_header=False, quoting_style="none")
+_BEGINS = r"(^|[;\t\r\n])([=+\-@＝＋－＠])"
+_BEGINS_WITH_BLANK = r"^([\t\r])"
+_NUMBER = r"^[+-]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?$"
 
 
 def positive_index(spec: ModelSpec) -> int | None:
@@ -85,6 +87,17 @@ def _joined(columns: list[pa.Array]) -> bytes:
     lines = pc.binary_join_element_wise(*columns, ",")
     joined: str = pc.binary_join(pa.ListArray.from_arrays([0, len(lines)], lines), "\n")[0].as_py()
     return joined.encode() + b"\n"
+
+
+def harmless(cells: pa.Array) -> pa.Array:
+    """The cells, with `'` before each beginning of a formula; numbers and all other text as they are.
+
+    A spreadsheet takes a cell for a formula that begins with one of a few letters; a mere number does no harm. Where
+    it separates fields by semicolons, or the text is pasted, a cell begins within ours as well.
+    """
+    marked = pc.replace_substring_regex(cells, _BEGINS, r"\1'\2")
+    marked = pc.replace_substring_regex(marked, _BEGINS_WITH_BLANK, r"'\1")
+    return pc.if_else(pc.match_substring_regex(cells, _NUMBER), cells, marked)
 
 
 def _as_it_is(cells: pa.Array) -> pa.Array:

@@ -23,7 +23,7 @@ from models.evidence.record.scores import LOSSES, SUMS, brier, log_loss, summed_
 from models.evidence.record.sketch import Sketch
 from models.evidence.record.unknown import Unknown
 from models.registry.spec import ModelSpec
-from models.scoring.table.coded import Coded, encoded
+from models.scoring.table.cells import Coded, encoded
 
 __all__ = ["Comparison", "FileHeader", "Incomparable", "Pair", "Predictions"]
 

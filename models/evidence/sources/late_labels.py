@@ -16,8 +16,7 @@ from models.evidence.record.pair import Predictions
 from models.evidence.sources.csv_rows import csv_rows
 from models.evidence.sources.labels import LateLabels
 from models.registry.spec import Column
-from models.scoring.table.cells import text_cells
-from models.scoring.table.coded import Coded
+from models.scoring.table.cells import Coded, text_cells
 from models.scoring.table.columns import converted
 from models.scoring.table.faults import Unreadable
 from models.scoring.table.read import Batch, Table

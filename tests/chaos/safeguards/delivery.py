@@ -123,7 +123,7 @@ SAFEGUARDS = (
     Safeguard(
         5,
         "a row's answer is the same among any others: only blocks that give the same bits",
-        "models/scoring/blocks.py",
+        "models/scoring/scorer.py",
         "            return self._in_blocks(size, 0, count) == (",
         "            return self._in_blocks(size, 0, count) is not (",
         ("tests/unit/scoring/test_blocks.py",),
