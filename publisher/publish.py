@@ -18,8 +18,7 @@ from edge import metrics, traces
 from edge.not_inputs import REMEMBERED, NotInputs
 from ledger.names import RECEIPTS, Key, looks_like_input, takes, why_no_input
 from publisher.dead_letters import drain
-from publisher.inputs import candidates, event_of
-from publisher.reconcile import standings
+from publisher.inputs import candidates, event_of, standings
 from publisher.settle import Recent, Settling
 from publisher.tidy import tidy
 from transport.bucket import Bucket, BucketError, ObjectInfo

@@ -20,9 +20,8 @@ from pydantic import ByteSize, Field, field_validator
 from edge.address import CannotSignal
 from edge.command import main
 from edge.listen import Listening
-from edge.options import BucketOption, LogLevelOption, ModelOption, QueueOption, RegistryOption
+from edge.options import ArtifactHosts, BucketOption, LogLevelOption, ModelOption, QueueOption, RegistryOption
 from ledger.prefix import Prefix
-from models.registry.address.option import ArtifactHosts
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 
 

@@ -15,9 +15,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from models.evidence.record.training import Training
-from models.registry.address.database import why_no_database
-from models.registry.address.shown import fit_to_show, shown
-from models.registry.address.sources import why_elsewhere
+from models.registry.address import fit_to_show, shown, why_elsewhere, why_no_database
 from models.registry.cache import Shelf, bring, check_digest, folder_name, sha256_of
 from models.registry.description.plain import LARGEST as LARGEST_SPEC
 from models.registry.description.read import read_spec, read_training

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from edge.command import Command
 from edge.log import start_log
-from edge.seconds import Seconds
+from edge.options import Seconds
 from publisher.commands.settings import Places
 from publisher.provision.plan import (
     Action,

@@ -19,8 +19,7 @@ from ledger.commit import read_receipt
 from ledger.names import RECEIPTS, is_input, parse_key
 from ledger.receipt import Status
 from publisher.commands.settings import Places
-from publisher.inputs import event_of
-from publisher.reconcile import Standing, standings
+from publisher.inputs import Standing, event_of, standings
 from transport.bucket import Bucket, BucketError
 from transport.event import ObjectEvent
 from transport.open import open_queue

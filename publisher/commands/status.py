@@ -12,8 +12,7 @@ from ledger.commit import read_receipt
 from ledger.names import CLAIMS, RECEIPTS, Key, looks_like_input, parse_key, takes, why_no_input
 from ledger.receipt import Outcome, Status
 from ledger.records import RefusedVersion, refused_versions
-from publisher.inputs import candidates
-from publisher.reconcile import standings
+from publisher.inputs import candidates, standings
 from transport.bucket import Bucket, ObjectInfo
 from transport.queue import Backlog, Queue
 

@@ -140,7 +140,7 @@ SAFEGUARDS = (
     Safeguard(
         6,
         "memory is bounded: what waits to be compared is given on",
-        "publisher/reconcile.py",
+        "publisher/inputs.py",
         "        for name in [name for name in held if _end(name) <= place]:\n            yield held.pop(name)\n",
         "",
         ("tests/unit/test_reconcile.py::test_nothing_is_piled_up_however_long_the_listings_are",),
