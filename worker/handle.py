@@ -76,7 +76,7 @@ class Handler:
             self.leases.give_back(delivery)
 
     def _scorable(self, delivery: Delivery) -> ObjectEvent | None:
-        """The event of a message about an input of this bucket; any other is put on record, or passed over."""
+        """The event of a message about an input of this bucket; any other message is put on record or passed over."""
         try:
             event = event_of(delivery.message, self.bucket)
             if takes(event.name, self.prefix, self.bucket.url):
@@ -91,7 +91,7 @@ class Handler:
         except UnusableMessage as reason:
             self._put_on_record(delivery, reason)
             return None
-        self.others.tell(event.name, why)  # the bucket itself tells of whatever is written
+        self.others.tell(event.name, why)  # the bucket itself sends a message about every object
         return None
 
     def _put_on_record(self, delivery: Delivery, reason: UnusableMessage) -> None:
@@ -119,7 +119,7 @@ class Handler:
             self._hand_on(file, receipt, mine)
 
     def _receipt_of(self, file: OneFile) -> tuple[Outcome, bool]:
-        """The receipt that stands, and whether this worker wrote it. While the bucket takes nothing it is tried again.
+        """The receipt that stands, and whether this worker wrote it. A file waits here while the bucket takes nothing.
 
         Raises UnusableMessage, and BucketError, ScorerDied, TaskFailed where the attempt has failed.
         """
@@ -136,7 +136,7 @@ class Handler:
             self.leases.tried()
 
     def _hand_on(self, file: OneFile, receipt: Outcome, mine: bool) -> None:
-        """To the line of shadows, which acks it then; acked at once where the file is to have none, or has had it."""
+        """Sends the delivery to the line of shadows, which acks it later; acks it now where no shadow is to run."""
         shadow = self._shadow_of(file.attempt.event, receipt, file.versions)
         if shadow is None or (not mine and self.bucket.stat(file.key.comparison)):
             self.leases.ack(file.delivery)
@@ -214,7 +214,7 @@ class OneFile:
         self._scoring = traces.current()
 
     def score(self) -> ObjectInfo | None:
-        """Scores it in the next free process; gives the claim that it made, None where another stood already."""
+        """Scores the file in the next free process; gives the new claim, or None where another claim stood already."""
         seconds = self._seconds_allowed()
         self._scoring_began = time.time()
         with traces.span("scoring"):
@@ -225,7 +225,7 @@ class OneFile:
                 self._scoring_ended = time.time()
 
     def tell(self, receipt: Outcome, mine: bool) -> None:
-        """Logs its receipt, and counts it where this worker wrote it."""
+        """Logs the file's receipt, and counts the file where this worker wrote the receipt."""
         seconds = time.monotonic() - self._started
         if mine:
             _count(receipt, seconds)
@@ -253,7 +253,7 @@ class OneFile:
         traces.done("commit", ended, time.time() - ended, status=str(receipt.status))
 
     def _task(self) -> Score:
-        """Made when a process is free for it, so that a swap takes effect at once, between two files."""
+        """The task, made only when a process is free for it, so that a swap takes effect between two files."""
         self.versions = self._handler.follower.in_force
         if self.versions.production is None:
             raise TaskFailed(UnfitModel.__name__, "no version is in force for production")
@@ -267,7 +267,7 @@ class OneFile:
 
 
 def _count(receipt: Outcome, seconds: float) -> None:
-    """Counts a file by the receipt that this worker wrote for it, whoever scored it."""
+    """Counts a file by the receipt that this worker wrote; another worker may have scored the file."""
     metrics.FILES.labels(str(receipt.status)).inc()
     metrics.FILE_SECONDS.observe(seconds)
     for step in metrics.STEPS:

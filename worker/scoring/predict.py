@@ -21,7 +21,7 @@ from models.scoring.table.faults import Fault, FileFault, RowFault, Unreadable
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 from models.scoring.table.read import Batch, Table
 
-FEW_TEXTS = 5  # texts, fewer than which say nothing of a whole file
+FEW_TEXTS = 5  # a column with fewer texts says nothing about the whole file
 NAMED_TEXTS = 5
 LONGEST_TEXT = 40  # characters of a text that is named
 
@@ -34,7 +34,7 @@ class Stopwatch:
     _laps: dict[str, float] = field(default_factory=dict)
 
     def lap(self, name: str) -> float:
-        """The seconds of a step since this was asked last."""
+        """Seconds of a step since the last call."""
         before, self._laps[name] = self._laps.get(name, 0.0), self.seconds.get(name, 0.0)
         return self._laps[name] - before
 
@@ -83,7 +83,7 @@ class Predicted:
 
 @dataclass
 class Tally:
-    """Rows seen, those that could not be scored by reason, the first of them with theirs, and texts never shown."""
+    """What was counted in a file: all rows, rows without a score by reason, their first errors, and unknown texts."""
 
     rows: int = 0
     rejected: Counter[RowFault] = field(default_factory=Counter)
@@ -111,7 +111,10 @@ class Tally:
 
 @dataclass
 class UnknownTally:
-    """Counts over the batches of one file. `rows`: column → rows with an unknown text, of the closed columns."""
+    """Texts that the model was never shown, counted over the batches of one file.
+
+    `rows`: column → rows with such a text, for the columns whose texts the model knows.
+    """
 
     columns: Sequence[Column]
     rows: dict[str, int] = field(default_factory=dict)
@@ -125,7 +128,7 @@ class UnknownTally:
                 self._named[column.name] = {}
 
     def count(self, rows: Rows, failed: np.ndarray[Any, Any]) -> None:
-        """Adds a batch. `failed`: [n] True for rows that have an error, which count as nothing here."""
+        """Adds a batch. `failed`: [n] True for rows that have an error, which are not counted."""
         for name, odd in rows.unknown.items():
             texts = rows.coded[name]
             odd = odd & ~failed
@@ -136,7 +139,7 @@ class UnknownTally:
                 named.update(dict.fromkeys(texts.distinct[texts.codes[odd][:1000]]))
 
     def refuse(self, most: float) -> None:
-        """Raises Unreadable where of a column's texts the share `most` or more is unknown."""
+        """Raises Unreadable where the share `most` or more of a column's texts is unknown."""
         for column in self.columns:
             count, texts = self.rows.get(column.name, 0), self._texts.get(column.name, 0)
             if texts < FEW_TEXTS or not count or count < most * texts:
@@ -225,7 +228,7 @@ def _placed(
 
 
 def _faults(batch: Batch, rows: Rows, spec: ModelSpec) -> dict[int, Fault]:
-    """Position → what is wrong with the row, as far as its cells say. That it is no row of this table comes first."""
+    """Position → what is wrong with the row. A fault of the whole row counts before a fault of a cell."""
     faults = {int(batch.positions[index]): fault for index, fault in rows.faults.items()}
     if spec.id_column is not None and spec.id_column in batch.cells:
         cells = batch.cells[spec.id_column]

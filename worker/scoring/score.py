@@ -31,7 +31,7 @@ BLOCK_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Attempt:
-    """Whose attempt at which event this is."""
+    """One attempt at one event: its number, and the worker that makes it."""
 
     event: ObjectEvent
     number: int
@@ -60,7 +60,7 @@ def score_file(
     scorer: Scorer,
     limits: Limits = USUAL_LIMITS,
 ) -> ObjectInfo | None:
-    """Scores the event's generation and claims what came of it; None where another claim stood already.
+    """Scores the event's generation and claims the outcome; None where another claim stood already.
 
     A fault of the file ends in a claim (`rejected`, or `superseded` where that generation is gone); a fault of the
     bucket raises, and nothing is claimed.
@@ -135,7 +135,7 @@ def _counted(outcome: Outcome, spec: ModelSpec, tally: Tally, watch: Stopwatch) 
 
 
 def stored_size(bucket: Bucket, event: ObjectEvent) -> int | None:
-    """As the event says; where the event says nothing, as the bucket does."""
+    """The size in the event; where the event has none, the size in the bucket."""
     if event.size is not None:
         return event.size
     standing = bucket.stat(event.name)
@@ -145,7 +145,7 @@ def stored_size(bucket: Bucket, event: ObjectEvent) -> int | None:
 def _refuse_if_too_big(bucket: Bucket, event: ObjectEvent, limits: Limits) -> None:
     """Raises Unreadable before anything is read, where the event says so and the bucket agrees.
 
-    A message is not believed: it may come from anybody who can publish.
+    The message alone is not believed: any account that may publish can have sent it.
     """
     if event.size is not None and event.size > limits.max_file_bytes:
         standing = bucket.stat(event.name)
@@ -170,10 +170,10 @@ def _now() -> str:
 
 @contextmanager
 def checked_to_the_end(bucket: Bucket, stored: BinaryIO) -> Iterator[None]:
-    """Where the block finds a file of `bucket` Unreadable, reads on for READ_ON_BYTES at most.
+    """Where the block raises Unreadable, reads on in the file `stored`, for READ_ON_BYTES at most.
 
-    So DamagedRead is raised in the place of Unreadable where the bytes are not those that are stored. A bucket without
-    checksums has nothing more to say, and is not read on.
+    The bytes may have arrived damaged, which shows at the end of the file: then DamagedRead is raised in place of
+    Unreadable. In a bucket without checksums nothing more is read.
     """
     try:
         yield
