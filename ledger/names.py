@@ -31,7 +31,7 @@ UNFINISHED_ENDINGS = (".tmp", ".part", ".crdownload")
 _OTHER_TABLES = (".tsv", ".xls", ".xlsx", ".ods", ".parquet", ".feather")
 
 _LONGEST = Generation(MAX_GENERATION, MAX_GENERATION)
-_SAMPLE = "x.csv.gz"  # of the kind that stands whole in every name that is made of it
+_SAMPLE = "x.csv.gz"  # an ending that every name made of it keeps
 
 
 @dataclass(frozen=True, order=True)
@@ -146,7 +146,7 @@ def _why_unfit(name: str, bucket_url: str) -> str | None:
 
 @cache
 def most_bytes(bucket_url: str) -> int:
-    """Bytes that an input's name may have: the whole name on Cloud Storage, in a folder what follows the last slash."""
+    """How many bytes a name may have: the whole name on Cloud Storage, in a folder the part behind the last slash."""
     made = Key(_SAMPLE, _LONGEST).made
     if "://" in bucket_url:
         return MAX_NAME_BYTES - max(len(name) - len(_SAMPLE) for name in made)

@@ -25,7 +25,7 @@ class UnusableMessage(Exception):
 
 @dataclass(frozen=True, order=True)
 class Generation:
-    """Which content of a name, and the number of its re-scoring on purpose (0: none); ordered as that pair."""
+    """Which content of a name, and the number of its re-scoring (0: the first scoring); ordered as a pair."""
 
     content: int
     rescore: int = 0

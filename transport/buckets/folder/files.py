@@ -2,9 +2,9 @@
 
 Its metadata is in an extended attribute, keyed by the file's inode and mtime. The key is known before the object takes
 its name and does not change when it does (a rename alters the ctime, not the mtime), so the metadata lies ready and
-appears with the content, in the same rename. A copy that took the attribute along is another inode, a file rewritten in
-place has another mtime: neither has metadata. Where a file system keeps no such attributes, or not so long ones, the
-metadata lies in a small file under that key.
+appears with the content, in the same rename. A copy with the attribute has another inode, and a file rewritten in place
+has another mtime: neither has metadata. Where a file system keeps no such attributes, or not so long ones, the metadata
+lies in a small file under that key.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def split_name(name: str) -> list[str]:
 def open_folder(root: str, parts: list[str], *, create: bool = False) -> int:
     """A descriptor of the folder `parts` below `root`, for the caller to close; no link on the way is followed.
 
-    Everything done relative to it stays inside the bucket, whatever is renamed or linked meanwhile. Raises
+    Everything done relative to it stays inside the bucket, even if folders are renamed or linked meanwhile. Raises
     FileNotFoundError where it does not exist (or is a file), AccessRefused where a part is a link.
     """
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
@@ -122,7 +122,7 @@ def _enter(folder: int, part: str, path: str, create: bool) -> int:
 
 @contextmanager
 def explained(root: str, doing: str) -> Iterator[None]:
-    """Turns what the operating system refuses into BucketError or AccessRefused, saying which folder and what to do."""
+    """Turns an OSError into BucketError or AccessRefused; the text names the folder and says what to do."""
     try:
         yield
     except OSError as error:
@@ -226,7 +226,7 @@ def attached(status: os.stat_result, folder: int, part: str) -> dict[str, str]:
 
 
 def sidecar_key(status: os.stat_result) -> str:
-    """What the metadata of the file with this status is filed under."""
+    """The key under which the metadata of the file with this status is stored."""
     return f"{status.st_ino}-{status.st_mtime_ns}"
 
 
@@ -237,7 +237,7 @@ class Sidecars:
         self._folder = folder
 
     def write(self, status: os.stat_result, name: str, metadata: Mapping[str, str]) -> None:
-        """Files the metadata of an object about to be called `name`, safe against a loss of power."""
+        """Stores the metadata of an object about to be called `name`, so that it survives a loss of power."""
         # The file's own fsync is needed: a claim without its outcome would be read as one that another program wrote.
         # Its entry in the folder needs none: a file system's journal keeps it in order with the rename that follows.
         file = os.open(self._path(sidecar_key(status)), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
@@ -251,7 +251,7 @@ class Sidecars:
         return self._load(sidecar_key(status))[1]
 
     def remove(self, status: os.stat_result) -> None:
-        """Takes the metadata of a file that is no more out of the folder."""
+        """Removes the metadata of a file that no longer exists."""
         self.discard(sidecar_key(status))
 
     def discard(self, key: str) -> None:

@@ -58,7 +58,7 @@ class _Look:
             self.left_out(os.fsencode(name).decode("utf-8", "backslashreplace"), why)
 
     def pass_by(self, name: str, error: OSError) -> None:
-        """Raises the error, unless somebody is told that this could not be looked at: other folders go on then."""
+        """Raises the error, unless `left_out` can be told of it: then the other folders are still listed."""
         if self.left_out is None:
             raise error
         self.leave_out(name, f"it cannot be looked at: {error.strerror}")

@@ -1,8 +1,8 @@
 """The queue on this machine: a lease table in a SQLite file, with the semantics of Pub/Sub that workers rely on.
 
-A message waits until it is due, is leased to whoever pulls it, and is deleted by the ack. A nack, or a lease that runs
-out, makes it wait for the back-off; after the last attempt it moves to the dead letters, a second table of the same
-file that is pulled like any other queue. Any number of processes and threads may use one file at once.
+A message waits until it is due, is leased to the worker that pulls it, and is deleted by the ack. A nack, or a lease
+that runs out, makes it wait for the back-off; after the last attempt it becomes a dead letter, in a queue of the same
+file that is pulled like any other. Any number of processes and threads may use one file at once.
 
 A row waits (`leased` 0; `due`: when it may be delivered) or is leased (`leased` 1; `due`: when the lease runs out), in
 the queue itself (`dead` 0) or among the dead letters (`dead` 1). Times are wall clock times. Where the clock was set
@@ -44,7 +44,7 @@ FROM policy"""
 
 @dataclass(frozen=True, slots=True)
 class LocalDelivery:
-    """One delivery: number and attempt name it, so that a message that went to another is never acked by mistake."""
+    """One delivery: number and attempt name it, so that no worker acks a message that went to another."""
 
     message: Message
     id: str
@@ -197,7 +197,7 @@ def backoff(policy: Policy, attempt: int) -> float:
 
 
 def _end_overdue(connection: sqlite3.Connection, policy: Policy, now: float) -> None:
-    """Ends the leases that ran out by `now`, and whatever a clock that was set back would hold for too long."""
+    """Ends the leases that ran out by `now`, and makes due what a clock that was set back would hold for too long."""
     for leased, longest in ((0, policy.max_backoff), (1, policy.lease)):
         connection.execute(
             "UPDATE message SET due = ? WHERE dead IN (0, 1) AND leased = ? AND due > ?",

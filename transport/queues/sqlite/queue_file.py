@@ -102,8 +102,8 @@ class QueueFile:
     def _stay_at_path(self) -> None:
         """Goes over to the file that has the path now, and makes it where it was removed.
 
-        A connection goes on with a removed file as if nothing had happened, while whoever starts later uses another
-        one: messages would be published to where nobody looks.
+        A connection goes on with a removed file as if nothing had happened, while a program that starts later uses the
+        new file: messages would be published to a file that no worker reads.
         """
         if self._closed or (self._connection and self._identity in (None, self._identity_at_path())):
             return
@@ -181,7 +181,7 @@ class QueueFile:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The file to oneself while the block lasts; what it wrote is kept unless it raises."""
+        """The file for this block alone; what the block writes is kept unless it raises."""
         with self._lock, self._explained():
             self._stay_at_path()
             connection = self._patiently(lambda connection: connection.execute("BEGIN IMMEDIATE").connection)
@@ -196,8 +196,8 @@ class QueueFile:
                 raise
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
-        """Empties the log into the file, for whoever tries again: on a small disk it alone may take all the room."""
-        with suppress(sqlite3.Error):  # there is no room for that either; somebody has to make some
+        """Empties the log into the file, before the next try: on a small disk the log alone may take all the room."""
+        with suppress(sqlite3.Error):  # there is no room for that either: a person has to free some
             connection.execute(f"PRAGMA wal_autocheckpoint={LEAST_PAGES}")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
@@ -238,10 +238,10 @@ class QueueFile:
 
 
 def _index_is_anothers(error: BaseException | None) -> bool:
-    """True while somebody still has a removed file open: its index (-shm) lies where the new file's belongs."""
+    """True while another program has a removed file open: its index (-shm) lies where the new file's belongs."""
     return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def policy_in(connection: sqlite3.Connection) -> Policy:
-    """The same inside a transaction."""
+    """The policy in force, read inside a transaction."""
     return Policy(*connection.execute(_READ_POLICY).fetchone())
