@@ -14,8 +14,8 @@ from transport.event import Generation, ObjectEvent
 def candidates(bucket: Bucket, prefix: str, *, deeper: bool, left_out: LeftOut) -> Iterator[ObjectInfo]:
     """What lies directly below the prefix, and `deeper` in folders there too, in the order of names' UTF-8 bytes.
 
-    It takes a call per 1,000 objects, and one or two more: what is written, or is labels, is passed by unread.
-    Whoever goes through them asks `ledger.names` which are inputs. `left_out` as for `Bucket.objects`.
+    It takes a call per 1,000 objects, and one or two more: `output/` and `labels/` are passed by unread.
+    `ledger.names.takes` says which of the objects are inputs. `left_out` as for `Bucket.objects`.
     """
     return bucket.objects(prefix, recursive=deeper, without=(OUTPUT, LABELS), left_out=left_out)
 
@@ -44,8 +44,8 @@ def standings(inputs: Iterable[ObjectInfo], receipts: Iterable[ObjectInfo]) -> I
 
     Receipts (`<name>@<generation>.json`) do not sort like the names in them: those of `a.csv.gz` lie before those of
     `a.csv`. An input is therefore held from where its receipts may begin until the listing of receipts is past
-    `<name>@:`, the first name behind all of them (':' follows '9'). Whatever is held is the beginning of the receipt
-    in hand, so that no more is held than that name has letters, however long the listings are.
+    `<name>@:`, the first name behind all of them (':' follows '9'). Every name held is the beginning of the present
+    receipt's name, so that no more names are held than that one has letters, even in very long listings.
     """
     held: dict[str, Standing] = {}
     waiting = iter(inputs)

@@ -69,7 +69,7 @@ class Rescore(Places):
                 bucket = self.open_bucket(stack)
                 queue = None if self.dry_run else stack.enter_context(closing(open_queue(self.queue)))
                 if queue is not None:
-                    queue.verify()  # a topic without its subscription would take what nobody ever gets
+                    queue.verify()  # a topic without its subscription would lose the messages
                 return self._publish(self._choose(bucket), queue)
         except UnknownName as error:
             return _refuse(str(error), 1)
