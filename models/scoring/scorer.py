@@ -28,7 +28,8 @@ TRIED_ROWS = LARGER[-1]
 TRIED_ROWS_SMALLER = 1024  # as many in small blocks cost as much as all the larger ones together
 TRIED_FOR_SECONDS = 2.0
 
-# A graph may name files for its weights. Below a file there is none, and onnxruntime lets no name climb out of here.
+# A graph may name files for its weights. This folder cannot exist, for it lies below a file; and onnxruntime lets no
+# name lead out of it.
 NO_FOLDER = os.path.join(os.devnull, "nothing")
 EXAMPLE_TOLERANCE = 1e-5  # float32 sums in another order, as on another processor, stay far below it
 
@@ -102,10 +103,10 @@ class Scorer:
         return Scores(labels, probabilities)
 
     def score_each(self, columns: Columns) -> tuple[Scores, dict[int, str]]:
-        """The same for rows of which the graph may not take some (a text it was not fitted on): index → what it said.
+        """Scores rows of which the graph may refuse some (a text that it was not fitted on): also index → what it said.
 
-        Those have no label, and NaN for probabilities. The others are scored as without them. Raises UnfitModel where
-        the graph no longer scores its own example either: then not the rows are at fault.
+        A refused row has no label, and NaN for probabilities; the others are scored as if it were not there. Raises
+        UnfitModel where the graph no longer scores its own example: then the rows are not at fault.
         """
         found, refused = self.score_rows(columns)
         if refused:
@@ -113,7 +114,7 @@ class Scorer:
         return found, refused
 
     def score_rows(self, columns: Columns) -> tuple[Scores, dict[int, str]]:
-        """The same, whatever the graph does with its own example."""
+        """The same, without a look at the example."""
         rows = len(next(iter(columns.values())))
         found = Scores(np.full(rows, None, dtype=object), np.full((rows, len(self.spec.classes)), np.nan, np.float32))
         refused: dict[int, str] = {}
@@ -139,7 +140,7 @@ class Scorer:
             raise UnfitModel(f"{self.spec} has no input example; register it again with one")
         try:
             scores = self.score(example_columns(example, self.spec.columns))
-        except Exception as error:  # noqa: BLE001 - whatever it raises, it cannot score its own example
+        except Exception as error:  # noqa: BLE001 - any error means that it cannot score its own example
             raise UnfitModel(f"{self.spec} cannot score its own input example: {_first_line(error)}") from None
         recorded = np.array(example.probabilities, dtype=np.float64)
         if list(scores.labels) != list(example.labels) or not np.allclose(
@@ -197,7 +198,8 @@ def filled(cells: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:
 
 
 def trial_rows(example: Columns, columns: tuple[Column, ...]) -> dict[str, np.ndarray[Any, Any]]:
-    """TRIED_ROWS rows mixed from an example's cells, column by column; every other number that may be any is moved."""
+    """TRIED_ROWS rows mixed from an example's cells, column by column; half of the numbers that may be any are
+    scaled."""
     choose, rows = np.random.default_rng(0), TRIED_ROWS
     mixed = {column.name: choose.choice(np.asarray(example[column.name]), rows) for column in columns}
     for column in columns:
@@ -209,10 +211,10 @@ def trial_rows(example: Columns, columns: tuple[Column, ...]) -> dict[str, np.nd
 def equal_sizes(answer: Callable[[Columns], Bits], rows: Columns, seconds_each: float) -> tuple[int, ...]:
     """The sizes, rising, whose blocks give each row of `rows` the same bits as blocks of BLOCK_ROWS do.
 
-    Of the larger sizes those up to the first that does not, and so of the smaller ones. `answer`: labels of one block,
-    and the bytes of its probabilities; `rows`: TRIED_ROWS of them; `seconds_each`: how long a block of BLOCK_ROWS
-    takes, about. Where the next size would take the trial beyond TRIED_FOR_SECONDS, or the graph takes no such rows,
-    the sizes found until then are enough.
+    Larger sizes are tried up to the first that gives other bits, and so are smaller ones. `answer`: labels of one
+    block, and the bytes of its probabilities; `rows`: TRIED_ROWS of them; `seconds_each`: how long a block of
+    BLOCK_ROWS takes, about. Where the next size would take the trial beyond TRIED_FOR_SECONDS, or the graph takes no
+    such rows, the sizes found until then are enough.
     """
     usual = _Usual(answer, rows)
     started = time.monotonic() - seconds_each
@@ -227,7 +229,7 @@ def equal_sizes(answer: Callable[[Columns], Bits], rows: Columns, seconds_each: 
 
 
 class _Usual:
-    """What rows are answered in blocks of BLOCK_ROWS, as far as that was asked for."""
+    """The answers to rows in blocks of BLOCK_ROWS, for the rows that were asked for so far."""
 
     def __init__(self, answer: Callable[[Columns], Bits], rows: Columns) -> None:
         self._answer, self._rows = answer, rows

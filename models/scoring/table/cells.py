@@ -47,7 +47,7 @@ class Coded:
 
     @classmethod
     def of(cls, cells: npt.NDArray[Any] | Coded) -> Coded:
-        """The cells of an array [N]; of those that are coded already, these."""
+        """The cells of an array [N], coded; those that are coded already, as they are."""
         if isinstance(cells, Coded):
             return cells
         if cells.dtype != object:

@@ -57,9 +57,9 @@ def encoding_of(start: bytes, otherwise: str) -> str:
 def read_dialect(start: bytes, required: Sequence[str] | None, optional: Sequence[str] = ()) -> Dialect:
     """The dialect of a file that begins with these bytes, in valid UTF-8 (all of it, or MAX_HEADER_BYTES).
 
-    Of the SEPARATORS the one by which the header has all `required` columns. Raises Unreadable where none does, or a
-    wanted column stands twice. None: all columns are wanted, under names of their own, and of the SEPARATORS the one
-    that finds most is taken.
+    The separator is the first of SEPARATORS by which the header has all `required` columns. Raises Unreadable where
+    there is none, or a wanted column stands twice. `required` None: all columns are wanted, under names of their own,
+    and the separator is the one that finds most columns.
     """
     # A character may be cut in two at the end of what is looked at.
     text = start.decode("utf-8", errors="ignore")

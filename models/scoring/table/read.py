@@ -144,7 +144,7 @@ class Table:
             done += last.rows
             yield last
         if not ended:
-            # Arrow takes the rest of a file for one field then: rows would be missing without a word.
+            # Arrow then takes the rest of the file for one field: rows would be missing silently.
             raise Unreadable(FileFault.QUOTES, f"a quote is opened and never closed, in row {done} or before")
         if not done and blocks.count > MOST_WITHOUT_A_ROW:
             raise Unreadable(FileFault.NO_ROW, f"{blocks.count:,} bytes stand behind the header, and no row in them")

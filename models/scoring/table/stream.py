@@ -76,7 +76,7 @@ def _other(start: bytes) -> tuple[str, str]:
 
 
 class Stored(io.RawIOBase):
-    """A file's bytes as they are stored, counted. Raises Unreadable beyond the limit, however big it was said to be."""
+    """A file's bytes as they are stored, counted. Raises Unreadable beyond the limit on size."""
 
     def __init__(self, stream: BinaryIO, limits: Limits) -> None:
         self._stream, self._limits = stream, limits
@@ -118,7 +118,7 @@ class Peeked(io.RawIOBase):
         self._ahead = b""
 
     def peek(self, size: int) -> bytes:
-        """The next bytes: `size` or more, or all there are. Raises what reading raises where nothing came before it."""
+        """The next bytes: `size` or more, or all there are. An error is raised only where no byte came before it."""
         try:
             while len(self._ahead) < size and (more := self._stream.read(size - len(self._ahead))):
                 self._ahead += more
@@ -145,8 +145,8 @@ class Peeked(io.RawIOBase):
 class Utf8(io.RawIOBase):
     """A stream in some encoding as valid UTF-8, with UNREADABLE for each byte that is no part of a character.
 
-    Arrow gives a malformed row to its handler as text, and the whole file up where that cannot be decoded. A Ctrl-Z
-    behind all else is left out.
+    Arrow passes a malformed row to its handler as text, and gives up the whole file where the row cannot be decoded. A
+    Ctrl-Z at the very end is left out.
     """
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
@@ -177,7 +177,7 @@ class Utf8(io.RawIOBase):
 
 
 class Blocks(io.RawIOBase):
-    """A stream in reads of just the size asked for, since Arrow takes one for a block; `end` behind its last byte.
+    """A stream whose reads give exactly the size asked for, as Arrow takes a read for a block; then comes `end`.
 
     `quotes` is True once a quote has been read; `count`: bytes read, without `end`.
     """
