@@ -22,7 +22,7 @@ log = structlog.get_logger()
 JSON = "application/json; charset=utf-8"
 
 Checks = Mapping[str, str]
-"""What was looked at → what is wrong with it, in words; nothing where it is well."""
+"""Name of a check → what is wrong, in words; empty where all is well."""
 
 
 class ProgramVitals(Protocol):
@@ -39,7 +39,7 @@ class ProgramVitals(Protocol):
 
 
 class Starting:
-    """A program that has begun, and knows no more than that."""
+    """A program that is still starting."""
 
     def health(self) -> Checks:
         return {"start": ""}

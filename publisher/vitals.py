@@ -30,7 +30,7 @@ class PublisherVitals:
         self._backlog = Cached(self._ask, UNKNOWN, BACKLOG_SECONDS)
 
     def health(self) -> Checks:
-        """A pass whose steps fail is progress too: what it failed at is no cause for a restart."""
+        """A pass with failed steps is progress too: a restart would not mend them."""
         since = time.monotonic() - self.loop.progressed
         return {"progress": overdue(since, self.interval, self.stalled_seconds, "the publisher")}
 

@@ -11,10 +11,9 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from edge.command import Command
-from edge.options import RegistryOption
+from edge.options import ArtifactHosts, RegistryOption
 from edge.terminal import harmless
-from models.registry.address.option import ArtifactHosts
-from models.registry.address.shown import fit_to_show, shown
+from models.registry.address import fit_to_show, shown
 
 if TYPE_CHECKING:
     from models.training.adoption.source import Logged

@@ -20,10 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.command import Command
-from edge.options import BucketOption, ModelOption, RegistryOption
+from edge.options import ArtifactHosts, BucketOption, ModelOption, RegistryOption
 from edge.terminal import harmless
 from models.printable import printable
-from models.registry.address.option import ArtifactHosts
 from models.registry.aliases import Aliases, Move, MoveRefused
 from models.registry.client import PRODUCTION, STAGING, RegisteredVersion, Registry, RegistryUnreachable
 from models.registry.description.read import not_onnx

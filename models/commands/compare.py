@@ -13,9 +13,7 @@ from pydantic import BeforeValidator, Field
 from rich.console import Console
 
 from edge.command import Command
-from edge.options import BucketOption, ModelOption, RegistryOption
-from edge.seconds import seconds
-from models.registry.address.option import ArtifactHosts
+from edge.options import ArtifactHosts, BucketOption, ModelOption, RegistryOption, seconds
 
 
 def moment(text: object) -> object:

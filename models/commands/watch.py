@@ -10,8 +10,7 @@ from edge.address import CannotSignal
 from edge.command import Command
 from edge.end_signals import on_end_signals
 from edge.listen import Listening
-from edge.options import LogLevelOption
-from edge.seconds import Seconds
+from edge.options import LogLevelOption, Seconds
 from models.commands.compare import EvidenceCommand
 
 

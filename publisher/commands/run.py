@@ -11,7 +11,7 @@ from pydantic import Field
 from edge.address import CannotSignal
 from edge.end_signals import on_end_signals
 from edge.listen import Listening
-from edge.seconds import Seconds
+from edge.options import Seconds
 from publisher.commands.settings import Places
 from publisher.loop import PublisherLoop
 from publisher.publish import Reconciler

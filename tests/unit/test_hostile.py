@@ -34,7 +34,7 @@ from tests.worker_fixtures import Here, Worker, contents, fetched, receipt_of, t
 from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation, Message, ObjectEvent, UnusableMessage, refuse_bad_name
 from transport.queues.sqlite.queue import LocalQueue
-from worker.filenames import FilenamesLog
+from worker.handle import FilenamesLog
 from worker.versions.swap import InForce
 
 NAMES = (

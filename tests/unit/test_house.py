@@ -51,7 +51,6 @@ SCORING_SIDE = {
     "worker.processes.scoring_process",
     "worker.scoring.score",
     "worker.scoring.predict",
-    "worker.scoring.validate",
     "worker.scoring.write",
     "worker.shadow",
 }

@@ -1,4 +1,4 @@
-"""Scoring processes, one task at a time each. One that dies or hangs costs the task that it has, and is replaced."""
+"""Scoring processes, each with one task at a time. A process that dies or hangs loses its task, and is replaced."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Pool:
         return self.run_next(lambda: task, timeout)
 
     def run_next(self, make: Callable[[], Task[Result]], timeout: float) -> Result:
-        """The same with a task that is made once a process is free for it.
+        """Like `run`, with a task that is made once a process is free for it.
 
-        So each process gets tasks about versions in the order in which these were in force, and may drop a version as
-        soon as it is asked for the next. A process that ends before it has begun its task is not the task's fault: that
-        is made again for another process, for TRIES of them at most, with `timeout` seconds for each.
+        So each process gets tasks in the order in which their versions were in force, and may drop a version as soon as
+        a task needs the next one. Where a process ends before it has begun its task, the task is not at fault: it is
+        made again for another process, at most TRIES times, with `timeout` seconds each.
         """
         process = self._idle.get()
         try:
@@ -92,10 +92,10 @@ class Pool:
     def load(self, version: FetchedVersion, abandoned: Event) -> tuple[int, ...]:
         """Has every process load a version beside the one that it serves, and score its example; tasks go on meanwhile.
 
-        Gives the sizes of blocks that all of them found, or were told of.
+        Gives the sizes of blocks that every process found, or was told of.
 
-        Half of the processes at once, so that most of the machine is left to the tasks. Raises UnfitModel and Abandoned
-        as soon as one of them does.
+        Half of the processes load at once, which leaves most of the machine to the tasks. Raises UnfitModel and
+        Abandoned as soon as one process does.
         """
         threads = ThreadPoolExecutor((len(self._all) + 1) // 2, thread_name_prefix="load")
         try:
@@ -131,7 +131,7 @@ class Pool:
             process.mend()
             if self._serving is not None:
                 process.load(self._serving, None, self._load_seconds, Event())
-        except UnfitModel as error:  # its next task is told the same
+        except UnfitModel as error:  # its next task gets the same error
             if not self._ended:
                 log.warning(
                     "scoring process without a model", error=str(error), consequence="its next file is not scored"

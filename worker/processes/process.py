@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 TRIES = 3  # processes that may end while they load a version
 ABANDONED_WITHIN_SECONDS = 0.2
-GONE_WITHIN_SECONDS = 10.0  # once its pipe has broken; a process that takes longer to end is ended
+GONE_WITHIN_SECONDS = 10.0  # once its pipe has broken; a process that takes longer to end is killed
 
 
 class ScorerDied(Exception):
@@ -31,15 +31,15 @@ class ScorerDied(Exception):
 
 
 class NotBegun(ScorerDied):
-    """The process ended before it had read the task: whatever ended it, it was not the task."""
+    """The process ended before it had read the task, so the task is not the cause."""
 
 
 class ScorerSlow(ScorerDied):
     """The process was ended because the task took too long."""
 
 
-# Kinds whose text is in our words, the storage's or a model's, and never in a file's. What else goes wrong may quote
-# anything: Arrow, for one, quotes the line that it could not read.
+# Kinds of error whose text comes from us, the storage or a model, never from a file. Any other error may quote a file:
+# Arrow, for one, quotes the line that it could not read.
 _QUOTE_NO_ROW = {
     "BucketError",
     "AccessRefused",
@@ -75,7 +75,7 @@ def for_logs(error: Exception) -> str:
 
 
 class Abandoned(Exception):
-    """Nobody wants the version any more: its alias has moved on, or the worker ends."""
+    """The version is no longer wanted: its alias has moved on, or the worker ends."""
 
 
 class ScoringProcess:
@@ -97,8 +97,8 @@ class ScoringProcess:
     def run(self, task: Task[Result], timeout: float) -> Result:
         """Does a task within `timeout` seconds. Raises TaskFailed and ScorerDied; NotBegun where it never had the task.
 
-        The process says no word for that: a task that lies unread in the pipe when its other end closes is ECONNRESET
-        here; after one that was read the pipe just ends. So Linux has it; a system that does not tell blames the task.
+        How that is known: where the process dies with the task unread in the pipe, Linux gives ECONNRESET here; once
+        the task was read, the pipe just ends. On a system without this difference the task is blamed.
         """
         with self._running:
             try:
@@ -125,12 +125,12 @@ class ScoringProcess:
     def load(
         self, version: FetchedVersion, beside: FetchedVersion | None, timeout: float, abandoned: Event
     ) -> tuple[int, ...]:
-        """Has it load a version beside one that it serves, and score its example; tasks go on meanwhile.
+        """Has the process load a version beside the one that it serves, and score its example; tasks go on meanwhile.
 
         Gives the sizes of the version's blocks.
 
-        Raises UnfitModel where the version must not serve, Abandoned once `abandoned` is set. A process may die of what
-        others do (memory, a kill); only a version that ends three of them, or takes too long, is at fault.
+        Raises UnfitModel where the version must not serve, Abandoned once `abandoned` is set. One death may have
+        another cause (memory, a kill): the version is at fault only where it ends three processes, or takes too long.
         """
         deadline, tries_left = time.monotonic() + timeout, TRIES
         while True:
@@ -190,11 +190,11 @@ class ScoringProcess:
         return NotBegun(f"its scoring process {self._how_it_ended()} before the file was begun")
 
     def _has_died(self) -> bool:
-        # `is_alive` alone takes one for alive that another thread of ours is just reaping, or that others have reaped.
+        # `is_alive` alone is wrong about a process that another thread is just reaping, or that others have reaped.
         return not self._process.is_alive() or bool(wait([self._process.sentinel], 0))
 
     def _how_it_ended(self) -> str:
-        """To be asked once a pipe has broken: it is ending."""
+        """To be called once a pipe has broken: the process is ending."""
         if self._process.pid is None:
             return f"could not be started ({self._not_started})"
         self._process.join(GONE_WITHIN_SECONDS)
@@ -213,7 +213,7 @@ class ScoringProcess:
         self._tasks, tasks = context.Pipe()
         self._loads, loads = context.Pipe()
         self._process = context.Process(target=serve, args=(tasks, loads, *self._arguments), daemon=True)
-        # By a thread that takes on the niceness, so that the process has it from the start: importing is work too.
+        # A thread takes on the niceness and starts the process, which inherits it: importing is work too.
         starter = Thread(target=self._start_niced, name="start")
         starter.start()
         starter.join()
@@ -221,7 +221,7 @@ class ScoringProcess:
         loads.close()
 
     def _start_niced(self) -> None:
-        if sys.platform == "linux":  # where it is this thread's own, and inherited
+        if sys.platform == "linux":  # where niceness is a thread's own, and inherited
             os.nice(self._arguments[2])
         try:
             self._process.start()

@@ -1,6 +1,6 @@
 """What runs in a scoring process: it takes tasks over a pipe and does them one at a time, with models kept loaded.
 
-Over a second pipe it is told which version comes next, and loads it in a thread beside the tasks.
+Over a second pipe it learns which version comes next, and a thread loads that version beside the tasks.
 
 It knows the bucket and onnxruntime, and nothing of queue, registry or the other processes. It dies with its parent.
 """
@@ -57,7 +57,7 @@ class Workshop:
     _changing: Lock = field(default_factory=Lock)
 
     def scorer(self, version: FetchedVersion) -> Scorer:
-        """The loaded model of this version, loaded now if it is not; those that came before it are dropped.
+        """The model of this version, loaded now if it is not yet; the models asked for before it are dropped.
 
         Raises UnfitModel where its bytes changed or cannot be run.
         """
@@ -69,7 +69,7 @@ class Workshop:
         return scorer
 
     def bring(self, version: FetchedVersion, beside: FetchedVersion | None = None) -> tuple[int, ...]:
-        """Loads a version that scores its example, and keeps `beside` and no other; gives the sizes of its blocks.
+        """Loads a version, has it score its example, and keeps only `beside` with it; gives the sizes of its blocks.
 
         Raises UnfitModel.
         """
@@ -142,7 +142,7 @@ def serve(tasks: Connection, loads: Connection, bucket_url: str, log_level: str,
     _die_with_parent()
     _be_nice(niceness)
     start_log("worker", log_level)
-    tempfile.gettempdir()  # settled now: asked first when TMPDIR is full, it would name another folder, unsaid
+    tempfile.gettempdir()  # decided now: with a full TMPDIR it would silently choose another folder later
     workshop = Workshop(open_bucket(bucket_url))
     Thread(target=_bring_versions, args=(workshop, loads), daemon=True, name="load").start()
     while True:
@@ -159,7 +159,7 @@ def serve(tasks: Connection, loads: Connection, bucket_url: str, log_level: str,
 
 def _bring_versions(workshop: Workshop, loads: Connection) -> None:
     # onnxruntime lets go of the interpreter while it loads (measured: no other thread waited for more than 10 ms), and
-    # on Linux niceness is a thread's own: what is served has the processor first.
+    # on Linux niceness is a thread's own: the tasks have the processor first.
     if sys.platform == "linux":
         _be_nice(NICENESS_OF_LOADING)
     while True:
@@ -171,7 +171,7 @@ def _bring_versions(workshop: Workshop, loads: Connection) -> None:
             answer: tuple[int, ...] | str = workshop.bring(load.version, load.beside)
         except UnfitModel as error:
             answer = str(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, such a version must not serve
+        except Exception as error:  # noqa: BLE001 - after any error the version must not serve
             answer = f"{load.version.spec}: {type(error).__name__}: {str(error)[:1000]}"
         loads.send((number, answer))
 

@@ -1,4 +1,4 @@
-"""Reading a version's description, away from whatever serves."""
+"""The task of reading a version's description, for a process that does not serve with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from models.registry.description.read import read_spec
 from models.registry.spec import ModelSpec
 from worker.processes.scoring_process import Workshop
 
-READ_SECONDS = 60.0  # for what takes a hundredth of a second, on a machine that does other work
+READ_SECONDS = 60.0  # it takes a hundredth of a second; the rest is for a busy machine
 
 
 @dataclass(frozen=True)

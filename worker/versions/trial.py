@@ -20,11 +20,10 @@ log = structlog.get_logger()
 
 @dataclass
 class Trial:
-    """Reads and loads versions where a crash, a hang or a wrong answer harms nobody; those that passed are remembered.
+    """Reads and loads versions in a process where a crash, a hang or a wrong answer does no harm.
 
-    So are the sizes of their blocks: what serves is not kept from it by trying them.
-
-    Threads may share it. The process that has read a description stays for the trial that follows.
+    A version that passed is remembered with the sizes of its blocks, so that the serving processes need not try them.
+    Threads may share a Trial. The process that has read a description stays for the trial that follows.
     """
 
     bucket_url: str
@@ -58,20 +57,20 @@ class Trial:
             process.kill()
 
     def passed(self, version: FetchedVersion, blocks: tuple[int, ...]) -> FetchedVersion:
-        """It was loaded, and these are the sizes of its blocks: it needs no further trial. Gives it with them."""
+        """Remembers that the version was loaded, and the sizes of its blocks; gives the version with these sizes."""
         if self._passed.get(self._key(version)) != blocks:
             log.info("version tried", version=version.spec.version, blocks=list(blocks))
         self._passed[self._key(version)] = blocks
         return replace(version, blocks=blocks)
 
     def _process(self) -> ScoringProcess:
-        """The one that waits, or a new one."""
+        """The process that waits, or a new one."""
         with self._changing:
             waiting, self._waiting = self._waiting, None
         return waiting or ScoringProcess(self.bucket_url, self.log_level, NICENESS_OF_LOADING)
 
     def _keep(self, process: ScoringProcess | None) -> None:
-        """From now on this one waits for a trial, and no other."""
+        """Keeps this process, and no other, for the next trial."""
         with self._changing:
             before, self._waiting = self._waiting, process
         if before is not None:
@@ -85,7 +84,7 @@ class Trial:
 def read_by(run: Callable[[Describe, float], ModelSpec], task: Describe) -> ModelSpec:
     """What `run` (of a pool or a process) gives for the task. Raises UnfitModel, and ScorerDied as `run` does.
 
-    A process that ends or stands still over it speaks against the machine as well: the version is tried again.
+    Where a process ends or hangs over it, the machine may be at fault: the version is tried again.
     """
     try:
         return run(task, READ_SECONDS)
@@ -99,7 +98,7 @@ def read_by(run: Callable[[Describe, float], ModelSpec], task: Describe) -> Mode
 
 @dataclass(frozen=True)
 class TriedPool:
-    """A pool whose processes read and load only what has passed its trial, unless there is nothing that they serve."""
+    """A pool that reads and loads a version only after its trial; before it serves anything it needs no trial."""
 
     pool: Pool
     trial: Trial

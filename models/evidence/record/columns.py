@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.evidence.record.exact import Integers
-from models.scoring.table.coded import Coded
+from models.scoring.table.cells import Coded
 
 GAP = "(gap)"
 OTHER = "(other)"

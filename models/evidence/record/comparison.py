@@ -23,7 +23,7 @@ from models.evidence.record.pair import Incomparable, Pair, Predictions, Texts, 
 from models.evidence.record.scores import LOSSES, SUMS, brier, log_loss, summed_scores
 from models.evidence.record.sketch import Sketch
 from models.registry.spec import ModelSpec
-from models.scoring.table.coded import Coded
+from models.scoring.table.cells import Coded
 
 __all__ = ["Comparison", "FileHeader", "Incomparable", "Pair", "Predictions"]
 

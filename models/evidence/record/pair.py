@@ -13,7 +13,7 @@ import pyarrow as pa
 from models.evidence.record.columns import TrainingBins
 from models.evidence.record.exact import Integers
 from models.registry.spec import ModelSpec
-from models.scoring.table.coded import Coded, encoded
+from models.scoring.table.cells import Coded, encoded
 
 Texts: TypeAlias = npt.NDArray[Any] | pa.Array | Coded  # an array of str objects, of Arrow's strings, or these coded
 MAX_COLUMNS = 200  # columns beyond these are left out of a record, by their order in production's signature

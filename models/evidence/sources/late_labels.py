@@ -19,8 +19,7 @@ from models.evidence.record.pair import Predictions
 from models.evidence.sources.labels import LateLabels
 from models.evidence.sources.streams import csv_rows, spooled
 from models.registry.spec import Column
-from models.scoring.table.cells import text_cells
-from models.scoring.table.coded import Coded
+from models.scoring.table.cells import Coded, text_cells
 from models.scoring.table.columns import converted
 from models.scoring.table.faults import Unreadable
 from models.scoring.table.read import Batch, Table

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.registry.address.database import why_no_database
-from models.registry.address.shown import fit_to_show, shown
+from models.registry.address import fit_to_show, shown, why_no_database
 from models.registry.spec import SPEC_FILE
 from models.training.register import RegistrationRefused
 
