@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import pandas as pd
 
-from models.training.estimators.probes import GAP, probes
-from models.training.register import TOLERANCE, Candidate, RegistrationRefused, raw_columns
+from models.training.elsewhere.asked import Asked
+from models.training.register import TOLERANCE, Candidate, RegistrationRefused
 
 
-def refuse_other_order(candidate: Candidate, rows: pd.DataFrame) -> None:
-    """Raises RegistrationRefused where a label is another class's, on `rows` or on probes made from them, draws aside.
-
-    One row of zeros as an example says little: therefore the probes.
-    """
-    texts = [name for name, kind in candidate.types.items() if kind == "string"]
-    made = probes(rows[list(candidate.types)], texts, {})
-    no_gaps = np.array([value != GAP for value in made.values])  # whole numbers have none
-    asked = pd.concat([rows, made.rows[no_gaps]], ignore_index=True)
-    scores, _ = candidate.scorer.score_rows(raw_columns(asked, candidate.types))
+def refuse_other_order(candidate: Candidate, asked: Asked) -> None:
+    """Raises RegistrationRefused where a label is another class's, draws aside."""
+    scores = asked.scores
     answered = np.isfinite(scores.probabilities).all(axis=1)
     labels, probabilities = scores.labels[answered], scores.probabilities[answered]
     best = np.sort(probabilities, axis=1)
