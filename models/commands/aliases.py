@@ -26,6 +26,7 @@ from models.printable import printable
 from models.registry.address.option import ArtifactHosts
 from models.registry.aliases import Aliases, Move, MoveRefused
 from models.registry.client import PRODUCTION, STAGING, RegisteredVersion, Registry, RegistryUnreachable
+from models.registry.description.read import not_onnx
 from models.registry.spec import UnfitModel
 
 ROLE_STYLE = {PRODUCTION: "bold green", STAGING: "bold yellow"}
@@ -174,7 +175,10 @@ class Stage(MoveCommand):
     version: CliPositionalArg[str] = Field(description="the number of the version")
 
     def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
-        """Points staging at the version."""
+        """Points staging at the version, unless it is no ONNX model."""
+        flavors = aliases.registry.flavors(self.version)
+        if flavors and "onnx" not in flavors:
+            raise MoveRefused(not_onnx(flavors, self.model, self.version))
         return [aliases.point(STAGING, self.version, self.why, now)]
 
 

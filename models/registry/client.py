@@ -20,7 +20,7 @@ from models.registry.address.shown import fit_to_show, shown
 from models.registry.address.sources import why_elsewhere
 from models.registry.cache import Shelf, bring, check_digest, folder_name, sha256_of
 from models.registry.description.plain import LARGEST as LARGEST_SPEC
-from models.registry.description.read import read_spec, read_training
+from models.registry.description.read import read_flavors, read_spec, read_training
 from models.registry.spec import GRAPH_FILE, MEMORY_TAG, SHA256_TAG, SPEC_FILE, ModelSpec, Size, UnfitModel
 
 VersionId = str
@@ -31,8 +31,8 @@ PRODUCTION, STAGING = "production", "staging"
 STAGE_OF_ALIAS = {PRODUCTION: "Production", STAGING: "Staging"}
 LARGEST_GRAPH = 2 * 2**30
 HOW_TO_REGISTER = (
-    "register it with `python -m models register FILE.onnx`, or a fitted scikit-learn classifier with "
-    "models.register_sklearn, which write what is missing"
+    "`python -m models adopt` makes a version out of a logged model, `python -m models register` out of an ONNX file, "
+    "with what is missing"
 )
 
 
@@ -191,16 +191,25 @@ class Registry:
 
     def training(self, version: VersionId) -> Training:
         """What the version was fitted on, as far as its registration kept it. Raises RegistryUnreachable."""
-        who = f"{self.model} version {version}"
+        return read_training(self._description(version))
+
+    def flavors(self, version: VersionId) -> tuple[str, ...]:
+        """The version's MLflow flavors; none where its files cannot be looked at now."""
+        try:
+            return read_flavors(self._description(version))
+        except RegistryUnreachable:
+            return ()
+
+    def _description(self, version: VersionId) -> bytes:
         with TemporaryDirectory() as folder:
             try:
                 repository = self._ask(lambda: self._repository(version))
                 if repository is None:
-                    return Training()
-                self._bring(repository, SPEC_FILE, LARGEST_SPEC, Path(folder), who)
-            except UnfitModel:  # it lies where nobody asks, or is beyond every limit: nothing that is to be believed
-                return Training()
-            return read_training((Path(folder) / SPEC_FILE).read_bytes())
+                    return b""
+                self._bring(repository, SPEC_FILE, LARGEST_SPEC, Path(folder), f"{self.model} version {version}")
+            except UnfitModel:  # its files lie elsewhere, or are beyond every limit: nothing that is to be believed
+                return b""
+            return (Path(folder) / SPEC_FILE).read_bytes()
 
     def _download(
         self, version: VersionId, pinned: Mapping[str, str], shelf: Shelf, read: ReadSpec, who: str
@@ -210,6 +219,8 @@ class Registry:
             if repository is None:
                 raise UnfitModel(f"{who}: the registry does not know where its files lie; {HOW_TO_REGISTER}")
             self._bring(repository, SPEC_FILE, LARGEST_SPEC, part, who)
+            if SPEC_FILE not in pinned:  # its flavor, where that is another one, helps its owner more than its tags
+                read((part / SPEC_FILE).read_bytes(), self.model, version)
             _refuse_unpinned(SPEC_FILE, pinned, who)
             check_digest(part / SPEC_FILE, pinned[SPEC_FILE], who)
             # Before the graph comes: "it is of flavor sklearn" helps its owner more than "it has no model.onnx".

@@ -37,6 +37,15 @@ def read_rows(path: Path, types: Mapping[str, str], also: Sequence[str] = ()) ->
         raise BadRows(f"{path}: {error}") from None
 
 
+def header_of(path: Path) -> tuple[str, ...]:
+    """The columns of the CSV at `path`, in their order. Raises BadRows."""
+    try:
+        with path.open("rb") as stream:
+            return Table(stream, None).columns
+    except (Unreadable, OSError) as error:
+        raise BadRows(f"{path}: {error}") from None
+
+
 def _read(path: Path, types: Mapping[str, str], also: Sequence[str], *, all_columns: bool) -> pd.DataFrame:
     columns = [_column(name, kind) for name, kind in types.items()]
     parts: dict[str, list[np.ndarray[Any, Any]]] = {}

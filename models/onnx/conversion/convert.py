@@ -30,7 +30,13 @@ Inputs = Sequence[tuple[str, Any]]  # (name, skl2onnx type), as its `initial_typ
 
 
 def features_graph(classifier: Any, features: int) -> onnx.ModelProto:
-    """A fitted classifier on FEATURES, float32 [N, features]; its only output is the probabilities [N, K]."""
+    """A fitted classifier on FEATURES, float32 [N, features]; its only output is the probabilities [N, K].
+
+    A classifier with a method `features_graph` gives its own.
+    """
+    if hasattr(classifier, "features_graph"):
+        own: onnx.ModelProto = classifier.features_graph()
+        return own
     return convert(classifier, [(FEATURES, FloatTensorType([None, features]))])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -27,11 +27,7 @@ def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
     if not isinstance(flavors, dict) or not isinstance(signature, dict):
         raise UnfitModel(f"{who}: its MLmodel file has no flavors and signature; register it again with a signature")
     if "onnx" not in flavors:
-        raise UnfitModel(
-            f"{who} is of flavor {', '.join(sorted(flavors))[:200]}, and workers run ONNX only: "
-            f"convert it and register it with `python -m models register FILE.onnx`, "
-            f"or a fitted scikit-learn classifier with models.register_sklearn"
-        )
+        raise UnfitModel(not_onnx(flavors, name, version))
     ours = _ours(document, who)
     inputs = _inputs(signature.get("inputs"), who)
     if ours.positive_class is not None and ours.positive_class not in ours.classes:
@@ -52,6 +48,23 @@ def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
         profile={column: bins.model_dump(exclude_none=True) for column, bins in (ours.profile or {}).items()},
         knows_texts=ours.texts is not None,
         made=_time(_text(document.get("utc_time_created"))),
+    )
+
+
+def read_flavors(mlmodel: bytes) -> tuple[str, ...]:
+    """What MLflow flavors the bytes of an `MLmodel` file name, in order; none where they cannot be read."""
+    try:
+        flavors = _document(mlmodel, "it").get("flavors")
+    except UnfitModel:
+        return ()
+    return tuple(sorted(flavors)) if isinstance(flavors, dict) else ()
+
+
+def not_onnx(flavors: Iterable[str], name: str, version: str) -> str:
+    """What to say of a version of these flavors, none of which is ONNX."""
+    return (
+        f"{name} version {version} is of flavor {', '.join(sorted(flavors))[:200]}, and workers run ONNX only: "
+        f"`python -m models adopt models:/{name}/{version}` converts it into a new version that they serve"
     )
 
 

@@ -58,7 +58,8 @@ def sklearn_candidate(
     chosen = _positive(positive, classes)
     shown = rows if training_rows is None else training_rows[names]
     booleans = [name for name in names if is_boolean(rows[name] if rows[name].notna().any() else shown[name])]
-    inner, kind = probable(estimator), type(last_step(estimator)).__name__
+    inner = probable(estimator)
+    kind = type(last_step(inner)).__name__
     try:
         decision = decision_of(estimator)
     except OtherRule as error:

@@ -14,6 +14,7 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.svm import SVC, NuSVC
 
 from models.onnx.decision import DRAW, Decision
+from models.training.estimators.named import Named
 
 _THRESHOLDS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
 ADVICE = (
@@ -84,7 +85,7 @@ def _inner(estimator: Any) -> Any:
         return getattr(estimator, "estimator_", estimator.estimator)
     if isinstance(estimator, SelfTrainingClassifier):
         return estimator.estimator_
-    if isinstance(estimator, FrozenEstimator):
+    if isinstance(estimator, FrozenEstimator | Named):
         return estimator.estimator
     return getattr(estimator, "best_estimator_", None)
 

@@ -1,0 +1,95 @@
+"""A Keras network as a classifier with scikit-learn's methods, so that it may stand at the end of a pipeline."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import warnings
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from models.onnx.serving_form import UnfitGraph
+from models.training.register import RegistrationRefused
+
+BATCH = 1024  # rows; a network is asked for a batch at a time
+
+
+class KerasNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A fitted network on one matrix of features [N, F], float32.
+
+    Its output is [N, K], the probabilities of `classes`, or [N, 1], that of the second of two.
+    """
+
+    def __init__(self, model: Any, classes: Sequence[str]) -> None:
+        """Raises RegistrationRefused where it takes something else, or classes and outputs do not go together."""
+        self.model = model
+        self.classes = classes
+        taken, given = model.input_shape, model.output_shape
+        if not isinstance(taken, tuple) or len(taken) != 2:
+            raise RegistrationRefused(
+                f"this network takes {taken}, and what can be adopted is one matrix of features [N, F]: give it a "
+                f"model whose only input is that, with the preprocessing in --preprocess"
+            )
+        if not isinstance(given, tuple) or len(given) != 2:
+            raise RegistrationRefused(f"this network gives {given}, and a version has one output, [N, K] or [N, 1]")
+        outputs = max(2, int(given[1]))
+        if len(classes) != outputs:
+            raise RegistrationRefused(
+                f"this network has {outputs} classes without names, and {len(classes)} were named: "
+                f"--classes A,B,… in the order of its outputs"
+            )
+        self.classes_ = np.array(classes, dtype=object)
+        self.n_features_in_ = int(taken[1])
+
+    def fit(self, *_: Any) -> KerasNetwork:
+        """It is fitted already."""
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def predict_proba(self, features: Any) -> np.ndarray[Any, Any]:
+        """[N, F] → [N, K]"""
+        dense = features.toarray() if hasattr(features, "toarray") else np.asarray(features)
+        found = np.asarray(self.model.predict(dense.astype(np.float32), batch_size=BATCH, verbose=0), dtype=np.float64)
+        return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
+
+    def predict(self, features: Any) -> np.ndarray[Any, Any]:
+        """[N, F] → the most probable class of each, [N]"""
+        labels: np.ndarray[Any, Any] = self.classes_[self.predict_proba(features).argmax(axis=1)]
+        return labels
+
+    def features_graph(self) -> onnx.ModelProto:
+        """Its own ONNX export. Raises UnfitGraph where Keras or tf2onnx cannot make one."""
+        if find_spec("tf2onnx") is None:
+            raise RegistrationRefused("Keras exports ONNX by tf2onnx, which `make adopt` installs")
+        self.predict_proba(np.zeros((1, self.n_features_in_)))  # Keras exports what was called once
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _silent():
+            warnings.simplefilter("ignore")
+            file = Path(folder) / "network.onnx"
+            try:
+                self.model.export(str(file), format="onnx", verbose=False)
+            except Exception as error:
+                line = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+                raise UnfitGraph(f"Keras cannot export this network as ONNX: {line}") from error
+            return onnx.load(file)
+
+
+@contextlib.contextmanager
+def _silent() -> Any:
+    """TensorFlow writes to the file behind stderr, past Python."""
+    with open(os.devnull, "wb") as nothing:
+        kept = os.dup(2)
+        os.dup2(nothing.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
