@@ -145,8 +145,9 @@ class Register(_RegistryCommand):
     ZipMap behind the probabilities is cut off. All weights inside; any operator set that onnxruntime runs.
 
     What is served is the graph: on the rows of --example it is compared with the file as onnxruntime runs it, not with
-    the library that it was exported from. Some exports answer gaps otherwise than their library: look at such rows.
-    Exports of XGBoost, LightGBM, CatBoost and scikit-learn name their classes themselves; those of Keras do not.
+    the library that it was exported from. skl2onnx's graphs of trees answer gaps otherwise than scikit-learn: use
+    models.register_sklearn, which compares the two. Exports of XGBoost, LightGBM, CatBoost and scikit-learn name their
+    classes themselves, those of Keras do not.
     """
 
     file: CliPositionalArg[Path] = Field(description="the .onnx file")
@@ -164,17 +165,15 @@ class Register(_RegistryCommand):
     def run(self) -> int:
         from mlflow.exceptions import MlflowException
 
-        from models.onnx.serving_form import UnfitGraph
-        from models.training.foreign import register_file
+        from models.onnx.given.sound import UnfitGraph
+        from models.training.foreign import foreign_candidate, register_foreign
         from models.training.register import RegistrationRefused
         from models.training.rows import BadRows
         from models.training.tracking import Tracking
 
         try:
-            made = register_file(
+            candidate, rows = foreign_candidate(
                 self.file,
-                Tracking(self.mlflow_tracking_uri, artifact_hosts=self.artifact_hosts),
-                self.model,
                 classes=_names(self.classes),
                 positive=self.positive,
                 columns=_names(self.input_columns),
@@ -182,14 +181,15 @@ class Register(_RegistryCommand):
                 label_column=self.label_column,
                 example=self.example,
             )
+            tracking = Tracking(self.mlflow_tracking_uri, artifact_hosts=self.artifact_hosts)
+            version = register_foreign(candidate, rows, self.file, tracking, self.model)
         except (UnfitGraph, RegistrationRefused, BadRows, MlflowException, OSError) as error:
             return _refused("register", error, self.mlflow_tracking_uri)
-        version = made.version
         print(f"{self.model} version {version}: `python -m models stage {version}` lets it score in the shadow")
         if self.classes is None:
-            print(f"its classes, by the graph: {', '.join(made.classes)}")
-        if self.positive is None and len(made.classes) == 2:
-            print(f"its probability is that of {made.positive!r}, the second class; --positive names the other")
+            print(f"its classes, by the graph: {', '.join(candidate.classes)}")
+        if self.positive is None and len(candidate.classes) == 2:
+            print(f"its probability is that of {candidate.positive!r}, the second class; --positive names the other")
         return 0
 
 

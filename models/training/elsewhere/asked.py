@@ -10,30 +10,48 @@ import numpy as np
 import pandas as pd
 
 from models.scoring.scorer import Scores
-from models.training.estimators.probes import GAP, probes
+from models.training.estimators.probes import GAP, Probes, probes
 from models.training.register import Candidate, raw_columns
 
 
 @dataclass(frozen=True)
 class Asked:
-    """`columns` as `Scorer.score` takes them; `scores` of the N rows, and which of them the graph refused."""
+    """`columns` as `Scorer.score` takes them; `scores` of the N rows; `refused`: rows that the graph raised on."""
 
     columns: dict[str, np.ndarray[Any, Any]]
     scores: Scores
     refused: dict[int, str]
 
     @cached_property
-    def is_answered(self) -> np.ndarray[Any, Any]:
-        """[N]."""
-        found = np.full(len(self.scores.labels), True)
-        found[list(self.refused)] = False
-        return found
+    def answered(self) -> np.ndarray[Any, Any]:
+        """The indices of the rows that have finite probabilities."""
+        return np.flatnonzero(np.isfinite(self.scores.probabilities).all(axis=1))
 
 
 def ask(candidate: Candidate, rows: pd.DataFrame) -> Asked:
     """Has the candidate score `rows` and probes: one row of zeros as an example says little."""
+    made = _probes(candidate, rows)
+    others = np.array([value != GAP for value in made.values])
+    return _asked(candidate, pd.concat([rows, made.rows[others]], ignore_index=True))
+
+
+def columns_without_gaps(candidate: Candidate, rows: pd.DataFrame) -> tuple[str, ...]:
+    """The columns in which the graph takes no gap: it raises, or gives no probabilities. Whole numbers have none."""
+    made = _probes(candidate, rows)
+    gaps = [
+        at
+        for at, (name, value) in enumerate(zip(made.columns, made.values, strict=True))
+        if value == GAP and candidate.types[name] != "long"
+    ]
+    answered = set(_asked(candidate, made.rows.iloc[gaps]).answered)
+    return tuple(dict.fromkeys(made.columns[at] for place, at in enumerate(gaps) if place not in answered))
+
+
+def _probes(candidate: Candidate, rows: pd.DataFrame) -> Probes:
     texts = [name for name, kind in candidate.types.items() if kind == "string"]
-    made = probes(rows[list(candidate.types)], texts, {})
-    no_gaps = np.array([value != GAP for value in made.values])  # whole numbers have none
-    columns = raw_columns(pd.concat([rows, made.rows[no_gaps]], ignore_index=True), candidate.types)
+    return probes(rows[list(candidate.types)], texts, {})
+
+
+def _asked(candidate: Candidate, rows: pd.DataFrame) -> Asked:
+    columns = raw_columns(rows, candidate.types)
     return Asked(columns, *candidate.scorer.score_rows(columns))

@@ -12,9 +12,7 @@ from models.training.register import TOLERANCE, Candidate, RegistrationRefused
 
 def refuse_other_order(candidate: Candidate, asked: Asked) -> None:
     """Raises RegistrationRefused where a label is another class's, draws aside."""
-    scores = asked.scores
-    answered = np.isfinite(scores.probabilities).all(axis=1)
-    labels, probabilities = scores.labels[answered], scores.probabilities[answered]
+    labels, probabilities = asked.scores.labels[asked.answered], asked.scores.probabilities[asked.answered]
     best = np.sort(probabilities, axis=1)
     sure = best[:, -1] - best[:, -2] > 2 * TOLERANCE
     places = probabilities.argmax(axis=1)

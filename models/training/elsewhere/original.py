@@ -11,7 +11,6 @@ import onnx
 from models.onnx.given.classes import label_numbers, own_classes
 from models.onnx.given.outputs import find_outputs
 from models.registry.spec import UnfitModel
-from models.scoring.blocks import filled
 from models.scoring.session import DTYPES, first_line, open_session
 from models.training.elsewhere.asked import Asked
 from models.training.register import Candidate, RegistrationRefused
@@ -23,31 +22,34 @@ Array = np.ndarray[Any, Any]
 
 
 def refuse_other_answers(model: onnx.ModelProto, candidate: Candidate, asked: Asked) -> None:
-    """Raises RegistrationRefused where `candidate` answers otherwise than the graph that it was made from."""
-    rows = np.flatnonzero(asked.is_answered)
-    columns = {name: asked.columns[name][rows] for name in candidate.types}
-    scores = asked.scores
+    """Raises RegistrationRefused where `candidate` answers otherwise than the graph that it was made from.
+
+    Labels of draws aside.
+    """
+    rows = asked.answered
+    texts, found = asked.scores.labels[rows], asked.scores.probabilities[rows]
     try:
-        labels, expected = _answers(model, candidate, list(columns.values()), len(rows))
+        labels, expected = _answers(
+            model, candidate, [asked.columns[name][rows] for name in candidate.types], len(rows)
+        )
     except UnfitModel as error:
         raise RegistrationRefused(str(error)) from None
     except Exception as error:  # onnxruntime's own errors have no base of theirs
         raise RegistrationRefused(
             f"the graph as it lies in the file cannot score the rows that it is checked with: {first_line(error)}"
         ) from error
-    found = scores.probabilities[rows]
     one = candidate.classes.index(candidate.positive) if candidate.positive in candidate.classes else 1
-    is_close = np.isclose(found[:, [one]] if expected.shape[1] == 1 else found, expected, 0, TOLERANCE, equal_nan=True)
+    compared = found[:, [one]] if expected.shape[1] == 1 else found
     best = np.sort(found, axis=1)
-    is_draw = ~(best[:, -1] - best[:, -2] > 2 * TOLERANCE)
-    other = np.zeros(len(rows), bool) if labels is None else (labels != scores.labels[rows]) & ~is_draw
-    wrong = np.flatnonzero(other | ~is_close.all(axis=1))
+    is_sure = best[:, -1] - best[:, -2] > 2 * TOLERANCE
+    other = np.full(len(rows), False) if labels is None else is_sure & (labels != texts)
+    wrong = np.flatnonzero(other | ~(np.abs(compared - expected) <= TOLERANCE).all(axis=1))
     if wrong.size:
         row = wrong[0]
         raise RegistrationRefused(
             f"in the form that workers serve the graph answers otherwise than in the file on {wrong.size} of "
-            f"{len(rows)} rows: {found[row].tolist()} and {expected[row].tolist()}"
-            + ("" if labels is None else f", {scores.labels[rows][row]!r} and {labels[row]!r}")
+            f"{len(rows)} rows: {texts[row]!r} {found[row].tolist()} and {'' if labels is None else repr(labels[row])} "
+            f"{expected[row].tolist()}"
         )
 
 
@@ -66,12 +68,12 @@ def _answers(
     outputs = find_outputs(model, len(candidate.classes))
     wanted = [outputs.answer] + ([] if outputs.label is None else [outputs.label])
     feeds = _feeds(session.get_inputs(), columns)
-    size = batch_of(model) or BLOCK
+    size = batch_of(model) or min(BLOCK, rows)
     parts = []
     for start in range(0, rows, size):
-        block = {name: cells[start : start + size] for name, cells in feeds.items()}
-        full = {name: filled(cells, size) for name, cells in block.items()} if batch_of(model) else block
-        parts.append([one[: rows - start] for one in session.run(wanted, full)])
+        block = np.minimum(np.arange(start, start + size), rows - 1)  # filled up with the last row
+        found = session.run(wanted, {name: cells[block] for name, cells in feeds.items()})
+        parts.append([one[: rows - start] for one in found])
     answers, *labels = ([row for part in parts for row in part[at]] for at in range(len(wanted)))
     if outputs.answer != outputs.probabilities:
         answers = [[row[name] for name in own_classes(model) or ()] for row in answers]
