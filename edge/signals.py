@@ -25,7 +25,7 @@ Checks = Mapping[str, str]
 """What was looked at → what is wrong with it, in words; nothing where it is well."""
 
 
-class Vitals(Protocol):
+class ProgramVitals(Protocol):
     """How a program is. Each method is quick, may be called by any thread, and leaves the work alone."""
 
     def health(self) -> Checks:
@@ -58,7 +58,7 @@ class Signals:
         """Raises CannotSignal. `tracing`: what `start_traces` gave, ended with the server."""
         self.program = program
         self._tracing = tracing
-        self.vitals: Vitals = Starting()
+        self.vitals: ProgramVitals = Starting()
         self.url = ""
         self._registry = metrics.registry(program)
         self._server: Server | None = None

@@ -11,7 +11,7 @@ from publisher.publish import Pass, Reconciler
 MAX_CHANGES = 10_000  # names waiting to be looked at; beyond them a full pass is the shorter way
 
 
-class Loop:
+class PublisherLoop:
     """Drives a reconciler until it is told to stop. `changed` and `stop` may be called from anywhere, also signals."""
 
     def __init__(self, reconciler: Reconciler, interval: float, *, ticks: Callable[[], float] = time.monotonic) -> None:

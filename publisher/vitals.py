@@ -9,7 +9,7 @@ from edge import metrics
 from edge.cached import Cached
 from edge.health import overdue
 from edge.signals import Checks
-from publisher.loop import Loop
+from publisher.loop import PublisherLoop
 from transport.queue import Backlog, Queue, QueueError
 
 BACKLOG_SECONDS = 5.0
@@ -17,11 +17,11 @@ UNKNOWN = Backlog(waiting=None, leased=None, dead=None)
 
 
 @dataclass
-class Vitals:
+class PublisherVitals:
     """Looks at a publisher's parts; `interval` between its full passes."""
 
     queue: Queue
-    loop: Loop
+    loop: PublisherLoop
     interval: float
     stalled_seconds: float
     _backlog: Cached[Backlog] = field(init=False)

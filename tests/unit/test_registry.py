@@ -273,7 +273,7 @@ class TestRefusals:
         version = register(uri, artefact, files)
         told = refusal(uri, version, cache)
         assert "python_function, sklearn" in told
-        assert "python -m models register FILE.onnx" in told
+        assert f"python -m models adopt models:/{MODEL}/{version}" in told
 
     def test_a_pickle_without_our_tags_is_told_the_same(self, uri: str, artefact: Path, cache: Path) -> None:
         files = {SPEC_FILE: mlmodel(flavors={"sklearn": {}}), "model.pkl": b""}

@@ -24,10 +24,10 @@ def read_spec(mlmodel: bytes, name: str, version: str) -> ModelSpec:
     who = f"{name} version {version}"
     document = _document(mlmodel, who)
     flavors, signature = document.get("flavors"), document.get("signature")
+    if isinstance(flavors, dict) and "onnx" not in flavors:
+        raise UnfitModel(not_onnx(flavors, name, version))
     if not isinstance(flavors, dict) or not isinstance(signature, dict):
         raise UnfitModel(f"{who}: its MLmodel file has no flavors and signature; register it again with a signature")
-    if "onnx" not in flavors:
-        raise UnfitModel(not_onnx(flavors, name, version))
     ours = _ours(document, who)
     inputs = _inputs(signature.get("inputs"), who)
     if ours.positive_class is not None and ours.positive_class not in ours.classes:

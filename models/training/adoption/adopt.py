@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from models.registry.spec import METADATA_KEY
@@ -83,6 +84,10 @@ def _named(estimator: Any, classes: Sequence[str]) -> Any:
     return Named(estimator, tuple(classes))
 
 
-def _columns(estimator: Any, rows: Any) -> list[str]:
+def _columns(estimator: Any, rows: pd.DataFrame) -> list[str]:
+    """The columns in the estimator's order; LightGBM writes its own with `_` for a blank."""
+    given = [str(name) for name in rows.columns]
     known = getattr(estimator, "feature_names_in_", None)
-    return [str(name) for name in (rows.columns if known is None else known)]
+    if known is None or [name.replace(" ", "_") for name in given] == list(known):
+        return given
+    return [str(name) for name in known]

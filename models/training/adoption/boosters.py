@@ -1,7 +1,8 @@
-"""XGBoost, LightGBM and CatBoost have a model of their own beside the one that is like scikit-learn's: brought to that."""
+"""The boosters of XGBoost, LightGBM and CatBoost, brought into the form that scikit-learn's classifiers have."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,6 @@ def _of_xgboost(booster: Any) -> Any:
 
 
 def _objective(booster: Any) -> str:
-    import json
-
     return str(json.loads(booster.save_config())["learner"]["objective"]["name"])
 
 

@@ -39,9 +39,9 @@ def example_rows(
                 f"those that it takes, in its order, with --input-columns"
             )
     rows = read_rows(file, {name: known.get(name, "string") for name in names})
-    return pd.DataFrame({name: rows[name] if name in known else _as_pandas_reads(rows[name]) for name in names}).replace(
-        "", np.nan
-    )
+    return pd.DataFrame(
+        {name: rows[name] if name in known else _as_pandas_reads(rows[name]) for name in names}
+    ).replace("", np.nan)
 
 
 def _logged_rows(logged: Logged, estimator: Any, columns: Sequence[str] | None, *, is_raw: bool) -> pd.DataFrame:
@@ -55,15 +55,16 @@ def _logged_rows(logged: Logged, estimator: Any, columns: Sequence[str] | None, 
             f"{logged.reference} was logged without an input_example: give raw rows, --example FILE.csv"
         )
     if isinstance(example, pd.DataFrame):
-        return example.rename(columns=str) if columns is None else example.set_axis(list(columns), axis=1)
-    rows = np.asarray(example)
+        rows = example.rename(columns=str) if columns is None else example.set_axis(list(columns), axis=1)
+        return rows.where(rows.notna(), np.nan)  # JSON has null for a gap
+    matrix = np.asarray(example)
     names = columns or _names(logged, estimator, is_raw=True)
-    if rows.ndim != 2 or not names or len(names) != rows.shape[1]:
+    if matrix.ndim != 2 or not names or len(names) != matrix.shape[1]:
         raise RegistrationRefused(
-            f"{logged.reference} was logged on a matrix {rows.shape}, whose columns have no names: name them in order, "
-            f"--input-columns A,B,…"
+            f"{logged.reference} was logged on a matrix {matrix.shape}, whose columns have no names: name them in "
+            f"order, --input-columns A,B,…"
         )
-    return pd.DataFrame(rows, columns=list(names))
+    return pd.DataFrame(matrix, columns=list(names))
 
 
 def _names(logged: Logged, estimator: Any, *, is_raw: bool) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from models.training.adoption.boosters import as_classifier
 from models.training.adoption.network import KerasNetwork
 from models.training.adoption.source import Logged
+from models.training.quiet_keras import quiet_keras
 from models.training.register import RegistrationRefused
 
 # Flavor → the library that it needs; MLflow's module of that name loads it.
@@ -53,6 +54,8 @@ def load(logged: Logged, flavor: str, classes: Sequence[str]) -> Any:
 
     Raises RegistrationRefused where it cannot be loaded.
     """
+    if LIBRARIES[flavor] == "keras":
+        quiet_keras()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -71,11 +74,13 @@ def load(logged: Logged, flavor: str, classes: Sequence[str]) -> Any:
 
 def older_libraries(logged: Logged, flavor: str) -> str:
     """A warning where the model was logged with another version of its library than this one; else empty."""
+    if LIBRARIES[flavor] == "keras":  # MLflow writes TensorFlow's version as that of Keras
+        return ""
     entry = logged.flavors[flavor]
     keys = {"sklearn": "sklearn_version", "xgboost": "xgb_version", "lightgbm": "lgb_version"}
     then = str(entry.get(keys.get(flavor, f"{flavor}_version"), ""))
     now = str(getattr(importlib.import_module(LIBRARIES[flavor]), "__version__", ""))
-    if LIBRARIES[flavor] == "keras" or not then or then == now:  # MLflow writes TensorFlow's version as that of Keras
+    if not then or then == now:
         return ""
     return (
         f"it was logged with {LIBRARIES[flavor]} {then}, and is loaded with {now}: the new version answers as it does "
@@ -86,14 +91,19 @@ def older_libraries(logged: Logged, flavor: str) -> str:
 def _lacking(logged: Logged, module: str) -> str:
     """What to say where a module is missing, with the model's own requirement where it has one of that name."""
     package = module.partition(".")[0]
-    wanted = next((line for line in _versions(logged) if re.split(r"[=<>~!\[ ]", line)[0] == package), package)
+    wanted = next((line for line in _versions(logged) if _distribution(line) == _distribution(package)), package)
     return f"{logged.reference} needs {module}, which is not installed: `.venv/bin/python -m pip install '{wanted}'`"
 
 
 def _versions(logged: Logged) -> list[str]:
     file = logged.folder / "requirements.txt"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [line.strip().replace("_", "-") if "==" not in line else line.strip() for line in lines if line.strip()]
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _distribution(requirement: str) -> str:
+    """The name in a requirement, as PyPI compares names."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[=<>~!\[; ]", requirement)[0]).lower()
 
 
 def _line(error: Exception) -> str:

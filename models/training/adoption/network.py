@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from models.onnx.serving_form import UnfitGraph
 from models.training.register import RegistrationRefused
 
-BATCH = 1024  # rows; a network is asked for a batch at a time
+BATCH = 4096  # rows at once
 
 
 class KerasNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -58,7 +58,10 @@ class KerasNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, features: Any) -> np.ndarray[Any, Any]:
         """[N, F] → [N, K]"""
         dense = features.toarray() if hasattr(features, "toarray") else np.asarray(features)
-        found = np.asarray(self.model.predict(dense.astype(np.float32), batch_size=BATCH, verbose=0), dtype=np.float64)
+        dense = dense.astype(np.float32)
+        # Called, not `.predict`ed: that takes 40 times as long on a small batch.
+        parts = [self.model(dense[at : at + BATCH], training=False) for at in range(0, len(dense), BATCH)]
+        found = np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
         return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
 
     def predict(self, features: Any) -> np.ndarray[Any, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from sklearn.compose import ColumnTransformer
 from models.onnx.graph import behind, dense_network_graph, preprocessing_graph
 from models.training.airline.dataset import Dataset
 from models.training.airline.preprocessing import preprocessing
+from models.training.quiet_keras import quiet_keras
 from models.training.trained import Progress, Trained, no_progress
 
 UNITS = (128, 64, 32)
@@ -52,7 +52,7 @@ def train(
     epochs: int = EPOCHS,
 ) -> Trained:
     """Dense layers on one-hot text and standardised numbers; the learning rate falls to nothing by a cosine."""
-    keras = _quiet_keras()
+    keras = quiet_keras()
     keras.utils.set_random_seed(seed)
     learning, watching = data.split(VALIDATION_SHARE, seed)
     columns = preprocessing(standardise=True).fit(learning.features)
@@ -89,14 +89,3 @@ def train(
 
 def _floats(values: Any) -> np.ndarray[Any, Any]:
     return np.asarray(values, dtype=np.float32)
-
-
-def _quiet_keras() -> Any:
-    # Read by TensorFlow at import. oneDNN picks its kernels by processor, and with them other last bits.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    import keras
-    import tensorflow
-
-    tensorflow.config.experimental.enable_op_determinism()  # else threads add up in any order
-    return keras
