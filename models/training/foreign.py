@@ -10,7 +10,7 @@ import onnx
 import pandas as pd
 from google.protobuf.message import DecodeError
 
-from models.onnx.given.classes import agreed_classes
+from models.onnx.given.classes import agreed_classes, own_classes
 from models.onnx.given.sound import UnfitGraph, refuse_unsound
 from models.onnx.serving_form import input_columns, serving_form
 from models.registry.spec import UnfitModel
@@ -106,7 +106,7 @@ def _check(candidate: Candidate, given: onnx.ModelProto, rows: pd.DataFrame) -> 
         hint = f"; the graph says that it takes {batch} rows at a time: export it for any number" if batch else ""
         raise RegistrationRefused(f"{error}{hint}") from None
     asked = ask(candidate, rows)
-    refuse_other_order(candidate, asked)
+    refuse_other_order(candidate, asked, names_itself=own_classes(given) is not None)
     refuse_other_answers(given, candidate, asked)
 
 

@@ -150,7 +150,7 @@ SAFEGUARDS = (
         14,
         "a probability is of the class that was named: a graph's labels are in the order of its classes",
         "models/training/foreign.py",
-        "    refuse_other_order(candidate, asked)\n",
+        "    refuse_other_order(candidate, asked, names_itself=own_classes(given) is not None)\n",
         "",
         ("tests/unit/test_register.py::test_a_graph_whose_labels_are_in_another_order_is_refused",),
     ),

@@ -103,6 +103,32 @@ def test_a_graph_of_trees_alone_says_its_classes(
     assert scores.probabilities.tolist() == [[0.75, 0.25], [0.125, 0.875], [0.75, 0.25]]
 
 
+def deciding_otherwise(below: float) -> onnx.ModelProto:
+    """`trees`, which says yes where the first column is below a bound too, whatever the probabilities."""
+    model = trees(1, zipmap=True, texts=True)
+    constants = {"first": np.int64(0), "bound": np.float32(below), "yes": np.array(["yes"], dtype=object)}
+    model.graph.node.extend(
+        [
+            helper.make_node("Gather", ["x", "first"], ["column"], axis=1),
+            helper.make_node("Less", ["column", "bound"], ["low"]),
+            helper.make_node("Where", ["low", "yes", "label"], ["decided"]),
+        ]
+    )
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    model.graph.output[0].name = "decided"
+    model.opset_import.append(helper.make_opsetid("", 17))
+    model.ir_version = 8
+    return model
+
+
+def test_a_graph_that_names_its_classes_may_decide_by_another_rule(tmp_path: Path) -> None:
+    made = candidate(tmp_path, deciding_otherwise(below=-1000))
+
+    assert list(made.score(ROWS.assign(a=[-2000, 1, 0])).labels) == ["yes", "yes", "no"]
+    with pytest.raises(RegistrationRefused, match="in the order 'yes', 'yes'"):
+        candidate(tmp_path, deciding_otherwise(below=1000))
+
+
 def test_classes_that_are_numbers_may_be_named(tmp_path: Path) -> None:
     made = candidate(tmp_path, trees(1, zipmap=True), ["stays", "leaves"])
 
