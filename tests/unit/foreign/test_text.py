@@ -17,6 +17,7 @@ from models.registry.spec import Column, ModelSpec, UnfitModel
 from models.scoring.scorer import Scorer
 from models.training.foreign import foreign_candidate
 from models.training.register import Candidate, RegistrationRefused
+from tests.emulators import missing
 
 C_UTF8 = Path("/usr/lib/locale/C.utf8")
 WORDS = ["GUT", "schlecht", "Öde", "ärgerlich", "Straße", "ФИЛЬМ"]
@@ -55,7 +56,7 @@ def test_the_images_second_name_of_c_utf8_will_do(
     fitted: Any, remarks: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not C_UTF8.is_dir():
-        pytest.skip(f"this machine has no {C_UTF8}, as Debian has")
+        missing(f"this machine has no {C_UTF8}, as Debian has")
     (tmp_path / "en_US.utf8").symlink_to(C_UTF8)
     monkeypatch.setenv("LOCPATH", str(tmp_path))
 
