@@ -12,6 +12,9 @@ FROM ${BASE_IMAGE} AS ground
 RUN groupadd --gid 65532 understudy \
  && useradd --uid 65532 --gid 65532 --no-create-home --home-dir /var/cache/understudy --shell /usr/sbin/nologin understudy \
  && install -d -o 65532 -g 65532 /var/cache/understudy /data
+# For a graph that takes text apart onnxruntime wants a locale of this name. Of it it uses the table of letters alone, and
+# Debian's C.UTF-8 has the very same one.
+RUN test -f /usr/lib/locale/C.utf8/LC_CTYPE && ln -s C.utf8 /usr/lib/locale/en_US.utf8
 # PYTHONSAFEPATH: no module is ever taken from the folder with the data. TMPDIR is the volume itself: a folder in it would
 # be missing where somebody mounts an empty one.
 ENV PATH=/opt/packages/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin \

@@ -140,11 +140,20 @@ class Register(_RegistryCommand):
 
     Inputs: per column a tensor [N] or [N, 1] of strings, doubles, floats or int64; or one matrix [N, F], and then
     --input-columns names its columns.
-    Outputs: probabilities [N, K] in the order of --classes, and optionally a label (strings). All weights inside.
+    Outputs: probabilities [N, K] (or of two classes one, [N] or [N, 1]), and optionally a label (strings or int64). A
+    ZipMap behind the probabilities is cut off. All weights inside; any operator set that onnxruntime runs.
+
+    What is served is the graph: on the rows of --example it is compared with the file as onnxruntime runs it, not with
+    the library that it was exported from. skl2onnx's graphs of trees answer gaps otherwise than scikit-learn: use
+    models.register_sklearn, which compares the two. Exports of XGBoost, LightGBM, CatBoost and scikit-learn name their
+    classes themselves, those of Keras do not.
     """
 
     file: CliPositionalArg[Path] = Field(description="the .onnx file")
-    classes: str = Field(description="the classes in the order of the probabilities, separated by commas")
+    classes: str | None = Field(
+        None,
+        description="the classes in the order of the probabilities, by commas (where the graph names none, or 0, 1)",
+    )
     positive: str | None = Field(None, description="of two classes the one whose probability is written (the second)")
     # Not `columns`: in the environment COLUMNS is how wide the terminal is.
     input_columns: str | None = Field(None, description="the columns of its inputs in order, separated by commas")
@@ -155,30 +164,31 @@ class Register(_RegistryCommand):
     def run(self) -> int:
         from mlflow.exceptions import MlflowException
 
-        from models.onnx.serving_form import UnfitGraph
-        from models.training.foreign import register_file
+        from models.onnx.given.sound import UnfitGraph
+        from models.training.foreign import foreign_candidate, register_foreign
         from models.training.register import RegistrationRefused
         from models.training.rows import BadRows
         from models.training.tracking import Tracking
 
-        classes = _names(self.classes) or []
         try:
-            version = register_file(
+            candidate, rows = foreign_candidate(
                 self.file,
-                Tracking(self.mlflow_tracking_uri, artifact_hosts=self.artifact_hosts),
-                self.model,
-                classes=classes,
+                classes=_names(self.classes),
                 positive=self.positive,
                 columns=_names(self.input_columns),
                 id_column=self.id_column,
                 label_column=self.label_column,
                 example=self.example,
             )
+            tracking = Tracking(self.mlflow_tracking_uri, artifact_hosts=self.artifact_hosts)
+            version = register_foreign(candidate, rows, self.file, tracking, self.model)
         except (UnfitGraph, RegistrationRefused, BadRows, MlflowException, OSError) as error:
             return _refused("register", error, self.mlflow_tracking_uri)
         print(f"{self.model} version {version}: `python -m models stage {version}` lets it score in the shadow")
-        if self.positive is None and len(classes) == 2:
-            print(f"its probability is that of {classes[1]!r}, the second class; --positive names the other")
+        if self.classes is None:
+            print(f"its classes, by the graph: {', '.join(candidate.classes)}")
+        if self.positive is None and len(candidate.classes) == 2:
+            print(f"its probability is that of {candidate.positive!r}, the second class; --positive names the other")
         return 0
 
 

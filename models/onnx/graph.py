@@ -49,8 +49,8 @@ class GraphParts:
         return name
 
     def column(self, name: str) -> str:
-        """A rank-1 input [N] as [N, 1]."""
-        return self.add("Unsqueeze", name, self.constant(np.array([1], dtype=np.int64)))
+        """A rank-1 input [N] as [N, 1], in any operator set (Unsqueeze has changed)."""
+        return self.add("Reshape", name, self.constant(np.array([-1, 1], dtype=np.int64)))
 
     def words(self, name: str) -> str:
         """A double column [N] of 1, 0 and NaN as the texts True, False and none."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper
 
 from models.onnx.decision import MOST_PROBABLE, Decision
-from models.onnx.graph import GraphParts
+from models.onnx.given.classes import label_numbers
+from models.onnx.given.outputs import final_zipmaps, find_outputs, shape_of
+from models.onnx.given.sound import UnfitGraph as UnfitGraph
+from models.onnx.given.sound import core_opset, first_line, refuse_unsound
+from models.onnx.graph import IR_VERSION, OPSETS, GraphParts
 from models.registry.spec import LABEL_OUTPUT, PROBABILITIES_OUTPUT
 
 # An input's element type and its name in an MLflow signature.
@@ -19,14 +23,7 @@ INPUT_TYPES: Mapping[int, str] = {
     TensorProto.FLOAT: "float",
     TensorProto.INT64: "long",
 }
-_FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 _INNER = "_/inner/"  # before every name of the graph as it came: columns may be called anything
-
-Shape = tuple[int | None, ...]  # None: any length
-
-
-class UnfitGraph(Exception):
-    """This graph cannot become a version; the text says why and what to do."""
 
 
 def serving_form(
@@ -43,7 +40,9 @@ def serving_form(
     Inputs may be [N] or [N, 1] tensors of strings, doubles, floats or int64, renamed to `columns` in their order where
     given; or one matrix [N, F], whose F `columns` must be given. Outputs are found by type and shape: probabilities are
     floats [N, K] in the order of `classes`, or with two classes [N] or [N, 1], that of `positive` (the second where
-    None). The label is a string tensor [N]; where there is none it is the most probable class, the first of equals.
+    None); a ZipMap behind them is cut off. The label is a tensor [N] of strings, or of whole numbers, see
+    `label_numbers`; where there is none it is the most probable class, the first of equals. What is added is valid in
+    every operator set from OLDEST_OPSET on (with a Decision other than the default, from 18 on): the graph's own stays.
     Raises UnfitGraph.
     """
     refuse_unsound(model)
@@ -52,36 +51,27 @@ def serving_form(
     parts = GraphParts(prefix="_/form/")
     inputs = _feed(parts, given, columns, booleans)
     front = list(parts.nodes)
-    parts.nodes.clear()
-    outputs = _answer(parts, inner, tuple(classes), positive, decision)
-    back = list(parts.nodes)
+    outputs = _answer(parts, model, tuple(classes), positive, decision)
+    back = parts.nodes[len(front) :]
     graph = inner.graph
-    nodes = [*front, *graph.node, *back]
-    for field in (graph.node, graph.input, graph.output):
+    zipmaps = final_zipmaps(graph)
+    nodes = [*front, *(node for node in graph.node if node not in zipmaps), *back]
+    for field in (graph.node, graph.input, graph.output, graph.value_info):  # that may tell of another batch
         del field[:]
     graph.node.extend(nodes)
     graph.input.extend(inputs)
     graph.output.extend(outputs)
     graph.initializer.extend(parts.constants)
+    if core_opset(inner) is None:
+        inner.opset_import.append(helper.make_opsetid("", OPSETS[""]))
+    inner.ir_version = max(inner.ir_version, IR_VERSION)  # of old ones every constant is an input too
     try:
         onnx.checker.check_model(inner)
     except onnx.checker.ValidationError as error:
-        raise UnfitGraph(f"the graph could not be brought into the form that workers serve: {_line(error)}") from None
-    return inner
-
-
-def refuse_unsound(model: onnx.ModelProto) -> None:
-    """Raises UnfitGraph unless this is a valid graph with all of its weights inside."""
-    outside = [tensor.name for tensor in _tensors(model) if tensor.data_location == TensorProto.EXTERNAL]
-    if outside:
         raise UnfitGraph(
-            f"the graph keeps weights in other files ({', '.join(outside[:3])}), and a version is one file: where it "
-            f"lies, load it with onnx.load and save it with onnx.save_model(…, save_as_external_data=False)"
-        )
-    try:
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
-        raise UnfitGraph(f"this is no valid ONNX graph: {_line(error)}") from None
+            f"the graph could not be brought into the form that workers serve: {first_line(error)}"
+        ) from None
+    return inner
 
 
 def input_columns(form: onnx.ModelProto) -> Mapping[str, str]:
@@ -106,7 +96,7 @@ def _feed(
     parts: GraphParts, given: Sequence[onnx.ValueInfoProto], columns: Sequence[str] | None, booleans: Collection[str]
 ) -> list[onnx.ValueInfoProto]:
     """The new inputs [N], and in `parts` the nodes from them to the old ones."""
-    shape = _shape(given[0])
+    shape = shape_of(given[0])
     matrix = len(given) == 1 and len(shape) == 2 and shape[1] != 1
     if matrix and not columns:
         raise UnfitGraph(
@@ -130,10 +120,10 @@ def _feed(
         parts.nodes.append(helper.make_node("Identity", [stacked], [given[0].name]))
     else:
         for name, value in zip(names, given, strict=True):
-            if _shape(value) not in ((None,), (None, 1)):
-                raise UnfitGraph(f"input {_outer(value)!r} has the shape {_shape(value)}; a column is [N] or [N, 1]")
+            if shape_of(value) not in ((None,), (None, 1)):
+                raise UnfitGraph(f"input {_outer(value)!r} has the shape {shape_of(value)}; a column is [N] or [N, 1]")
             source = words.get(name, name)
-            source = source if len(_shape(value)) == 1 else parts.column(source)
+            source = source if len(shape_of(value)) == 1 else parts.column(source)
             parts.nodes.append(helper.make_node("Identity", [source], [value.name]))
     return [
         helper.make_tensor_value_info(name, TensorProto.DOUBLE if name in words else kind, ["N"])
@@ -142,40 +132,36 @@ def _feed(
 
 
 def _answer(
-    parts: GraphParts, inner: onnx.ModelProto, classes: tuple[str, ...], positive: str | None, decision: Decision
+    parts: GraphParts, model: onnx.ModelProto, classes: tuple[str, ...], positive: str | None, decision: Decision
 ) -> list[onnx.ValueInfoProto]:
-    """The two outputs, and in `parts` the nodes that lead to them."""
-    outputs = list(inner.graph.output)
-    if any(not value.type.HasField("tensor_type") for value in outputs):
-        raise UnfitGraph("an output is no tensor but a sequence or map: convert with options={'zipmap': False}")
-    found = [value for value in outputs if _is_probabilities(value, len(classes))]
-    if len(found) != 1:
-        raise UnfitGraph(
-            f"{len(found)} outputs look like probabilities of {len(classes)} classes; one must be floats "
-            f"[N, {len(classes)}]. The outputs: {', '.join(f'{_outer(v)} {_shape(v)}' for v in outputs)}"
-        )
-    value = parts.add("Cast", found[0].name, to=TensorProto.FLOAT)
-    shape = _shape(found[0])
-    if len(shape) == 1 or (shape[-1] == 1 and len(classes) == 2):
-        column = value if len(shape) == 2 else parts.column(value)
+    """The two outputs, and in `parts` the nodes that lead to them from those of `model`, behind the prefix."""
+    found = find_outputs(model, len(classes))
+    value = parts.add("Cast", _INNER + found.probabilities, to=TensorProto.FLOAT)
+    if len(found.shape) == 1 or (found.shape[-1] == 1 and len(classes) == 2):
+        column = value if len(found.shape) == 2 else parts.column(value)
         other = parts.add("Sub", parts.constant(np.float32(1.0)), column)
         pair = [column, other] if positive == classes[0] else [other, column]
         value = parts.add("Concat", *pair, axis=1)
     parts.nodes.append(helper.make_node("Identity", [value], [PROBABILITIES_OUTPUT]))
-    texts = [
-        output
-        for output in outputs
-        if output.type.tensor_type.elem_type == TensorProto.STRING and len(_shape(output)) == 1
-    ]
-    if texts:
-        parts.nodes.append(helper.make_node("Identity", [texts[0].name], [LABEL_OUTPUT]))
+    if found.label is not None and not found.is_number:
+        parts.nodes.append(helper.make_node("Identity", [_INNER + found.label], [LABEL_OUTPUT]))
     else:
-        chosen = _chosen(parts, value, decision)
+        if found.label is None:
+            chosen = _chosen(parts, value, decision)
+        else:
+            chosen = _counted(parts, _INNER + found.label, label_numbers(model, classes))
         parts.nodes.append(helper.make_node("Gather", [parts.constant(list(classes)), chosen], [LABEL_OUTPUT]))
     return [
         helper.make_tensor_value_info(LABEL_OUTPUT, TensorProto.STRING, ["N"]),
         helper.make_tensor_value_info(PROBABILITIES_OUTPUT, TensorProto.FLOAT, ["N", len(classes)]),
     ]
+
+
+def _counted(parts: GraphParts, label: str, numbers: Sequence[int]) -> str:
+    """The place [N] that each row's whole number has among `numbers`."""
+    column = parts.column(parts.add("Cast", label, to=TensorProto.INT64))
+    same = parts.add("Equal", column, parts.constant(np.array([numbers], dtype=np.int64)))
+    return parts.add("ArgMax", parts.add("Cast", same, to=TensorProto.FLOAT), axis=1, keepdims=0)
 
 
 def _chosen(parts: GraphParts, probabilities: str, decision: Decision) -> str:
@@ -193,43 +179,5 @@ def _chosen(parts: GraphParts, probabilities: str, decision: Decision) -> str:
     return parts.add("Where", parts.add("GreaterOrEqual", one, reached), *places)
 
 
-def _is_probabilities(value: onnx.ValueInfoProto, classes: int) -> bool:
-    if value.type.tensor_type.elem_type not in _FLOATS:
-        return False
-    shape = _shape(value)
-    return (len(shape) == 2 and shape[1] in (None, classes)) or (classes == 2 and shape in ((None,), (None, 1)))
-
-
-def _shape(value: onnx.ValueInfoProto) -> Shape:
-    """Its shape; the first length, that of the batch, always as None."""
-    sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim]
-    return (None, *sizes[1:]) if sizes else ()
-
-
 def _outer(value: onnx.ValueInfoProto) -> str:
     return str(value.name).removeprefix(_INNER)
-
-
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    for function in model.functions:
-        yield from _node_tensors(function.node)
-    yield from _graph_tensors(model.graph)
-
-
-def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    yield from _node_tensors(graph.node)
-
-
-def _node_tensors(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
-    for node in nodes:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for graph in (attribute.g, *attribute.graphs):
-                yield from _graph_tensors(graph)
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300]

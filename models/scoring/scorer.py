@@ -7,16 +7,15 @@ processor's cache for more rows; small ones waste less on a short file.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from models.registry.spec import LABEL_OUTPUT, PROBABILITIES_OUTPUT, Column, Example, ModelSpec, UnfitModel
+from models.scoring.session import DTYPES, first_line, open_session
 
 Columns = Mapping[str, np.ndarray[Any, Any]]
 Bits = tuple[list[str], bytes]
@@ -27,18 +26,7 @@ SMALLER = (128, 64)
 TRIED_ROWS = LARGER[-1]
 TRIED_ROWS_SMALLER = 1024  # as many in small blocks cost as much as all the larger ones together
 TRIED_FOR_SECONDS = 2.0
-
-# A graph may name files for its weights. This folder cannot exist, for it lies below a file; and onnxruntime lets no
-# name lead out of it.
-NO_FOLDER = os.path.join(os.devnull, "nothing")
 EXAMPLE_TOLERANCE = 1e-5  # float32 sums in another order, as on another processor, stay far below it
-
-_DTYPES = {
-    "tensor(string)": object,
-    "tensor(double)": np.float64,
-    "tensor(float)": np.float32,
-    "tensor(int64)": np.int64,
-}
 
 
 @dataclass(frozen=True)
@@ -58,14 +46,7 @@ class Scorer:
         Raises UnfitModel where onnxruntime refuses the graph, or it does not fit its spec.
         """
         self.spec = spec
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", NO_FOLDER)
-        try:
-            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001 - onnxruntime raises many kinds, all of which mean: unfit
-            raise UnfitModel(f"{spec}: onnxruntime refuses its graph: {_first_line(error)}") from None
+        self._session = open_session(graph, spec)
         self._inputs = {node.name: _dtype(spec, node.name, node.type) for node in self._session.get_inputs()}
         self._block_sizes, self._tried = block_sizes or (BLOCK_ROWS,), block_sizes is not None
         self._refuse_mismatch()
@@ -125,7 +106,7 @@ class Scorer:
                 scores = self.score({name: cells[start:stop] for name, cells in columns.items()})
             except Exception as error:  # noqa: BLE001 - onnxruntime's own have no base of theirs
                 if stop - start == 1:
-                    refused[start] = _first_line(error)
+                    refused[start] = first_line(error)
                 else:
                     middle = (start + stop) // 2
                     parts += [(start, middle), (middle, stop)]
@@ -141,7 +122,7 @@ class Scorer:
         try:
             scores = self.score(example_columns(example, self.spec.columns))
         except Exception as error:  # noqa: BLE001 - any error means that it cannot score its own example
-            raise UnfitModel(f"{self.spec} cannot score its own input example: {_first_line(error)}") from None
+            raise UnfitModel(f"{self.spec} cannot score its own input example: {first_line(error)}") from None
         recorded = np.array(example.probabilities, dtype=np.float64)
         if list(scores.labels) != list(example.labels) or not np.allclose(
             scores.probabilities, recorded, rtol=0, atol=EXAMPLE_TOLERANCE
@@ -255,11 +236,6 @@ class _Usual:
 
 
 def _dtype(spec: ModelSpec, name: str, kind: str) -> Any:
-    if kind not in _DTYPES:
+    if kind not in DTYPES:
         raise UnfitModel(f"{spec}: input {name!r} is a {kind}; it must be a string, double, float or int64 tensor [N]")
-    return _DTYPES[kind]
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    return DTYPES[kind]

@@ -53,6 +53,8 @@ def _expect_well_built(docker: Engine, built: Built) -> None:
     for module in UNWANTED.get(built.target, []):
         look = f"import sys, importlib.util; sys.exit(importlib.util.find_spec('{module}') is not None)"
         expect(inside("python", "-c", look) == 0, f"{built.image} has {module} in it")
+    named = "import locale; locale.setlocale(locale.LC_CTYPE, 'en_US.UTF-8')"
+    expect(inside("python", "-c", named) == 0, f"{built.image} lacks the locale that graphs of text need")
     # Of a secret's mount an engine may leave the empty place.
     left = inside("sh", "-c", "cat /run/secrets/* /etc/pip.conf 2>/dev/null | grep -q .")
     expect(left != 0, f"{built.image} holds what was to stay a secret of its build")

@@ -60,6 +60,16 @@ def test_a_worker_s_image_holds_of_models_only_what_is_for_workers() -> None:
     assert {one for one in of_models if not within(one, FOR_WORKERS)} == set()
 
 
+def test_every_image_has_the_locale_that_graphs_of_text_need() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    ground = text.partition(" AS ground\n")[2].partition("\nFROM ")[0]
+
+    assert "ln -s C.utf8 /usr/lib/locale/en_US.utf8" in ground  # tests/unit/foreign/test_text.py sees that this does
+    for program in ("worker", "publisher", "models"):
+        [packages] = re.findall(rf"^FROM (\S+) AS {program}$", text, flags=re.MULTILINE)
+        assert f"FROM ground AS {packages}\n" in text
+
+
 def everything() -> set[str]:
     rooms = ("transport", "ledger", "edge", "publisher", "worker", "models")
     return {module for room in rooms for module in modules(room)}

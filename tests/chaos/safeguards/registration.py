@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.chaos.safeguards.safeguard import Safeguard
 
 CANDIDATE = "tests/unit/estimators/test_candidate.py::"
+FOREIGN = "tests/unit/foreign/test_graphs.py::"
 FOLLOW = "tests/unit/test_follow.py::TestTheRegistryAway::"
 REGISTRY = "tests/unit/test_registry.py::"
 
@@ -149,9 +150,20 @@ SAFEGUARDS = (
         14,
         "a probability is of the class that was named: a graph's labels are in the order of its classes",
         "models/training/foreign.py",
-        "    refuse_other_order(candidate, rows)\n",
+        "    refuse_other_order(candidate, asked, names_itself=own_classes(given) is not None)\n",
         "",
         ("tests/unit/test_register.py::test_a_graph_whose_labels_are_in_another_order_is_refused",),
+    ),
+    Safeguard(
+        14,
+        "a version answers as the file that it was made of",
+        "models/training/elsewhere/original.py",
+        "    if wrong.size:\n",
+        "    if False:\n",
+        (
+            FOREIGN + "test_a_form_that_answers_otherwise_than_its_file_is_refused",
+            FOREIGN + "test_a_label_that_parts_from_its_file_s_is_refused",
+        ),
     ),
     Safeguard(
         14,
