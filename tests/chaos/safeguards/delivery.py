@@ -193,7 +193,7 @@ SAFEGUARDS = (
         9,
         "nothing but ONNX is taken",
         "models/registry/description/read.py",
-        '    if "onnx" not in flavors:',
+        '    if isinstance(flavors, dict) and "onnx" not in flavors:',
         "    if False:",
         (REGISTRY + "TestRefusals::test_a_pickle_is_not_opened_and_the_owner_told_what_to_do",),
     ),

@@ -33,6 +33,14 @@ SAFEGUARDS = (
         (REGISTRY + "test_a_source_elsewhere_is_refused_and_gets_no_request",),
     ),
     Safeguard(
+        9,
+        "a logged model is loaded only where its owner trusts it",
+        "models/commands/adopt.py",
+        "        if not self.trust:",
+        "        if False:",
+        ("tests/unit/adoption/test_adopt.py::test_nothing_is_run_unless_it_is_trusted",),
+    ),
+    Safeguard(
         1,
         "a re-scoring stands on the receipt of the one before it",
         "worker/handle.py",
