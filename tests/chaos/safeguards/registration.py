@@ -21,7 +21,7 @@ SAFEGUARDS = (
         14,
         "a version answers as its estimator: gaps are tried in each column",
         "models/training/estimators/probes.py",
-        "        made.put([name], None, GAP, templates.head(max(3, MOST_GAPS // len(rows.columns))))\n",
+        "        made.put([name], None, GAP, templates.head(max(3, MOST_GAPS // len(columns))))\n",
         "",
         (CANDIDATE + "test_a_column_on_whose_gaps_alone_they_part_takes_none",),
     ),
@@ -92,9 +92,9 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: boosting branches on doubles",
-        "models/onnx/conversion/trees.py",
-        "            theirs(scope, operator, container, op_version=_OPSET)",
-        "            theirs(scope, operator, container)",
+        "models/onnx/trees/graph.py",
+        "    if boosted.doubles:\n",
+        "    if False:\n",
         (CANDIDATE + "test_boosting_branches_on_doubles_where_it_branches",),
     ),
     Safeguard(
@@ -108,9 +108,9 @@ SAFEGUARDS = (
     Safeguard(
         14,
         "a version answers as its estimator: a gap in text that was shown is a category",
-        "models/onnx/conversion/encoding.py",
-        "            encoder.categories_ = [_named(categories) for categories in learned]",
-        "            pass",
+        "models/onnx/conversion/lookup.py",
+        '"" if text and pd.isna(key) else key',
+        "key",
         (CANDIDATE + "test_a_gap_in_text_that_was_shown_is_a_category",),
     ),
     Safeguard(
