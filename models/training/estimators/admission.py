@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from models.onnx.conversion.convert import last_step
 from models.onnx.conversion.probable import probable
 from models.onnx.trees.known import library
+from models.registry.spec import LABEL_OUTPUT, PROBABILITIES_OUTPUT
 from models.scoring.table.gaps import trimmed
 from models.training.register import RegistrationRefused
 
@@ -24,7 +25,7 @@ def admit(estimator: Any, rows: Any) -> None:
     if not isinstance(rows, pd.DataFrame):
         raise RegistrationRefused(
             f"the rows are {type(rows).__name__}, and a version knows its columns by name: give a DataFrame, "
-            f"pd.DataFrame(rows, columns=[…])"
+            + ("rows.to_frame()" if isinstance(rows, pd.Series) else "pd.DataFrame(rows, columns=[…])")
         )
     if not len(rows):
         raise RegistrationRefused("there is no row to compare the estimator and its graph on: give some")
@@ -69,6 +70,15 @@ def refuse_other_width(estimator: Any, names: Sequence[str]) -> None:
             f"the estimator was fitted on {wanted} columns, and {len(names)} are given: name its own in their order "
             f"(columns=[…])"
         )
+
+
+def refuse_taken(names: Sequence[str]) -> None:
+    """Raises RegistrationRefused where a column is called as what a version answers with."""
+    for name in (LABEL_OUTPUT, PROBABILITIES_OUTPUT):
+        if name in names:
+            raise RegistrationRefused(
+                f"column {name!r} is called as what a version answers with: rename it, in the files too, and fit again"
+            )
 
 
 def refuse_blanks(rows: pd.DataFrame) -> None:

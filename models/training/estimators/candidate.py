@@ -19,7 +19,7 @@ from models.onnx.serving_form import UnfitGraph, input_columns, serving_form
 from models.onnx.unfit import UnfitStep
 from models.registry.spec import UnfitModel
 from models.training.baseline import training_profile
-from models.training.estimators.admission import admit, refuse_blanks, refuse_other_width
+from models.training.estimators.admission import admit, refuse_blanks, refuse_other_width, refuse_taken
 from models.training.estimators.agreement import columns_without_gaps
 from models.training.estimators.inputs import column_names, graph_inputs, is_boolean, is_zero_one
 from models.training.estimators.limited import TookTooLong, within
@@ -67,6 +67,7 @@ def sklearn_candidate(
         )
     rows = rows[names]
     refuse_blanks(rows)
+    refuse_taken(names)
     classes = tuple(str(label) for label in estimator.classes_)
     chosen = _positive(positive, classes)
     shown = rows if training_rows is None else training_rows[names]

@@ -55,28 +55,26 @@ def _places(first: ColumnTransformer, label: str) -> list[int]:
 def graph_inputs(estimator: Any, rows: pd.DataFrame, number: type, booleans: Collection[str]) -> Inputs:
     """The inputs to convert a fitted estimator for, one for each column; `number`: skl2onnx's type of numbers.
 
-    True and false are texts to an encoder, and numbers to everything else.
+    True and false are texts where every step that takes the column encodes it, and numbers everywhere else.
     """
-    encoded = {name for first in first_steps(estimator) for name in _encoded(first, rows)}
-    return [
-        (
-            str(name),
-            (number if is_numeric(rows[name]) or name in set(booleans) - encoded else StringTensorType)([None, 1]),
-        )
-        for name in rows
-    ]
+    uses = [_encoded(first, rows) for first in first_steps(estimator)]
+    words = {name for name in booleans if (found := [use[name] for use in uses if name in use]) and all(found)}
+    flags = set(booleans) - words
+    texts = {str(name) for name in rows if not is_numeric(rows[name])} - flags
+    return [(str(name), (StringTensorType if name in texts else number)([None, 1])) for name in rows]
 
 
-def _encoded(first: Any, rows: pd.DataFrame) -> set[str]:
-    """The columns whose categories a step learns."""
+def _encoded(first: Any, rows: pd.DataFrame) -> dict[str, bool]:
+    """The columns that a first step takes, and whether it learns the categories of each."""
     if not isinstance(first, ColumnTransformer):
-        return set(map(str, rows)) if hasattr(first, "categories_") else set()
-    names = list(map(str, first.feature_names_in_)) if hasattr(first, "feature_names_in_") else []
-    found = set()
+        return dict.fromkeys(map(str, rows), hasattr(first, "categories_"))
+    names = list(map(str, getattr(first, "feature_names_in_", rows.columns)))
+    found: dict[str, bool] = {}
     for label, step, _ in first.transformers_:
         steps = [one for _, one in step.steps] if hasattr(step, "steps") else [step]
-        if any(hasattr(one, "categories_") for one in steps):
-            found |= {names[at] for at in _places(first, label) if at < len(names)}
+        learns = any(hasattr(one, "categories_") for one in steps)
+        for at in _places(first, label) if step != "drop" else ():
+            found[names[at]] = learns and found.get(names[at], True)
     return found
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from models.onnx.conversion import texts
+from models.onnx.conversion.compose import picks_columns
+from models.onnx.conversion.convert import last_step
 from models.onnx.trees.known import library
 
 _HOLDERS = (
@@ -35,7 +38,19 @@ def reason(estimator: Any, error: BaseException) -> str:
             f"a model of texts needs the locale {texts.LOCALE}, here and on each worker's machine, and it is missing "
             f"here: apt-get install locales && locale-gen {texts.LOCALE}"
         )
+    if "could not convert string to float" in message:
+        return (
+            f"{type(last_step(estimator)).__name__} is given texts by the steps before it, which a graph cannot pass "
+            f"on: have an encoder among them (OrdinalEncoder, OneHotEncoder)"
+        )
     for step in _held(estimator, set()):
+        if isinstance(step, Pipeline) and any(picks_columns(later) for _, later in step.steps[1:]):
+            return (
+                "a ColumnTransformer behind another step looks for names of columns that a graph has no more: make one "
+                "of it and the first, with a Pipeline for each group of columns"
+            )
+        if isinstance(step, Pipeline):
+            continue
         kind = type(step).__name__
         if isinstance(step, FunctionTransformer) and step.func is not None:
             return f"{kind} holds code of yours, which no graph can hold: {_ON_THE_TABLE}"
@@ -61,5 +76,5 @@ def _held(held: Any, seen: set[int]) -> Iterator[Any]:
         inner = [getattr(held, name) for name in _HOLDERS if hasattr(held, name)]
         for each in inner or [getattr(held, "estimator", None)]:
             yield from _held(each, seen)
-        if isinstance(held, BaseEstimator) and not inner:
+        if isinstance(held, BaseEstimator) and (not inner or isinstance(held, Pipeline)):
             yield held

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -17,8 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, SplineTransformer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from tests.unit.adopted.models import encoded, logistic, scaled
-from tests.unit.adopted.penguins import CODES, IS_GENTOO, NUMBERS, TABLE, said
+from tests.unit.adopted.models import encoded, histogram, logistic, scaled
+from tests.unit.adopted.penguins import CODES, IS_GENTOO, NUMBERS, TABLE, TEXTS, said
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROWS = TABLE[NUMBERS].fillna(0)
@@ -129,6 +130,22 @@ def test_texts_and_numbers_in_one_matrix() -> None:
     rows = TABLE[["sex", "depth"]].dropna()
     fitted = make_pipeline(OneHotEncoder(handle_unknown="ignore"), logistic()).fit(rows, CODES[: len(rows)])
     assert "together need a ColumnTransformer as the pipeline's first step" in said(fitted, rows)
+
+
+def test_a_column_called_as_what_a_version_answers_with() -> None:
+    rows = ROWS.rename(columns={"depth": "label"})
+    assert said(logistic().fit(rows, CODES), rows).endswith("rename it, in the files too, and fit again")
+
+
+def test_texts_that_are_passed_on_and_names_that_are_looked_up_later() -> None:
+    rows = TABLE[[*NUMBERS, *TEXTS]].astype(dict.fromkeys(TEXTS, "category"))
+    first = make_column_transformer(
+        (SimpleImputer(), NUMBERS), remainder="passthrough", verbose_feature_names_out=False
+    ).set_output(transform="pandas")
+    passed = make_pipeline(first, histogram(categorical_features="from_dtype")).fit(rows, CODES)
+    assert said(passed, rows).startswith("HistGradientBoostingClassifier is given texts by the steps before it")
+    twice = make_pipeline(first, *encoded(logistic(), "passthrough").steps[0][1:], logistic()).fit(rows, CODES)
+    assert said(twice, rows).endswith("make one of it and the first, with a Pipeline for each group of columns")
 
 
 def test_a_step_within_a_column_transformer_is_named() -> None:
