@@ -9,8 +9,8 @@ import numpy as np
 from onnx import TensorProto
 from sklearn.pipeline import Pipeline
 
+from models.onnx.columns import Given
 from models.onnx.conversion.probable import probable
-from models.onnx.given import Given
 from models.onnx.trees.known import boosted_trees
 from models.onnx.unfit import UnfitStep
 

@@ -15,11 +15,11 @@ from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassi
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
 
+from models.onnx.columns import Given
 from models.onnx.conversion.around import bagged, calibrated, one_against_rest, stacked, voted
 from models.onnx.conversion.convert import Inputs, classifier_graph, transformer_graph
 from models.onnx.conversion.inlined import inlined, pruned
 from models.onnx.conversion.probable import probable
-from models.onnx.given import Given
 from models.onnx.graph import FEATURES, GraphParts
 from models.onnx.trees.boosted import Boosted
 from models.onnx.trees.graph import probabilities, sums

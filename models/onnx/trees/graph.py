@@ -9,8 +9,8 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 
 from models.onnx.codes import codes
+from models.onnx.columns import Given
 from models.onnx.forest import rounded_down
-from models.onnx.given import Given
 from models.onnx.graph import GraphParts
 from models.onnx.trees.boosted import Boosted, Categories, Leaf, branches
 from models.onnx.unfit import UnfitStep
