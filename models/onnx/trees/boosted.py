@@ -45,7 +45,8 @@ class Boosted:
     """`trees`: (which of the sums, root) of each; `base`: what the sums start from; `scale`: what multiplies them.
 
     `link`: what makes probabilities of them; sigmoid of the only sum times `slope`, or softmax. `single`: features are
-    rounded to float32 before they are compared. `doubles`: sums are in doubles. `zero`: features in which 0 is a gap.
+    rounded to float32 before they are compared. `doubles`: sums are in doubles. `flat`: values
+    next to 0 are 0. `zero`: features in which that is a gap.
     `order`: the feature of the input that each of the trees' own features is, in the input's order where None.
     """
 
@@ -58,6 +59,7 @@ class Boosted:
     single: bool = False
     doubles: bool = True
     missing: float | None = None
+    flat: bool = False
     zero: frozenset[int] = frozenset()
     categories: Mapping[int, Categories] = field(default_factory=dict)
     order: Sequence[int] | None = None

@@ -38,6 +38,7 @@ def lightgbm_trees(model: Any, texts: Collection[int] = ()) -> Boosted:
         "sigmoid" if objective[0] == "binary" else "softmax",
         slope=float(settings.get("sigmoid", 1.0)),
         scale=1 / average,
+        flat=True,
         zero=frozenset(zero),
         categories=categories,
     )

@@ -115,9 +115,9 @@ SAFEGUARDS = (
     ),
     Safeguard(
         14,
-        "a version answers as its estimator: XGBoost compares float32",
+        "a version answers as its estimator: XGBoost goes left below a threshold, and not at it",
         "models/onnx/trees/xgb.py",
-        "        single=True,\n",
+        "        below=True,\n",
         "",
         ("tests/unit/adopted/test_xgboost.py::test_served_equal_on_every_row",),
     ),

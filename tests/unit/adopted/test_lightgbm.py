@@ -34,6 +34,11 @@ SERVED: dict[str, Case] = {
     "bare, two classes": on(TABLE[NUMBERS], IS_GENTOO, lambda: lgbm()),
     "bare, three classes": on(TABLE[NUMBERS], SPECIES_OF, lambda: lgbm()),
     "gap-free training": on(TABLE[NUMBERS].fillna(0), SPECIES_OF, lambda: lgbm()),
+    "values around zero": lambda: (
+        lgbm().fit(TABLE[NUMBERS] - [40, 17, 4000], SPECIES_OF),
+        TABLE[NUMBERS] - [40, 17, 4000],
+        LATER[NUMBERS] - [40, 17, 4000],
+    ),
     "zero_as_missing": on(with_zeros(), SPECIES_OF, lambda: lgbm(zero_as_missing=True)),
     "use_missing=False": on(TABLE[NUMBERS], SPECIES_OF, lambda: lgbm(use_missing=False)),
     "rf": on(TABLE[NUMBERS], SPECIES_OF, lambda: lgbm(boosting_type="rf", subsample=0.5, subsample_freq=1)),
