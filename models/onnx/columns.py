@@ -13,13 +13,15 @@ from models.onnx.graph import GraphParts
 class Given:
     """`values`: columns [N, 1] called `names`, those at `texts` of texts, the others of numbers of one type.
 
-    Without names: one matrix [N, `width`], of texts if `texts` is not empty.
+    Without names: one matrix [N, `width`], of texts if `texts` is not empty. `sparse`: to the estimator that is
+    a sparse matrix.
     """
 
     values: tuple[str, ...]
     width: int
     names: tuple[str, ...] = ()
     texts: frozenset[int] = frozenset()
+    sparse: bool = False
 
     def matrix(self, parts: GraphParts) -> str:
         """All of it as one value [N, width]; for columns of one kind."""

@@ -12,8 +12,10 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, String
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import KBinsDiscretizer
 
 from models.onnx.columns import Given
 from models.onnx.conversion.around import bagged, calibrated, one_against_rest, stacked, voted
@@ -111,7 +113,8 @@ class Composer:
             inputs = [(FEATURES, (StringTensorType if given.texts else self._number)([None, given.width]))]
         made = inlined(self.parts, transformer_graph(steps, inputs), sources)
         wide = TensorProto.DOUBLE if self._number is DoubleTensorType else TensorProto.FLOAT
-        return Given((self.parts.add("Cast", made, to=wide),), int(pipeline.steps[-1][1].n_features_in_))
+        made = self.parts.add("Cast", made, to=wide)
+        return Given((made,), int(pipeline.steps[-1][1].n_features_in_), sparse=gives_sparse(steps))
 
     def sums(self, boosted: Boosted, given: Given) -> str:
         """What boosted trees add up to."""
@@ -119,6 +122,9 @@ class Composer:
             value if at in given.texts else self.parts.add("Cast", value, to=TensorProto.DOUBLE)
             for at, value in enumerate(given.values)
         )
+        if given.sparse:
+            missing = 0.0 if boosted.absent and boosted.missing is None else boosted.missing
+            boosted = replace(boosted, missing=missing, flat=False)
         boosted = replace(boosted, doubles=boosted.doubles and self._number is DoubleTensorType)
         return sums(self.parts, boosted, Given(values, given.width, given.names, given.texts))
 
@@ -138,6 +144,23 @@ class Composer:
                 f"graph knows which is which (text: {named})"
             )
         return given.matrix(self.parts)
+
+
+def gives_sparse(steps: Sequence[tuple[str, Any]]) -> bool:
+    """Whether the last of fitted steps gives a sparse matrix, as far as that is known here."""
+    sparse = False
+    for _, step in steps:
+        if isinstance(step, CountVectorizer | HashingVectorizer):
+            sparse = True
+        elif isinstance(step, KBinsDiscretizer):
+            sparse = step.encode == "onehot"
+        elif isinstance(step, Pipeline):
+            sparse = gives_sparse(step.steps)
+        elif isinstance(step, FeatureUnion):
+            sparse = any(gives_sparse([each]) for each in step.transformer_list)
+        else:
+            sparse = bool(getattr(step, "sparse_output_", getattr(step, "sparse_output", sparse)))
+    return sparse
 
 
 def picks_columns(step: Any) -> bool:

@@ -44,10 +44,11 @@ class Categories:
 class Boosted:
     """`trees`: (which of the sums, root) of each; `base`: what the sums start from; `scale`: what multiplies them.
 
-    `link`: what makes probabilities of them; sigmoid of the only sum times `slope`, or softmax. `single`: features are
-    rounded to float32 before they are compared. `doubles`: sums are in doubles. `flat`: values
-    next to 0 are 0. `zero`: features in which that is a gap.
-    `order`: the feature of the input that each of the trees' own features is, in the input's order where None.
+    `link`: what makes probabilities of them; sigmoid of the only sum times `slope`, or softmax. `below`: branches are
+    taken below their value, not up to it. `single`: features are rounded to float32 before they are compared.
+    `doubles`: sums are in doubles. `missing`: a number that is a gap. `absent`: so is 0 in what comes as a sparse
+    matrix. `flat`: values next to 0 are 0, but in such a matrix. `zero`: features in which that is a gap. `order`: the
+    feature of the input that each of the trees' own features is, in the input's order where None.
     """
 
     trees: Sequence[tuple[int, Any]]
@@ -59,6 +60,7 @@ class Boosted:
     single: bool = False
     doubles: bool = True
     missing: float | None = None
+    absent: bool = False
     flat: bool = False
     zero: frozenset[int] = frozenset()
     categories: Mapping[int, Categories] = field(default_factory=dict)

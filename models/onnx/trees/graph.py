@@ -71,10 +71,12 @@ def _numbers(parts: GraphParts, boosted: Boosted, value: str, places: Sequence[i
     if boosted.missing is not None:
         is_gap = parts.add("Equal", value, parts.constant(np.array(float(np.float32(boosted.missing)))))
         value = parts.add("Where", is_gap, gap, value)
-    if boosted.flat:
-        instead = np.zeros((1, sum(place is not None for place in places)))
-        instead[0, [place for feature in boosted.zero if (place := places[feature]) is not None]] = np.nan
-        is_zero = parts.add("LessOrEqual", parts.add("Abs", value), parts.constant(np.array(ZERO)))
+    if boosted.flat or boosted.zero:
+        wide = sum(place is not None for place in places)
+        reach, instead = np.full((1, wide), ZERO if boosted.flat else -1.0), np.zeros((1, wide))
+        of_gaps = [place for feature in boosted.zero if (place := places[feature]) is not None]
+        reach[0, of_gaps], instead[0, of_gaps] = ZERO, np.nan
+        is_zero = parts.add("LessOrEqual", parts.add("Abs", value), parts.constant(reach))
         value = parts.add("Where", is_zero, parts.constant(instead), value)
     return parts.add("Cast", value, to=TensorProto.DOUBLE if boosted.doubles else TensorProto.FLOAT)
 

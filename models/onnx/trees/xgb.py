@@ -46,6 +46,7 @@ def xgboost_trees(model: Any) -> Boosted:
         single=True,
         doubles=False,
         missing=missing,
+        absent=True,
         categories=_categories(grown.get("cats", {}), learner["feature_types"]),
     )
 

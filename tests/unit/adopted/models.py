@@ -46,6 +46,13 @@ def encoded(last: Any, numbers: Any = "passthrough", texts: Any = None) -> Any:
     return make_pipeline(ColumnTransformer([("texts", texts, TEXTS), ("numbers", numbers, NUMBERS)]), last)
 
 
+def sparse(last: Any, numbers: Any = "passthrough") -> Any:
+    """As most people write it: what an OneHotEncoder makes by itself is a sparse matrix."""
+    texts = OneHotEncoder(handle_unknown="ignore")
+    steps = [("texts", texts, TEXTS), ("numbers", numbers, NUMBERS)]
+    return make_pipeline(ColumnTransformer(steps, sparse_threshold=1.0), last)
+
+
 def categories(table: pd.DataFrame) -> pd.DataFrame:
     return table[[*NUMBERS, *TEXTS]].astype(dict.fromkeys(TEXTS, "category"))
 

@@ -5,16 +5,7 @@ from __future__ import annotations
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 
-from tests.unit.adopted.models import (
-    Case,
-    cat,
-    each,
-    early,
-    encoded,
-    needs,
-    on,
-    scaled,
-)
+from tests.unit.adopted.models import Case, cat, each, early, encoded, needs, on, scaled, sparse
 from tests.unit.adopted.penguins import CODES, IS_GENTOO, NUMBERS, SPECIES_OF, TABLE, TEXTS, assert_served, said
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what the libraries say of gaps and of few rows
@@ -31,6 +22,8 @@ SERVED: dict[str, Case] = {
             rows[:300], SPECIES_OF[:300], eval_set=(rows[300:], SPECIES_OF[300:])
         )
     ),
+    "behind a sparse matrix": on(TABLE.assign(depth=TABLE.depth.round() - 17), SPECIES_OF, lambda: sparse(cat())),
+    "behind a sparse matrix of scaled numbers": on(TABLE, SPECIES_OF, lambda: sparse(cat(), scaled)),
     "in a pipeline": on(TABLE, SPECIES_OF, lambda: encoded(cat())),
     "behind a scaler": on(TABLE, IS_GENTOO, lambda: encoded(cat(), scaled)),
     "calibrated pipeline": on(TABLE, SPECIES_OF, lambda: CalibratedClassifierCV(encoded(cat()), cv=2)),

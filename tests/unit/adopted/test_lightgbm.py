@@ -24,9 +24,10 @@ from tests.unit.adopted.models import (
     on,
     ordinal,
     scaled,
+    sparse,
     with_zeros,
 )
-from tests.unit.adopted.penguins import CODES, IS_GENTOO, NUMBERS, SPECIES_OF, TABLE, TEXTS, assert_served, said
+from tests.unit.adopted.penguins import CODES, IS_GENTOO, LATER, NUMBERS, SPECIES_OF, TABLE, TEXTS, assert_served, said
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what the libraries say of gaps and of few rows
 
@@ -54,6 +55,8 @@ SERVED: dict[str, Case] = {
         lgbm(min_data_per_group=5, cat_smooth=1).fit(codes, SPECIES_OF, categorical_feature=["code"]),
         codes,
     ),
+    "behind a sparse matrix": on(TABLE.assign(depth=TABLE.depth.round() - 17), SPECIES_OF, lambda: sparse(lgbm())),
+    "behind a sparse matrix of scaled numbers": on(TABLE, SPECIES_OF, lambda: sparse(lgbm(), scaled)),
     "in a pipeline": on(TABLE, SPECIES_OF, lambda: encoded(lgbm())),
     "behind a scaler and an OrdinalEncoder": on(TABLE, IS_GENTOO, lambda: encoded(lgbm(), scaled, ordinal)),
     "calibrated pipeline": on(TABLE, SPECIES_OF, lambda: CalibratedClassifierCV(encoded(lgbm()), cv=2)),

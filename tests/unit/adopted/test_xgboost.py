@@ -26,6 +26,7 @@ from tests.unit.adopted.models import (
     on,
     ordinal,
     scaled,
+    sparse,
     xgb,
 )
 from tests.unit.adopted.penguins import CODES, IS_GENTOO, NUMBERS, SPECIES_OF, TABLE, assert_served, said
@@ -48,6 +49,8 @@ SERVED: dict[str, Case] = {
     "lossguide, exact": on(TABLE[NUMBERS], IS_GENTOO, lambda: xgb(tree_method="exact")),
     "categories": on(categories(PLAIN), CODES, lambda: xgb(enable_categorical=True), 400),
     "categories by sets": on(categories(PLAIN), CODES, lambda: xgb(enable_categorical=True, max_cat_to_onehot=1), 400),
+    "behind a sparse matrix": on(TABLE.assign(depth=TABLE.depth.round() - 17), CODES, lambda: sparse(xgb())),
+    "behind a sparse matrix of scaled numbers": on(TABLE, CODES, lambda: sparse(xgb(), scaled)),
     "in a pipeline": on(TABLE, CODES, lambda: encoded(xgb())),
     "behind a scaler and an OrdinalEncoder": on(TABLE, IS_GENTOO, lambda: encoded(xgb(), scaled, ordinal)),
     "texts as classes, through a vote": on(
