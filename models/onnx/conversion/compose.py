@@ -114,7 +114,7 @@ class Composer:
         made = inlined(self.parts, transformer_graph(steps, inputs), sources)
         wide = TensorProto.DOUBLE if self._number is DoubleTensorType else TensorProto.FLOAT
         made = self.parts.add("Cast", made, to=wide)
-        return Given((made,), int(pipeline.steps[-1][1].n_features_in_), sparse=gives_sparse(steps))
+        return Given((made,), _width(pipeline.steps[-1][1]), sparse=gives_sparse(steps))
 
     def sums(self, boosted: Boosted, given: Given) -> str:
         """What boosted trees add up to."""
@@ -144,6 +144,11 @@ class Composer:
                 f"graph knows which is which (text: {named})"
             )
         return given.matrix(self.parts)
+
+
+def _width(classifier: Any) -> int:
+    """How many features it takes; a CatBoostClassifier out of a file says 0, and their names."""
+    return int(classifier.n_features_in_ or len(classifier.feature_names_))
 
 
 def gives_sparse(steps: Sequence[tuple[str, Any]]) -> bool:

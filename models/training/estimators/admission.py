@@ -65,7 +65,7 @@ def _refuse_other_answers(estimator: Any, kind: str) -> None:
 def refuse_other_width(estimator: Any, names: Sequence[str]) -> None:
     """Raises RegistrationRefused where an estimator that knows no names was fitted on another number of columns."""
     wanted = getattr(estimator, "n_features_in_", None)
-    if wanted is not None and not hasattr(estimator, "feature_names_in_") and wanted != len(names):
+    if wanted and not hasattr(estimator, "feature_names_in_") and wanted != len(names):
         raise RegistrationRefused(
             f"the estimator was fitted on {wanted} columns, and {len(names)} are given: name its own in their order "
             f"(columns=[…])"

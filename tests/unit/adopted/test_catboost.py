@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 
@@ -37,6 +40,20 @@ def test_served_equal_on_every_row(case: Case) -> None:
 
 
 ROWS = TABLE[NUMBERS].fillna(0)
+
+
+def test_one_out_of_a_file_is_served_alone_and_in_a_pipeline(tmp_path: Path) -> None:
+    needs("catboost")
+    from catboost import CatBoostClassifier
+
+    def from_file(fitted: Any) -> Any:
+        fitted.save_model(str(tmp_path / "model.cbm"))
+        return CatBoostClassifier().load_model(str(tmp_path / "model.cbm"))
+
+    assert_served(from_file(cat().fit(ROWS, SPECIES_OF)), ROWS)
+    pipeline = encoded(cat()).fit(TABLE, SPECIES_OF)
+    pipeline.steps[-1] = ("last", from_file(pipeline.steps[-1][1]))
+    assert_served(pipeline, TABLE)
 
 
 def test_its_own_threshold_is_served() -> None:
