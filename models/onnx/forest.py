@@ -39,7 +39,7 @@ def _tree(parts: GraphParts, tree: Any, both: str, features: int) -> str:
     """One of scikit-learn's trees on `both`, the features and their negatives; its rows' share of the second class."""
     leaf, left, right = tree.children_left < 0, tree.children_left, tree.children_right
     turned = ~leaf & (tree.n_node_samples[left] > tree.n_node_samples[right])
-    thresholds = _rounded_down(np.where(leaf, 0.0, tree.threshold))
+    thresholds = rounded_down(np.where(leaf, 0.0, tree.threshold))
     above = np.nextafter(thresholds, np.float32(np.inf))  # x > t is -x <= -above, for every float32 x
     shares = tree.value[leaf, 0, 1] / tree.value[leaf, 0].sum(axis=1)
     leaves = np.flatnonzero(leaf)
@@ -63,7 +63,7 @@ def _tree(parts: GraphParts, tree: Any, both: str, features: int) -> str:
     )
 
 
-def _rounded_down(thresholds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def rounded_down(thresholds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The largest float32 not above each threshold: `x <= t` is then the same for every float32 x."""
     rounded = thresholds.astype(np.float32)
     return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)

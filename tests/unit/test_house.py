@@ -42,7 +42,6 @@ LONGER = {
     "models.commands.compare.run": "the command's story: what is asked, found, shown and written",
     "models.evidence.figures.summarise.summarise": "one figure after the other, each named once",
     "models.evidence.record.pair.pair_of": "one field of the pair after the other",
-    "models.onnx.conversion.convert._mended": "one known fault of skl2onnx after the other",
     "models.scoring.table.read.batches": "the parser calls back into what its loop is counting",
     "models.training.estimators.candidate.sklearn_candidate": "the three ways to convert are tried on the same inputs",
     "worker.__main__.run": "the worker's parts are wired together here and nowhere else",

@@ -1,4 +1,5 @@
-"""SimpleImputer in doubles and on text: ONNX's own runs in floats alone, and a gap in a text is an empty text here."""
+"""SimpleImputer on any kind of column, with its indicators: ONNX's own runs in floats alone, and a gap in a text is an
+empty text here."""
 
 from __future__ import annotations
 
@@ -6,42 +7,45 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from onnx import TensorProto
-from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
-from skl2onnx.operator_converters.common import concatenate_variables
+from onnx import helper
+from skl2onnx.common import _registration
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
-from models.onnx.conversion.converters import Converter, Replacements
+from models.onnx.conversion.converters import Converter, Replacements, add_parts
+
+_KINDS = {DoubleTensorType: np.float64, FloatTensorType: np.float32, StringTensorType: object}
 
 
 def _by_where(theirs: Converter) -> Converter:
     def convert(scope: Any, operator: Any, container: Any) -> None:
-        imputer, kind = operator.raw_operator, operator.inputs[0].type
+        imputer, kind = operator.raw_operator, _KINDS.get(type(operator.inputs[0].type))
         is_plain = pd.isna(imputer.missing_values) and not pd.isna(imputer.statistics_).any()
-        if not (is_plain and isinstance(kind, DoubleTensorType | StringTensorType)) or imputer.add_indicator:
+        if not is_plain or kind is None or (imputer.add_indicator and kind is object):
             theirs(scope, operator, container)
             return
-        cells = concatenate_variables(scope, operator.inputs, container)
-        gaps, values = scope.get_unique_variable_name("gaps"), scope.get_unique_variable_name("statistics")
-        shape = [1, len(imputer.statistics_)]
-        if isinstance(kind, StringTensorType):
-            nothing = scope.get_unique_variable_name("nothing")
-            container.add_initializer(nothing, TensorProto.STRING, [1], [b""])
-            texts = [str(text).encode() for text in imputer.statistics_]
-            container.add_initializer(values, TensorProto.STRING, shape, texts)
-            container.add_node("Equal", [cells, nothing], [gaps], name=scope.get_unique_operator_name("Equal"))
-        else:
-            numbers = imputer.statistics_.astype(np.float64).tolist()
-            container.add_initializer(values, TensorProto.DOUBLE, shape, numbers)
-            container.add_node("IsNaN", [cells], [gaps], name=scope.get_unique_operator_name("IsNaN"), op_version=13)
-        container.add_node(
-            "Where",
-            [gaps, values, cells],
-            [operator.outputs[0].full_name],
-            name=scope.get_unique_operator_name("Where"),
-            op_version=9,
-        )
+        with add_parts(scope, operator, container) as parts:
+            given = [value.full_name for value in operator.inputs]
+            cells = given[0] if len(given) == 1 else parts.add("Concat", *given, axis=1)
+            if kind is object:
+                values, gaps = [list(map(str, imputer.statistics_))], parts.add("Equal", cells, parts.constant([""]))
+            else:
+                values, gaps = imputer.statistics_.astype(kind)[np.newaxis], parts.add("IsNaN", cells)
+            pieces = [parts.add("Where", gaps, parts.constant(values), cells)]
+            if imputer.add_indicator and len(asked := imputer.indicator_.features_):
+                flags = parts.add("Cast", gaps, to=helper.np_dtype_to_tensor_dtype(np.dtype(kind)))
+                pieces.append(parts.add("Gather", flags, parts.constant(np.asarray(asked, dtype=np.int64)), axis=1))
+            parts.nodes.append(helper.make_node("Concat", pieces, [operator.outputs[0].full_name], axis=1))
 
     return convert
 
 
+def _with_indicators(operator: Any) -> None:
+    _their_shape(operator)
+    imputer = operator.raw_operator
+    if imputer.add_indicator:
+        operator.outputs[0].type.shape = [None, len(imputer.statistics_) + len(imputer.indicator_.features_)]
+
+
+_their_shape = _registration._shape_calculator_pool["SklearnSimpleImputer"]
 IMPUTERS: Replacements = {"SklearnSimpleImputer": _by_where}
+IMPUTER_SHAPES = {"SklearnSimpleImputer": _with_indicators}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from models.registry.spec import METADATA_KEY
@@ -59,7 +58,7 @@ def adopt(logged: Logged, flavor: str, wanted: Wanted, tracking: Tracking, model
     candidate = sklearn_candidate(
         estimator,
         rows,
-        columns=wanted.columns or _columns(estimator, rows),
+        columns=wanted.columns,
         positive=wanted.positive,
         id_column=wanted.id_column,
         label_column=wanted.label_column,
@@ -82,12 +81,3 @@ def _named(estimator: Any, classes: Sequence[str]) -> Any:
             f"0, 1, … get other names; leave the option out"
         )
     return Named(estimator, tuple(classes))
-
-
-def _columns(estimator: Any, rows: pd.DataFrame) -> list[str]:
-    """The columns in the estimator's order; LightGBM writes its own with `_` for a blank."""
-    given = [str(name) for name in rows.columns]
-    known = getattr(estimator, "feature_names_in_", None)
-    if known is None or [name.replace(" ", "_") for name in given] == list(known):
-        return given
-    return [str(name) for name in known]

@@ -68,15 +68,13 @@ def _logged_rows(logged: Logged, estimator: Any, columns: Sequence[str] | None, 
 
 
 def _names(logged: Logged, estimator: Any, *, is_raw: bool) -> list[str]:
-    """The columns as the estimator knows them, or as its signature says."""
+    """The columns as its signature says, or as the estimator knows them."""
+    if is_raw and (said := list(_types(logged))):
+        return said
     known = getattr(estimator, "feature_names_in_", None)
-    if known is None and hasattr(estimator, "steps"):
-        known = getattr(estimator.steps[0][1], "feature_names_in_", None)
-    if known is None and hasattr(estimator, "feature_names_"):
-        known = estimator.feature_names_  # CatBoost's
-    if known is not None:
-        return [str(name) for name in known]
-    return list(_types(logged)) if is_raw else []
+    if known is None:
+        known = getattr(estimator, "feature_names_", None)  # CatBoost's
+    return [] if known is None else [str(name) for name in known]
 
 
 def _types(logged: Logged) -> Mapping[str, str]:

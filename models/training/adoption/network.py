@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper, version_converter
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from models.onnx.serving_form import UnfitGraph
+from models.onnx.graph import OPSETS
+from models.onnx.unfit import UnfitStep
 from models.training.register import RegistrationRefused
 
 BATCH = 4096  # rows at once
@@ -70,7 +72,10 @@ class KerasNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
     def features_graph(self) -> onnx.ModelProto:
-        """Its own ONNX export. Raises UnfitGraph where Keras or tf2onnx cannot make one."""
+        """Its own ONNX export, from features [N, F] to probabilities [N, K], float32.
+
+        Raises RegistrationRefused where tf2onnx is missing, UnfitStep where the network cannot be exported.
+        """
         if find_spec("tf2onnx") is None:
             raise RegistrationRefused("Keras exports ONNX by tf2onnx, which `make adopt` installs")
         self.predict_proba(np.zeros((1, self.n_features_in_)))  # Keras exports what was called once
@@ -79,10 +84,24 @@ class KerasNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             file = Path(folder) / "network.onnx"
             try:
                 self.model.export(str(file), format="onnx", verbose=False)
+                exported = version_converter.convert_version(onnx.load(file), OPSETS[""])
             except Exception as error:
                 line = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-                raise UnfitGraph(f"Keras cannot export this network as ONNX: {line}") from error
-            return onnx.load(file)
+                raise UnfitStep(f"Keras exports no ONNX of it: {line}") from error
+        if self.model.output_shape[1] == 1:
+            _of_both(exported)
+        return exported
+
+
+def _of_both(exported: onnx.ModelProto) -> None:
+    """Puts the first class's probability before that of the second."""
+    graph = exported.graph
+    second = graph.output[0].name
+    graph.initializer.append(numpy_helper.from_array(np.array([1], dtype=np.float32), "_/one"))
+    graph.node.append(helper.make_node("Sub", ["_/one", second], ["_/first"]))
+    graph.node.append(helper.make_node("Concat", ["_/first", second], ["_/both"], axis=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("_/both", TensorProto.FLOAT, [None, 2]))
 
 
 @contextlib.contextmanager

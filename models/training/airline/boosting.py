@@ -5,7 +5,7 @@ from __future__ import annotations
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
-from models.onnx.conversion.convert import features_graph
+from models.onnx.conversion.compose import features_graph
 from models.onnx.graph import behind, preprocessing_graph
 from models.training.airline.dataset import Dataset
 from models.training.airline.preprocessing import preprocessing

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from models.onnx.conversion.probable import probable
 from models.onnx.decision import Decision
 from models.training.estimators.answers import EstimatorAnswers, answers
 from models.training.estimators.probes import GAP, Probes, gaps_together, probes
-from models.training.estimators.rule import ADVICE, probable
+from models.training.estimators.rule import ADVICE
 from models.training.estimators.thresholds import thresholds
 from models.training.register import Candidate, RegistrationRefused, raw_columns
 
@@ -43,11 +44,13 @@ def columns_without_gaps(
     others = [*texts, *booleans]
 
     def compared(asked: pd.DataFrame) -> Compared:
-        found = _compared(candidate, estimator, asked, decision, tolerance)
+        found = _compared(candidate, estimator, asked, rows, decision, tolerance)
         _refuse_other_rule(found.answers, candidate.classes, decision)
         return found
 
-    made = probes(rows, texts, thresholds(probable(estimator), rows, others), booleans)
+    no_numbers = [str(name) for name in rows if name in others or name not in candidate.types]
+    special = thresholds(probable(estimator), rows, no_numbers)
+    made = probes(rows, texts, special, booleans, list(candidate.types))
     found = compared(made.rows)
     of_gap = np.array([value == GAP for value in made.values])
     closed = tuple(dict.fromkeys(made.columns[at] for at in np.flatnonzero(found.differs & of_gap)))
@@ -65,9 +68,9 @@ def columns_without_gaps(
 
 
 def _compared(
-    candidate: Candidate, estimator: Any, rows: pd.DataFrame, decision: Decision, tolerance: float
+    candidate: Candidate, estimator: Any, rows: pd.DataFrame, given: pd.DataFrame, decision: Decision, tolerance: float
 ) -> Compared:
-    own = answers(estimator, rows)
+    own = answers(estimator, rows, given)
     scores, refused = candidate.scorer.score_rows(raw_columns(rows, candidate.types))
     graph_refuses = np.zeros(len(rows), dtype=bool)
     graph_refuses[list(refused)] = True
@@ -93,7 +96,7 @@ def _refuse(
     if refused.size:
         raise RegistrationRefused(
             f"the estimator itself gives no answer for {refused.size} of the rows given, first for row "
-            f"{refused[0] + 1}: give rows that it can score"
+            f"{refused[0] + 1} ({found.answers.said}): give rows that it can score"
         )
     odd = (found.differs | found.graph_refuses) & ~passed_over
     wrong = np.flatnonzero(odd)
@@ -104,7 +107,8 @@ def _refuse(
         raise RegistrationRefused(
             f"the {candidate.kind} graph and its estimator differ on {wrong.size} of {len(rows)} rows (first on row "
             f"{row + 1}{blamed}: {found.probabilities[row].tolist()} and {found.answers.probabilities[row].tolist()}, "
-            f"tolerance {tolerance}); the graph would serve other predictions than were tested"
+            f"tolerance {tolerance}): fit it without that column, or with another step for it; as it is, the graph "
+            f"would serve other predictions than were tested"
         )
 
 
@@ -146,4 +150,7 @@ def _parted(candidate: Candidate, made: Probes, found: Compared, at: np.ndarray[
             f"{name!r} with {made.values[index]} in it ({count} probes; the graph gives "
             f"{found.probabilities[index].tolist()}, the estimator {theirs})"
         )
-    return f"the {candidate.kind} graph and its estimator part on {'; '.join(told)}"
+    return (
+        f"the {candidate.kind} graph and its estimator part on {'; '.join(told)}: fit it without that column, or with "
+        f"another step for it (for texts an encoder with handle_unknown)"
+    )

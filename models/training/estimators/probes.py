@@ -34,16 +34,18 @@ def probes(
     texts: Sequence[str],
     special: Mapping[str, np.ndarray[Any, Any]],
     booleans: Collection[str] = (),
+    columns: Sequence[str] | None = None,
 ) -> Probes:
     """Probes from `rows`, whose columns `texts` are text, `booleans` true and false, and the others numbers.
 
-    In each column alone: a gap, and (text) texts that were never seen, (booleans) each of the two, or (numbers) half
-    steps, values beyond the range and the `special` ones of that column.
+    In each column alone, of `columns` where given: a gap, and (text) texts that were never seen, (booleans) each of the
+    two, or (numbers) half steps, values beyond the range and the `special` ones of that column.
     """
-    templates = _templates(rows)
+    columns = list(map(str, rows.columns)) if columns is None else columns
+    templates = _templates(rows, columns)
     made = _Made(rows, [*texts, *booleans])
-    for name in map(str, rows.columns):
-        made.put([name], None, GAP, templates.head(max(3, MOST_GAPS // len(rows.columns))))
+    for name in columns:
+        made.put([name], None, GAP, templates.head(max(3, MOST_GAPS // len(columns))))
         if name in texts:
             for text in UNKNOWN_TEXTS:
                 made.put([name], text, repr(text), templates.head(3))
@@ -60,8 +62,8 @@ def gaps_together(rows: pd.DataFrame, texts: Sequence[str], columns: Sequence[st
     """Probes with gaps in several of `columns` at once: in all, and in any half of them."""
     random = np.random.default_rng(seed)
     made = _Made(rows, texts)
-    made.put(columns, None, GAP, _templates(rows).head(1))
-    for at in range(len(templates := _templates(rows))):
+    made.put(columns, None, GAP, _templates(rows, columns).head(1))
+    for at in range(len(templates := _templates(rows, columns))):
         half = [name for name in columns if random.random() < 0.5]
         if half:
             made.put(half, None, GAP, templates.iloc[[at]])
@@ -105,9 +107,9 @@ def _gap_of(cells: pd.Series[Any]) -> Any:
     return "" if (cells == "").any() else np.nan
 
 
-def _templates(rows: pd.DataFrame) -> pd.DataFrame:
+def _templates(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Rows without gaps where there are such, so that a probe differs by what was put into it alone."""
-    whole = rows.dropna()
+    whole = rows.dropna(subset=list(columns))
     rows = whole if len(whole) else rows
     return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(TEMPLATES, len(rows))).astype(int))]
 

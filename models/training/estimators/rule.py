@@ -1,22 +1,19 @@
-"""The rule by which a fitted scikit-learn classifier decides, and the classifier that its probabilities come from."""
+"""The rule by which a fitted classifier decides."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sklearn.ensemble import GradientBoostingClassifier, StackingClassifier
-from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import SGDClassifier
-from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.svm import SVC, NuSVC
 
+from models.onnx.conversion.probable import THRESHOLDS, held_by
 from models.onnx.decision import DRAW, Decision
-from models.training.estimators.named import Named
+from models.onnx.trees.known import library
 
-_THRESHOLDS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
 ADVICE = (
     "put it into CalibratedClassifierCV, which decides by probabilities, or into FixedThresholdClassifier with "
     "response_method='predict_proba', and register that"
@@ -27,34 +24,14 @@ class OtherRule(Exception):
     """It decides by a rule that cannot be served; the text says which, and what to do."""
 
 
-def probable(estimator: Any) -> Any:
-    """The estimator, or what lies in it, whose `predict_proba` is its own and which skl2onnx converts.
-
-    A search gives its best estimator's answers, and a tuned or fixed threshold leaves the probabilities as they are.
-    """
-    while True:
-        inner = _inner(estimator)
-        if inner is None:
-            break
-        estimator = inner
-    if not isinstance(estimator, Pipeline):
-        return estimator
-    steps = [(name, step) for name, step in estimator.steps if step not in (None, "passthrough")]
-    last = probable(steps[-1][1])
-    if len(steps) == len(estimator.steps) and last is steps[-1][1]:
-        return estimator
-    behind = last.steps if isinstance(last, Pipeline) else [("last", last)]
-    return Pipeline([*((f"before {name}", step) for name, step in steps[:-1]), *behind])
-
-
 def decision_of(estimator: Any) -> Decision:
     """By what its `predict` decides. Raises OtherRule.
 
     Estimators that nobody knows here count as deciding by the most probable class, which their answers have to show.
     """
-    if isinstance(estimator, _THRESHOLDS):
+    if isinstance(estimator, THRESHOLDS):
         return _threshold(estimator)
-    inner = _inner(estimator)
+    inner = held_by(estimator)
     if inner is not None:
         return decision_of(inner)
     if isinstance(estimator, Pipeline):
@@ -74,26 +51,18 @@ def decision_of(estimator: Any) -> Decision:
             f"{kind} with modified_huber and more than two classes decides by its margins, and gives the same "
             f"probability to each class where all are below -1: {ADVICE}"
         )
+    if library(estimator) == "catboost" and len(estimator.classes_) == 2:
+        threshold = float(estimator.get_probability_threshold())
+        return Decision(draw=DRAW) if threshold == 0.5 else Decision(1, threshold, DRAW)
     if isinstance(estimator, GradientBoostingClassifier) and len(estimator.classes_) == 2:
         return Decision(1, 0.5, DRAW)  # of equals the second
     return Decision(draw=DRAW)
 
 
-def _inner(estimator: Any) -> Any:
-    """The fitted estimator whose probabilities this one passes on; None where it has its own."""
-    if isinstance(estimator, _THRESHOLDS):
-        return getattr(estimator, "estimator_", estimator.estimator)
-    if isinstance(estimator, SelfTrainingClassifier):
-        return estimator.estimator_
-    if isinstance(estimator, FrozenEstimator | Named):
-        return estimator.estimator
-    return getattr(estimator, "best_estimator_", None)
-
-
 def _threshold(estimator: Any) -> Decision:
     kind, by = type(estimator).__name__, estimator.response_method
     threshold: Any = estimator.best_threshold_ if hasattr(estimator, "best_threshold_") else estimator.threshold
-    if by == "decision_function" or not hasattr(_inner(estimator), "predict_proba"):
+    if by == "decision_function" or not hasattr(held_by(estimator), "predict_proba"):
         raise OtherRule(
             f"{kind} has its threshold on decision_function, and a version gives probabilities alone: fit it again "
             f"with response_method='predict_proba'"

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from models.onnx.conversion.compose import members
+from models.onnx.conversion.probable import probable
+from models.onnx.trees.boosted import branches
+from models.onnx.trees.known import boosted_trees
+from models.onnx.unfit import UnfitStep
 
 MOST = 200  # of one column
 
@@ -14,45 +24,63 @@ MOST = 200  # of one column
 def thresholds(estimator: Any, rows: pd.DataFrame, texts: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
     """Column of numbers → thresholds, and for each the nearest doubles and floats on its two sides.
 
-    Known: scikit-learn's trees and histogram boosting, alone or in ensembles, at the end of a Pipeline whose steps
-    before it take each number to a linear function of it alone (or leave it). Other columns are left out.
+    Known: the trees of scikit-learn, XGBoost, LightGBM and CatBoost, alone, in ensembles or in ensembles of Pipelines
+    whose steps before them take each number to a linear function of it alone (or leave it). Other columns are left out.
     """
-    steps = [step for _, step in estimator.steps] if hasattr(estimator, "steps") else [estimator]
-    of_feature: dict[int, list[float]] = {}
-    for feature, value in _branches(steps[-1]):
-        of_feature.setdefault(feature, []).append(value)
-    if not of_feature:
-        return {}
-    numbers = [name for name in rows.columns if name not in texts]
-    found = {}
-    for name, (feature, slope, offset) in _linear(estimator, steps[:-1], rows, numbers).items():
-        values = np.unique((np.array(of_feature.get(feature, [])) - offset) / slope)
-        values = values[np.isfinite(values)][:: max(1, values.size // MOST)]
-        if values.size:
-            single = values.astype(np.float32)
-            found[name] = np.concatenate(
-                [
-                    values,
-                    np.nextafter(values, -np.inf),
-                    np.nextafter(values, np.inf),
-                    single.astype(np.float64),
-                    np.nextafter(single, np.float32(-np.inf)).astype(np.float64),
-                    np.nextafter(single, np.float32(np.inf)).astype(np.float64),
-                ]
-            )
-    return found
+    found: dict[str, list[np.ndarray[Any, Any]]] = {}
+    for steps, model in _paths(estimator):
+        of_feature: dict[int, list[float]] = {}
+        for feature, value in _branches(model):
+            of_feature.setdefault(feature, []).append(value)
+        if not of_feature:
+            continue
+        numbers = [name for name in rows.columns if name not in texts]
+        for name, (feature, slope, offset) in _linear(steps, rows, numbers).items():
+            values = np.unique((np.array(of_feature.get(feature, [])) - offset) / slope)
+            found.setdefault(name, []).append(values[np.isfinite(values)])
+    return {name: _around(np.unique(np.concatenate(values))) for name, values in found.items() if any(map(len, values))}
+
+
+def _around(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    values = values[:: max(1, values.size // MOST)]
+    single = values.astype(np.float32)
+    sides = [np.nextafter(values, -np.inf), np.nextafter(values, np.inf), single]
+    sides += [np.nextafter(single, np.float32(-np.inf)), np.nextafter(single, np.float32(np.inf))]
+    return np.concatenate([values, *(side.astype(np.float64) for side in sides)])
+
+
+def _paths(estimator: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Each classifier that is no Pipeline, with the steps before it."""
+    estimator = probable(estimator)
+    if isinstance(estimator, Pipeline):
+        steps = (step for _, step in estimator.steps[:-1] if step not in (None, "passthrough"))
+        yield from _paths(estimator.steps[-1][1], (*before, *steps))
+    elif held := members(estimator):
+        for member in held:
+            yield from _paths(member, before)
+    else:
+        yield before, estimator
 
 
 def _branches(model: Any) -> Iterator[tuple[int, float]]:
     """(feature, threshold) of each branch of the trees in `model`, looked for in the estimators that it holds."""
+    boosted = None
+    with suppress(TypeError):  # what is no estimator may hold some
+        try:
+            check_is_fitted(model)
+            boosted = boosted_trees(model)
+        except (NotFittedError, UnfitStep):  # what the fitted ones are copies of; one of categories that are not given
+            return
+    if boosted is not None:
+        for feature, value in branches(boosted):
+            if not isinstance(value, frozenset):
+                yield (feature if boosted.order is None else boosted.order[feature]), value
+        return
     tree = getattr(model, "tree_", None)
     if tree is not None and hasattr(tree, "children_left"):
         inner = np.flatnonzero(tree.children_left >= 0)
         yield from zip(tree.feature[inner].tolist(), tree.threshold[inner].tolist(), strict=True)
         return
-    for predictor in (each for stage in getattr(model, "_predictors", ()) for each in stage):
-        nodes = predictor.nodes[predictor.nodes["is_leaf"] == 0]
-        yield from zip(nodes["feature_idx"].tolist(), nodes["num_threshold"].tolist(), strict=True)
     for name in ("estimators_", "estimator_", "calibrated_classifiers_", "estimator"):
         held = getattr(model, name, None)
         if held is None:
@@ -62,9 +90,7 @@ def _branches(model: Any) -> Iterator[tuple[int, float]]:
                 yield from _branches(each)
 
 
-def _linear(
-    estimator: Any, before: Sequence[Any], rows: pd.DataFrame, numbers: Sequence[str]
-) -> dict[str, tuple[int, float, float]]:
+def _linear(before: Sequence[Any], rows: pd.DataFrame, numbers: Sequence[str]) -> dict[str, tuple[int, float, float]]:
     """Column → (feature, slope, offset) where the steps before the trees make that one feature out of the column."""
     if not before:
         return {str(name): (at, 1.0, 0.0) for at, name in enumerate(rows.columns) if name in numbers}

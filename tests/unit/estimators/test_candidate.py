@@ -267,15 +267,19 @@ def test_texts_with_blanks_at_their_ends_are_refused_in_rows_and_in_what_was_lea
 
 
 def test_where_they_part_the_column_is_named_and_what_was_put_into_it() -> None:
-    # given an encoder that refuses texts that it was not fitted on, whose graph does not
-    from sklearn.preprocessing import OrdinalEncoder
+    # given an estimator that refuses texts that it was not fitted on, whose graph does not
+    pipeline = make_pipeline(encoded(), DecisionTreeClassifier(random_state=0)).fit(ROWS, ANSWERS)
+    usual = pipeline.predict
 
-    first = ColumnTransformer([("text", OrdinalEncoder(), ["colour"]), ("numbers", "passthrough", ["stars"])])
-    pipeline = make_pipeline(first, DecisionTreeClassifier(random_state=0)).fit(ROWS[["colour", "stars"]], ANSWERS)
+    def only_known(rows: pd.DataFrame) -> Any:
+        assert set(rows.colour.dropna()) <= set(ROWS.colour)
+        return usual(rows)
+
+    pipeline.predict = only_known
     with pytest.raises(
-        RegistrationRefused, match=r"part on 'colour' with 'never seen before' in it .* refuses the row"
+        RegistrationRefused, match=r"part on 'colour' with 'never seen before' in it .* refuses the row.*: fit it"
     ):
-        sklearn_candidate(pipeline, ROWS[["colour", "stars"]])
+        sklearn_candidate(pipeline, ROWS)
 
 
 @pytest.mark.parametrize(
