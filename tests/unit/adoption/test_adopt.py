@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
@@ -93,39 +92,6 @@ def test_the_new_version_answers_as_the_logged_one(
     assert tags["understudy.adopted_flavor"] == flavor
 
 
-@pytest.mark.slow
-def test_the_old_pair_behind_one_pickled_preprocessing(house: House, capsys: pytest.CaptureFixture[str]) -> None:
-    keras = library("keras")
-    library("tf2onnx")
-    rows, kinds = flowers()
-    preprocessing = columns_of_numbers_and_texts().fit(rows[:300])
-    features = preprocessing.transform(rows)
-    forest = RandomForestClassifier(20, random_state=0).fit(features[:300], kinds[:300])
-    network = keras.Sequential(
-        [
-            keras.Input((features.shape[1],)),
-            keras.layers.Dense(8, activation="relu"),
-            keras.layers.Dense(1, activation="sigmoid"),
-        ]
-    )
-    network.compile(loss="binary_crossentropy")
-    network.fit(features[:300], kinds[:300].astype(float), verbose=0, epochs=3)
-    (house.folder / "preprocess.pickle").write_bytes(pickle.dumps(preprocessing))
-    rows.to_csv(house.folder / "raw.csv", index=False)
-    house.log("sklearn", forest, NAME, **SKLEARN)
-    house.log("tensorflow", network, NAME)
-    beside = ("--preprocess", str(house.folder / "preprocess.pickle"), "--example", str(house.folder / "raw.csv"))
-
-    for version in ("1", "2"):
-        told = adopt(f"models:/{NAME}/{version}", "--trust", "--classes", "iris,rose", *beside)
-        assert told == 0, capsys.readouterr().err
-
-    served = [house.served(NAME, version, rows) for version in ("3", "4")]
-    assert list(served[0].labels) == [("iris", "rose")[kind] for kind in forest.predict(features)]
-    chance = np.asarray(network(features.astype(np.float32)))[:, 0]
-    assert np.abs(served[1].probabilities[:, 1] - chance).max() < 1e-5
-
-
 def test_aliases_runs_and_folders_name_models_too(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     import mlflow
 
@@ -190,7 +156,7 @@ def test_nothing_is_run_unless_it_is_trusted(
     assert main("models", "", COMMANDS, arguments=["promote", "1", "--model", NAME]) == 1
     assert main("models", "", COMMANDS, arguments=["list", "--model", NAME]) == 0
     assert not trace.exists()
-    # Whoever trusts it runs it: so the file is a trace indeed.
+    # Where it is trusted it is run: so the file is a trace indeed.
     monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
     assert adopt(f"models:/{NAME}/1") == 1
     assert trace.read_text() == "was run"
