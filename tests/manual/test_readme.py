@@ -25,6 +25,13 @@ test_rows = pandas.DataFrame({"plan": ["basic", "full"] * 20, "months": [float(m
 columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["plan"]), remainder="passthrough")
 pipeline = make_pipeline(columns, LogisticRegression()).fit(test_rows, ["yes", "no"] * 20)
 """
+# and a notebook that has logged it
+LOGGED = """\
+import mlflow
+mlflow.set_tracking_uri("sqlite:///mlflow.db")
+mlflow.sklearn.log_model(pipeline, name="model", registered_model_name="churn", input_example=test_rows,
+                         serialization_format="cloudpickle", pip_requirements=[])
+"""
 
 
 def block_with(page: str, words: str) -> str:
@@ -69,11 +76,15 @@ def test_your_own_bucket_and_which_model_is_better(tmp_path: Path, tiny_registry
 @pytest.mark.timeout(900)
 def test_your_own_model(tmp_path: Path) -> None:
     reader = Reader(tmp_path / "understudy", {"UNDERSTUDY_UNTIL_IDLE": "1"})
+    (reader.folder / "notebook.py").write_text(BEFORE + LOGGED)
     (reader.folder / "own.py").write_text(BEFORE + block_with("README.md", "register_sklearn("))
+    reader.types("python notebook.py")
+    adopted = reader.types(block_with("README.md", "models adopt "))
+    assert "churn version 2 answers as models:/churn/1 on 40 rows" in adopted
     reader.types("python own.py")
     uri = f"sqlite:///{reader.folder / 'mlflow.db'}"
     # "A graph from elsewhere": here that of the version just registered
-    shutil.copy(Registry(uri, "churn").fetch("1", tmp_path / "fetched").graph, reader.folder / "churn.onnx")
+    shutil.copy(Registry(uri, "churn").fetch("3", tmp_path / "fetched").graph, reader.folder / "churn.onnx")
     register, promote, work = block_with("README.md", "models register ").splitlines()
     bucket = reader.folder / "bucket"
     bucket.mkdir()
@@ -83,7 +94,7 @@ def test_your_own_model(tmp_path: Path) -> None:
     promoted = reader.types(promote)
     reader.types(f"python -m publisher --once && {work}")
 
-    assert registered.startswith("churn version 2")
+    assert registered.startswith("churn version 4")
     assert "production" in promoted
     rows = (bucket / "output" / "pred_customers.csv").read_text().splitlines()
     assert [row.split(",")[:3] for row in rows[1:]] == [["1", "Ada", "yes"], ["2", "Bob", "no"]]
