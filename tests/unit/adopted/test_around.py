@@ -125,6 +125,16 @@ SERVED: dict[str, Case] = {
 }
 
 
-@each(SERVED, slow=("StackingClassifier, passthrough",))
+@each(
+    SERVED,
+    slow=(
+        "StackingClassifier, passthrough",
+        "StackingClassifier, two classes",
+        "OneVsRestClassifier of pipelines",
+        "CalibratedClassifierCV of SVC",
+        "RandomizedSearchCV of a pipeline",
+        "CalibratedClassifierCV of gradient boosting",
+    ),
+)
 def test_served_equal_on_every_row(case: Case) -> None:
     assert_served(*case())

@@ -33,7 +33,13 @@ SERVED: dict[str, Case] = {
 }
 
 
-@each(SERVED)
+@each(
+    SERVED,
+    slow=(
+        "calibrated pipeline",
+        "behind a sparse matrix of scaled numbers",
+    ),
+)
 def test_served_equal_on_every_row(case: Case) -> None:
     needs("catboost")
     assert_served(*case())

@@ -70,7 +70,14 @@ SERVED: dict[str, Case] = {
 }
 
 
-@each(SERVED)
+@each(
+    SERVED,
+    slow=(
+        "stacked",
+        "calibrated pipeline",
+        "behind a sparse matrix of scaled numbers",
+    ),
+)
 def test_served_equal_on_every_row(case: Case) -> None:
     needs("lightgbm")
     assert_served(*case())

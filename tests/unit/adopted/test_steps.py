@@ -209,6 +209,14 @@ SERVED: dict[str, Case] = {
 }
 
 
-@each(SERVED, slow=("one-hot, unknown=error", "OrdinalEncoder, unknown=error", "FeatureUnion"))
+@each(
+    SERVED,
+    slow=(
+        "one-hot, unknown=error",
+        "OrdinalEncoder, unknown=error",
+        "FeatureUnion",
+        "QuantileTransformer",
+    ),
+)
 def test_served_equal_on_every_row(case: Case) -> None:
     assert_served(*case())

@@ -82,7 +82,7 @@ SERVED: dict[str, Case] = {
 }
 
 
-@each(SERVED)
+@each(SERVED, slow=("a vote",))
 def test_served_equal_on_every_row(case: Case) -> None:
     assert_served(*case())
 

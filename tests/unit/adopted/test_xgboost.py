@@ -65,7 +65,14 @@ SERVED: dict[str, Case] = {
 }
 
 
-@each(SERVED)
+@each(
+    SERVED,
+    slow=(
+        "categories by sets",
+        "calibrated pipeline",
+        "tuned threshold",
+    ),
+)
 def test_served_equal_on_every_row(case: Case) -> None:
     needs("xgboost")
     assert_served(*case())
