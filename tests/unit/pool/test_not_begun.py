@@ -29,6 +29,7 @@ from tests.worker_fixtures import (
     alive,
     dropped,
     fetched,
+    manned,
     receipt_of,
     survey,
     with_example,
@@ -79,7 +80,7 @@ class TestAProcessThatEndsBeforeItsTask:
     @pytest.fixture
     def own(self, bucket, starts):
         """A pool of one process whose starts are counted."""
-        pool = Pool(1, bucket.url, log_level="error")
+        pool = manned(Pool(1, bucket.url, log_level="error"))
         yield pool
         pool.kill()
 
@@ -143,7 +144,6 @@ class TestAProcessThatEndsBeforeItsTask:
     def test_killed_with_nothing_to_do_it_costs_the_next_task_nothing(self, own, tmp_path):
         version = fetched(tmp_path, "serves", spec=with_example(SPEC))
         load(own, version)
-        own.serve(version)
         idle = killed_idle(own)
 
         with capture_logs() as logs:
@@ -211,7 +211,6 @@ class TestAFileWhoseProcessEndsBeforeIt:
         version = fetched(tmp_path, spec=with_example(SPEC))
         pool = Pool(1, bucket.url, log_level="error")
         load(pool, version)
-        pool.serve(version)
         made = Worker(bucket, MemoryQueue(Policy(lease=1_000.0), clock=clock), pool, pool, InForce(version))
         yield made
         made.leases.give_all_back()
