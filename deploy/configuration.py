@@ -18,8 +18,8 @@ from deploy.demo.cloud import DemoCloud
 from deploy.processes import ROOT
 from edge.command import Command, main, variable
 from edge.option_names import called, is_positional
+from edge.options import seconds
 from edge.probe import Probe
-from edge.seconds import seconds
 from models.__main__ import COMMANDS as MODELS
 from publisher.__main__ import COMMANDS as PUBLISHER
 from worker.__main__ import Work

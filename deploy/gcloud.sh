@@ -45,7 +45,7 @@ TOPIC=${QUEUE##*/}
 HERE=$(cd "$(dirname "$0")" && pwd)
 case $QUEUE in "pubsub://$PROJECT/$TOPIC") ;; *) echo "QUEUE is $QUEUE: it is pubsub://$PROJECT/TOPIC" >&2 && exit 2 ;; esac
 case $BUCKET in gs://*[!/]) ;; *) echo "BUCKET is $BUCKET: it is gs:// and the bucket's name" >&2 && exit 2 ;; esac
-case $PREFIX in # as the programs themselves refuse it, which nobody would see on a VM (ledger/naming/prefix.py)
+case $PREFIX in # as the programs themselves refuse it, which nobody would see on a VM (ledger/prefix.py)
   /* | *//* | ./* | ../* | */./* | */../* | output/* | labels/* | .understudy* | *[[:cntrl:]]*) fit= ;;
   */* | '') fit=yes ;;
   *) fit= ;;

@@ -1,4 +1,4 @@
-"""Where a program says what it has to say of itself: an address of this machine."""
+"""The address of this machine at which a program answers questions about itself."""
 
 from __future__ import annotations
 

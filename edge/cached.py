@@ -11,7 +11,7 @@ Value = TypeVar("Value")
 
 
 class Cached(Generic[Value]):
-    """Looks a value up at most every `seconds`. One thread looks, the others get what was seen last meanwhile."""
+    """Looks a value up at most every `seconds`. While one thread looks, the others get the last value."""
 
     def __init__(
         self, look_up: Callable[[], Value], first: Value, seconds: float, *, clock: Callable[[], float] = time.monotonic

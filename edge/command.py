@@ -1,7 +1,7 @@
 """One program, its commands, and the settings of each: options on the command line, or environment variables.
 
 Each command is a settings class: its fields are the options (`--until-idle`, or UNDERSTUDY_UNTIL_IDLE in the
-environment), its docstring the help, and its method `run` the work, whose number is the exit status.
+environment), its docstring is the help, and its method `run` does the work and gives the exit status.
 """
 
 from __future__ import annotations

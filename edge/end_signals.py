@@ -2,7 +2,7 @@
 
 Python runs a signal's handler in the main thread, between two of its steps. Where that thread waits outside Python (for
 a lock, for a server), the handler has to wait too; a signal that comes in the moment before such a wait does not even
-cut it short. What the interpreter writes to its wakeup file descriptor comes at once, whatever the main thread does.
+cut it short. What the interpreter writes to its wakeup file descriptor comes at once, even while the main thread waits.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def on_end_signals(call: Callable[[], None]) -> Callable[[], None]:
     listener = Thread(target=listen, daemon=True, name="end-signals")
     listener.start()
     told_before = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
-    # A handler of some kind there must be: else the signal would end the process, or pass unheard.
+    # Some handler is needed: without one the signal would end the process, or be ignored.
     handled_before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
 
     def undo() -> None:

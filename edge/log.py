@@ -92,5 +92,5 @@ def _severity(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 
 def _show_controls(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Names of files come from anybody: a terminal shows them, and obeys nothing in them."""
+    """Anybody may name a file: a terminal must show control characters in a name, and not obey them."""
     return {key: harmless(value) if isinstance(value, str) else value for key, value in event.items()}

@@ -1,4 +1,4 @@
-"""Every figure that a program tells of itself: this one list, from which the docs, the dashboard and the tests come.
+"""The one list of all figures that a program tells of itself; docs, dashboard and tests are made from it.
 
 Figures are counted in the process that pulls and commits. The scoring processes count nothing: what they measured comes
 back with their results and in the receipts, and is counted once, by the worker whose receipt stands. So there is one
@@ -23,7 +23,7 @@ from prometheus_client import (
 
 WORKER, PUBLISHER, WATCH = "worker", "publisher", "models watch"
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter, of which nobody here makes use
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter, which is not used
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class NotInputs:
         self._telling = Lock()
 
     def tell(self, name: str, reason: str | None) -> None:
-        """Logs the name and its reason, unless that was done. Nobody looks for one without a reason: debug."""
+        """Logs the name and its reason, once. A name without a reason is logged at level debug."""
         if reason is None:
             log.debug("not an input", file=name)
             return

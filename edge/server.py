@@ -1,8 +1,8 @@
-"""A small HTTP server for what a program says of itself: it answers whoever asks, whatever other clients do.
+"""A small HTTP server for what a program says of itself: no client can keep it from answering the others.
 
 One thread holds all connections. A client has PATIENCE seconds for its whole request and as many to take the answer,
-however it spreads its bytes. Where all places are taken, the client that has waited longest without a whole request
-makes room: one who asks at once is always answered.
+even if it sends byte by byte. Where all places are taken, the oldest client without a whole request is cut off: so a
+client that asks at once is always answered.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Server:
         self._asking: dict[asyncio.StreamWriter, None] = {}  # those without a whole request yet, the oldest first
         self._open = 0
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="signals-answer")
-        self._health = ThreadPoolExecutor(1, thread_name_prefix="signals-health")  # nobody else's answer holds it up
+        self._health = ThreadPoolExecutor(1, thread_name_prefix="signals-health")  # no other answer delays it
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._thread = Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True, name="signals")
@@ -77,7 +77,7 @@ class Server:
                 writer.close()
                 await writer.wait_closed()
         except (OSError, EOFError, TimeoutError):
-            pass  # it went away, or was too slow: nobody's concern
+            pass  # the client went away, or was too slow
         finally:
             self._asking.pop(writer, None)
             self._open -= 1

@@ -22,10 +22,10 @@ log = structlog.get_logger()
 JSON = "application/json; charset=utf-8"
 
 Checks = Mapping[str, str]
-"""What was looked at → what is wrong with it, in words; nothing where it is well."""
+"""Name of a check → what is wrong, in words; empty where all is well."""
 
 
-class Vitals(Protocol):
+class ProgramVitals(Protocol):
     """How a program is. Each method is quick, may be called by any thread, and leaves the work alone."""
 
     def health(self) -> Checks:
@@ -39,7 +39,7 @@ class Vitals(Protocol):
 
 
 class Starting:
-    """A program that has begun, and knows no more than that."""
+    """A program that is still starting."""
 
     def health(self) -> Checks:
         return {"start": ""}
@@ -58,7 +58,7 @@ class Signals:
         """Raises CannotSignal. `tracing`: what `start_traces` gave, ended with the server."""
         self.program = program
         self._tracing = tracing
-        self.vitals: Vitals = Starting()
+        self.vitals: ProgramVitals = Starting()
         self.url = ""
         self._registry = metrics.registry(program)
         self._server: Server | None = None

@@ -1,7 +1,7 @@
 """One trace per file, across publisher, queue and worker: off unless it is started, and then next to free.
 
-The context travels in the message, as the attribute `traceparent` of W3C Trace Context. What comes in it is not
-trusted: one that cannot be read counts as none, and the trace then begins where it was not found.
+The context travels in the message, as the attribute `traceparent` of W3C Trace Context. Its content is not trusted: an
+attribute that cannot be read counts as none, and a new trace begins there.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def trace_to(program: str, exporter: SpanExporter | None = None, **attributes: s
 
 
 def stop_traces(provider: TracerProvider | None) -> None:
-    """Sends what is left, for FLUSH_SECONDS at most: no program ends later because nobody takes its traces."""
+    """Sends what is left, for FLUSH_SECONDS at most: a collector that does not answer must not delay the end."""
     _started.tracer = None
     if provider is not None:
         ending = Thread(target=provider.shutdown, daemon=True, name="traces-end")

@@ -1,4 +1,4 @@
-"""What fails again and again for one cause is said once, and once more when it is over."""
+"""A failure that repeats for one cause is logged once, and once more when it is over."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_CAUSES = 100  # kept; a library may put a number of its own into each text
 
 
 class Trouble:
-    """One thing that may fail, a queue say, whatever is asked of it. Threads may share it."""
+    """One thing that may fail at any call, such as a queue. Threads may share it."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -21,7 +21,7 @@ class Trouble:
         self._lock = Lock()
 
     def is_new(self, error: Exception) -> bool:
-        """It failed once more. True where that is to be said: the cause was not met since it last went well."""
+        """Notes one more failure. True where it is to be logged: its cause is new since the last success."""
         with self._lock:
             self._times += 1
             known = str(error) in self._causes
@@ -31,7 +31,7 @@ class Trouble:
         return not known
 
     def over(self) -> None:
-        """It went well."""
+        """Notes a success."""
         if not self._causes:
             return
         with self._lock:

@@ -1,7 +1,7 @@
 """The commit protocol: exactly one outcome per generation over deliveries that come twice and workers that die.
 
-Claim → look at the receipt once more → publish → receipt (docs/design.md says why). Each step may be repeated
-by anybody, and any process may die between any two of them: whoever comes next goes on from what it finds.
+Claim → look at the receipt once more → publish → receipt (docs/design.md says why). Any process may repeat any step,
+and may die between any two of them: the next process goes on from what it finds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from ledger.names import Key
 from ledger.receipt import Outcome, RowError, Status
 from transport.bucket import ABSENT, Bucket, ObjectInfo, ObjectNotFound, ObjectWriter, PreconditionFailed, get, put
-from transport.event import Generation
+from transport.event import Generation, ObjectEvent, UnusableMessage
 
 OUTCOME = "outcome"  # key in a claim's metadata
 SOURCE_GENERATION = "source-generation"  # key in an output's metadata
@@ -25,8 +25,9 @@ Score = Callable[[], ObjectInfo | None]
 def bring_to_receipt(bucket: Bucket, key: Key, score: Score, *, look_for_claim: bool = True) -> tuple[Outcome, bool]:
     """Brings one generation to its receipt; gives the receipt that stands and whether this call wrote it.
 
-    `look_for_claim=False` saves one look where a first delivery makes an earlier claim unlikely: it costs a scoring
-    thrown away where there is one, never a wrong answer. Raises what the bucket and `score` raise; call again then.
+    `look_for_claim=False` saves one look: at a first delivery an earlier claim is unlikely. Where there is one all the
+    same, the file is scored for nothing, and the answer is still right. Raises what the bucket and `score` raise; call
+    again then.
     """
     if standing := read_receipt(bucket, key):
         bucket.delete(key.claim)
@@ -47,6 +48,21 @@ def bring_to_receipt(bucket: Bucket, key: Key, score: Score, *, look_for_claim: 
             return standing, False
 
 
+def refuse_unfounded(bucket: Bucket, event: ObjectEvent) -> None:
+    """Raises UnusableMessage for a re-scoring where the scoring before it has no receipt.
+
+    Otherwise one message with a high number would make every later scoring of the file count as old. Raises
+    BucketError.
+    """
+    content, number = event.generation.content, event.generation.rescore
+    if number and bucket.stat(Key(event.name, Generation(content, number - 1)).receipt) is None:
+        before = f"its re-scoring {number - 1}" if number > 1 else "its first scoring"
+        raise UnusableMessage(
+            f"it asks for re-scoring {number} of {event.name[:80]!r} (generation {content}), and {before} has no "
+            f"receipt; `python -m publisher rescore` numbers re-scorings in order"
+        )
+
+
 def claim_outcome(bucket: Bucket, outcome: Outcome) -> ObjectInfo | None:
     """Claims an outcome that has no predictions; None where another claim stands already."""
     try:
@@ -58,9 +74,9 @@ def claim_outcome(bucket: Bucket, outcome: Outcome) -> ObjectInfo | None:
 
 
 def open_claim(bucket: Bucket, key: Key, metadata: dict[str, str]) -> AbstractContextManager[ObjectWriter]:
-    """The claim of an outcome with predictions, being written; `metadata` gets `claim_metadata` before it ends.
+    """The claim of an outcome with predictions, open for writing; fill `metadata` before the block ends.
 
-    Ends in PreconditionFailed where another claim stands already.
+    `metadata` is to be that of `claim_metadata`. The block ends in PreconditionFailed where another claim stands.
     """
     return bucket.write(key.claim, if_generation=ABSENT, metadata=metadata, content_type="text/csv")
 
@@ -159,7 +175,7 @@ def output_metadata(outcome: Outcome) -> dict[str, str]:
 
 
 def superseded(outcome: Outcome) -> Outcome:
-    """The same scoring, come too late: a newer generation of the file has its output already."""
+    """The outcome of a scoring that came too late: a newer generation of the file has its output already."""
     return replace(
         outcome,
         status=Status.SUPERSEDED,

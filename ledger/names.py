@@ -1,10 +1,21 @@
-"""Which object is an input, and what everything below `output/` is called. Pure: names in, names out."""
+"""Which object is an input, why another is none, and what everything below `output/` is called. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
-from transport.event import Generation
+from transport.bucket import Bucket
+from transport.buckets.folder.files import MAX_PART
+from transport.event import (
+    MAX_GENERATION,
+    MAX_NAME_BYTES,
+    Generation,
+    Message,
+    ObjectEvent,
+    UnusableMessage,
+    why_bad_name,
+)
 
 OUTPUT = "output/"
 RECEIPTS = "output/receipts/"
@@ -17,6 +28,10 @@ LABELS = "labels/"  # of rows that were scored before: read by the comparison, n
 
 INPUT_ENDINGS = (".csv", ".csv.gz")
 UNFINISHED_ENDINGS = (".tmp", ".part", ".crdownload")
+_OTHER_TABLES = (".tsv", ".xls", ".xlsx", ".ods", ".parquet", ".feather")
+
+_LONGEST = Generation(MAX_GENERATION, MAX_GENERATION)
+_SAMPLE = "x.csv.gz"  # an ending that every name made of it keeps
 
 
 @dataclass(frozen=True, order=True)
@@ -86,6 +101,66 @@ def is_input(name: str, prefix: str = "") -> bool:
         and lowered.endswith(INPUT_ENDINGS)
         and len(base) > len(INPUT_ENDINGS[1 if lowered.endswith(".gz") else 0])
     )
+
+
+def event_of(message: Message, bucket: Bucket) -> ObjectEvent:
+    """What a message about this bucket tells. Raises UnusableMessage for any other."""
+    event = ObjectEvent.from_message(message)
+    if event.bucket != bucket.name:
+        raise UnusableMessage(f"it is about the bucket {event.bucket[:80]!r}, and this one is {bucket.name!r}")
+    return event
+
+
+def takes(name: str, prefix: str, bucket_url: str) -> bool:
+    """True for an object that is to be scored: it is named like an input, and receipts can carry its name."""
+    return is_input(name, prefix) and _why_unfit(name, bucket_url) is None
+
+
+def why_no_input(name: str, prefix: str, bucket_url: str) -> str | None:
+    """Why an object that looks like an input is none; None where it is one, or does not look like one."""
+    if is_input(name, prefix):
+        return _why_unfit(name, bucket_url)
+    if not looks_like_input(name, prefix):
+        return None
+    base = name.rpartition("/")[2]
+    if not base.lower().endswith(INPUT_ENDINGS):
+        return "its name ends neither in .csv nor in .csv.gz"
+    if not name.startswith(prefix):
+        return f"it lies outside the prefix {prefix!r}"
+    return f"it lies in a folder of its own; inputs lie directly below {prefix or 'the root of the bucket'}"
+
+
+def looks_like_input(name: str, prefix: str) -> bool:
+    """True where a person may have meant this object to be scored: a table; not hidden, unfinished, or ours."""
+    below = name.removeprefix(prefix)
+    lowered = below.rpartition("/")[2].lower()
+    if name.startswith((OUTPUT, LABELS)) or any(part.startswith(".") for part in below.split("/")):
+        return False
+    return (".csv" in lowered or lowered.endswith(_OTHER_TABLES)) and not lowered.endswith(UNFINISHED_ENDINGS)
+
+
+def _why_unfit(name: str, bucket_url: str) -> str | None:
+    why = why_bad_name(name)
+    return f"its name {why}" if why else why_too_long(name, bucket_url)
+
+
+@cache
+def most_bytes(bucket_url: str) -> int:
+    """How many bytes a name may have: the whole name on Cloud Storage, in a folder the part behind the last slash."""
+    made = Key(_SAMPLE, _LONGEST).made
+    if "://" in bucket_url:
+        return MAX_NAME_BYTES - max(len(name) - len(_SAMPLE) for name in made)
+    return MAX_PART - max(len(name.rpartition("/")[2]) - len(_SAMPLE) for name in made)
+
+
+def why_too_long(name: str, bucket_url: str) -> str | None:
+    """Why no receipt could carry this name; None where it is short enough. In a folder the whole path counts too."""
+    whole = len(name.encode())
+    counted = whole if "://" in bucket_url else len(name.rpartition("/")[2].encode())
+    for length, most in ((counted, most_bytes(bucket_url)), (whole, most_bytes("gs://"))):
+        if length > most:
+            return f"its name has {length} bytes, and of more than {most} no name of a receipt can be made"
+    return None
 
 
 def parse_key(object_name: str, below: str) -> Key | None:

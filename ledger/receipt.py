@@ -96,7 +96,7 @@ class Outcome:
     def to_json(self) -> str:
         """JSON text of at most MAX_OUTCOME_BYTES: the list of errors is cut to fit, never the counts of rows.
 
-        Of more than MAX_UNKNOWN_COLUMNS columns with unknown texts those with the most are told.
+        At most MAX_UNKNOWN_COLUMNS columns with unknown texts are listed, those with the most rows.
         """
         errors = tuple(replace(e, message=e.message[:MAX_ERROR_TEXT]) for e in self.errors[:MAX_LISTED_ERRORS])
         most = sorted((self.unknown or {}).items(), key=lambda of: -of[1])[:MAX_UNKNOWN_COLUMNS]

@@ -27,7 +27,7 @@ class Failure:
 
 
 def record_failure(bucket: Bucket, key: Key, failure: Failure) -> None:
-    """Leaves the note of a failed attempt, over an earlier one."""
+    """Writes the note of a failed attempt, in place of an earlier one."""
     put(bucket, key.failure, json.dumps(asdict(failure)).encode(), content_type="application/json")
 
 
@@ -52,13 +52,13 @@ class RefusedVersion:
 
 
 def record_refused(bucket: Bucket, refused: RefusedVersion) -> None:
-    """Leaves the note of a refused version, over an earlier one of its alias."""
+    """Writes the note of a refused version, in place of an earlier one of its alias."""
     content = json.dumps(asdict(refused)).encode()
     put(bucket, f"{REFUSED}{refused.alias}.json", content, content_type="application/json")
 
 
 def forget_refused(bucket: Bucket, alias: str) -> bool:
-    """What the alias names serves; False where nothing was noted."""
+    """Removes the note of an alias, because its version serves now; False where there was none."""
     return bucket.delete(f"{REFUSED}{alias}.json")
 
 
@@ -75,7 +75,8 @@ def record_unusable(bucket: Bucket, message_id: str, message: Message, reason: s
     """Puts a message that names no object to score on record, once; gives the name of the record."""
     safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in message_id)[:200] or "unnamed"
     name = f"{UNUSABLE}{safe}.json"
-    # A queue made again counts from 1 again, and dead letters have numbers of their own: the digest tells them apart.
+    # Two messages may have one id: a queue that was made again counts from 1 again, and dead letters have numbers of
+    # their own. The digest tells them apart.
     digest = hashlib.sha256(repr((message.data, sorted(message.attributes.items()))).encode()).hexdigest()
     record = {
         "sha256": digest,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
-
+from markupsafe import Markup, escape
 from rich.text import Text
 
 
@@ -17,6 +16,6 @@ def printable(text: str, style: str = "") -> Text:
     return Text(written_out(text), style)
 
 
-def escaped(text: str) -> str:
+def escaped(text: str) -> Markup:
     """A text for an HTML page, with no tag in it."""
     return escape(written_out(text))

@@ -8,12 +8,10 @@ import structlog
 
 from edge import metrics
 from edge.log import MayQuoteRows
-from ledger.commit import bring_to_receipt, claim_outcome
-from ledger.names import Key
-from ledger.naming.inputs import event_of, takes, why_no_input
+from ledger.commit import bring_to_receipt, claim_outcome, refuse_unfounded
+from ledger.names import Key, event_of, takes, why_no_input
 from ledger.receipt import Outcome, RowError, Source, Status
 from ledger.records import Failure, read_failure, record_unusable
-from ledger.rescoring import refuse_unfounded
 from publisher.inputs import rfc3339
 from transport.bucket import Bucket, BucketError, NameTooLong
 from transport.event import Message, ObjectEvent, UnusableMessage

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from publisher.publish import Pass, Reconciler
 
-MAX_CHANGES = 10_000  # names waiting to be looked at; beyond them a full pass is the shorter way
+MAX_CHANGES = 10_000  # names waiting to be looked at; with more of them a full pass is quicker
 
 
-class Loop:
+class PublisherLoop:
     """Drives a reconciler until it is told to stop. `changed` and `stop` may be called from anywhere, also signals."""
 
     def __init__(self, reconciler: Reconciler, interval: float, *, ticks: Callable[[], float] = time.monotonic) -> None:
@@ -30,7 +30,7 @@ class Loop:
             self._next_pass = self._ticks()
 
     def stop(self) -> None:
-        """End after the step in hand."""
+        """Ends after the step in hand."""
         self._stopped = True
         self._wake.put(None)
 

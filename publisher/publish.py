@@ -1,7 +1,7 @@
 """The reconciler: what lies in the bucket without a receipt, and was not published lately, becomes a message.
 
-It keeps nothing that it could not lose: killed, run twice or started late, it publishes what has no receipt, and a
-message too many costs a worker one look at a receipt.
+It keeps no state that matters: a publisher that was killed, runs twice or was started late still publishes what has no
+receipt. A message too many costs a worker one look at a receipt.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ import structlog
 
 from edge import metrics, traces
 from edge.not_inputs import REMEMBERED, NotInputs
-from ledger.names import RECEIPTS, Key
-from ledger.naming.inputs import looks_like_input, takes, why_no_input
+from ledger.names import RECEIPTS, Key, looks_like_input, takes, why_no_input
 from publisher.dead_letters import drain
-from publisher.inputs import candidates, event_of
-from publisher.reconcile import standings
+from publisher.inputs import candidates, event_of, standings
 from publisher.settle import Recent, Settling
 from publisher.tidy import tidy
 from transport.bucket import Bucket, BucketError, ObjectInfo
@@ -47,7 +45,7 @@ class Pass:
     held_back: int = 0  # not published, because too many are published and unanswered
     dead_letters: int = 0
     unusable: int = 0
-    not_inputs: int = 0  # look like inputs, and are none; those in folders in passes that read these
+    not_inputs: int = 0  # look like inputs, and are none; in folders only in passes that read these
     tidied: int = 0
     errors: int = 0
     compared: bool = False  # every input was; else the numbers of inputs are those of a part
@@ -181,7 +179,7 @@ class Reconciler:
 
     def _tell(self, name: str, why: str | None, done: Pass) -> None:
         done.not_inputs += why is not None
-        if done.not_inputs <= REMEMBERED:  # of more, each pass would tell again
+        if done.not_inputs <= REMEMBERED:  # more are not remembered: each pass would tell them again
             self._others.tell(name, why)
         elif not self._said_more:
             self._said_more = True
@@ -219,7 +217,7 @@ class Reconciler:
             log.info("published", file=info.name, generation=str(info.generation), size=info.size, source=source)
 
     def _verify_queue(self) -> None:
-        """Once in each pass, and after an error. What a topic gets before its subscription is made reaches nobody."""
+        """Once in each pass, and after an error. A message to a topic that has no subscription yet is lost."""
         if not self._queue_is_there:
             self._queue.verify()
             self._queue_is_there = True
@@ -233,7 +231,7 @@ class Reconciler:
             metrics.FAILED_STEPS.inc()
             self._queue_is_there = False
             if isinstance(error, QueueMissing):
-                self.recent.forget()  # it was lost with the queue, and is published again once there is one
+                self.recent.forget()  # its messages are lost, and are published again once there is a queue
             log.warning("this step failed and is tried again in the next pass", step=what, error=str(error))
 
 

@@ -72,7 +72,7 @@ class Settling:
         return sorted(self._seen)
 
     def keep(self, ticks: float, patience: float = 60.0) -> None:
-        """Forgets objects that nobody has looked at since long after they should have been complete: they are gone."""
+        """Forgets objects that should have been complete `patience` seconds ago and were not looked at since."""
         for name in [name for name, (_, _, due) in self._seen.items() if due < ticks - patience]:
             self.forget(name)
 

@@ -1,4 +1,4 @@
-"""Claims and failure notes that a killed worker left behind, after the receipt that made them needless."""
+"""Removes the claims and failure notes that killed workers left beside a receipt."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from ledger.commit import bring_to_receipt
 from ledger.names import CLAIMS, FAILURES, Key, parse_key
 from transport.bucket import Bucket, ObjectInfo
 
-ABANDONED = 3600.0  # seconds: a claim still without receipt after these has no message that would bring its worker back
+ABANDONED = 3600.0  # seconds; a claim that is without a receipt for longer has lost its message
 
 log = structlog.get_logger()
 
 
 class _ClaimGone(Exception):
-    """The claim was removed meanwhile: whoever did that has written the receipt."""
+    """The claim was removed meanwhile, by a program that has written the receipt."""
 
 
 def tidy(bucket: Bucket, now: float) -> int:
     """Removes claims and failure notes whose receipt stands, and says how many; `now` in seconds since 1970.
 
-    Normally there is nothing to list. A claim that nobody has followed for an hour (its message was lost, and the
-    input replaced, so that no event about that generation comes again) is brought to its receipt.
+    Normally there is nothing to list. A claim that has stood without a receipt for an hour is brought to one: its
+    message was lost and its input replaced, so that no event about that generation comes again.
     """
     removed = 0
     for folder in (CLAIMS, FAILURES):

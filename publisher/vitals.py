@@ -9,7 +9,7 @@ from edge import metrics
 from edge.cached import Cached
 from edge.health import overdue
 from edge.signals import Checks
-from publisher.loop import Loop
+from publisher.loop import PublisherLoop
 from transport.queue import Backlog, Queue, QueueError
 
 BACKLOG_SECONDS = 5.0
@@ -17,11 +17,11 @@ UNKNOWN = Backlog(waiting=None, leased=None, dead=None)
 
 
 @dataclass
-class Vitals:
+class PublisherVitals:
     """Looks at a publisher's parts; `interval` between its full passes."""
 
     queue: Queue
-    loop: Loop
+    loop: PublisherLoop
     interval: float
     stalled_seconds: float
     _backlog: Cached[Backlog] = field(init=False)
@@ -30,7 +30,7 @@ class Vitals:
         self._backlog = Cached(self._ask, UNKNOWN, BACKLOG_SECONDS)
 
     def health(self) -> Checks:
-        """A pass whose steps fail is progress too: what it failed at is no cause for a restart."""
+        """A pass with failed steps is progress too: a restart would not mend them."""
         since = time.monotonic() - self.loop.progressed
         return {"progress": overdue(since, self.interval, self.stalled_seconds, "the publisher")}
 

@@ -1,4 +1,4 @@
-"""Changes in a folder, told as they happen. Only a nudge: what no event tells of is found by the next full pass."""
+"""Tells of changes in a folder as they happen. A change that it misses is found by the next full pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ledger.names import is_input
 
 STEP = 10  # milliseconds without a further event after which events are told
 DEBOUNCE = 100  # milliseconds after which they are told in any case
-LOOK_AFTER = 500  # milliseconds without events after which it is seen to whether we are stopped
+LOOK_AFTER = 500  # milliseconds without events after which it asks whether it is to stop
 TRY_AGAIN = 30.0  # seconds until a folder that could not be watched is tried again
 
 log = structlog.get_logger()

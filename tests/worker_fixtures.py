@@ -27,8 +27,7 @@ from transport.bucket import Bucket, get, put
 from transport.event import Generation, ObjectEvent
 from transport.queue import Queue
 from worker.brake import Brake
-from worker.filenames import FilenamesLog
-from worker.handle import Handler
+from worker.handle import FilenamesLog, Handler
 from worker.leases import Leases
 from worker.loop import Loop
 from worker.processes.pool import Pool

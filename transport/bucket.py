@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol, TypeVar
 
 ABSENT = 0  # as a precondition: there is no object of this name yet
-READS = 3  # of bytes that come damaged each time
+READS = 3  # how often bytes are read at most that come damaged
 
 Result = TypeVar("Result")
 
@@ -25,7 +25,7 @@ class AccessRefused(BucketError):
 
 
 class NoSpace(BucketError):
-    """There is no room for what was to be written; room for something smaller there may be."""
+    """There is no room for this object; there may be room for a smaller one."""
 
 
 class NameTooLong(BucketError):
@@ -37,7 +37,7 @@ class ObjectNotFound(BucketError):
 
 
 class DamagedRead(BucketError):
-    """The bytes that came are not those that are stored; nothing that was read of them counts. Read them again."""
+    """The bytes that came are not the stored ones, and none of them counts. Read them again."""
 
 
 class PreconditionFailed(BucketError):
@@ -81,7 +81,7 @@ class Bucket(Protocol):
 
     @property
     def checks_reads(self) -> bool:
-        """Whether bytes that came damaged raise DamagedRead at the end of their stream: there is a checksum."""
+        """True where the bucket has checksums: damaged bytes raise DamagedRead at the end of their stream."""
 
     def objects(
         self,
@@ -95,9 +95,9 @@ class Bucket(Protocol):
         """Objects whose name begins with `prefix` and is not below `start`, in the order of their names' UTF-8 bytes.
 
         Not `recursive`: only those with no further `/` behind the prefix. `without`: folders at the root, like
-        `output/`, that are passed by unread. `left_out` is told of each name that is there and can be no object (a link
-        in a folder, a name that is no text), and why. `metadata` and checksums may be left empty.
-        Objects that come or go meanwhile may be missing or present; every other object appears exactly once.
+        `output/`, that are passed by unread. `left_out` is called with each name that can be no object (a link in a
+        folder, a name that is no text), and why. `metadata` and checksums may be left empty. Objects that come or go
+        meanwhile may be missing or present; every other object appears exactly once.
         """
 
     def stat(self, name: str) -> ObjectInfo | None:

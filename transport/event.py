@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_NAME_BYTES = 1024  # of any object on Cloud Storage; an input's name is shorter (ledger/naming/length.py)
+MAX_NAME_BYTES = 1024  # of any object on Cloud Storage; an input's name is shorter (ledger/names.py)
 MAX_GENERATION = 2**63 - 1
 BY_NOTIFICATION = "gcs"  # the source of events that the bucket itself sends
 NOTHING: Mapping[str, str] = {}
@@ -25,7 +25,7 @@ class UnusableMessage(Exception):
 
 @dataclass(frozen=True, order=True)
 class Generation:
-    """Which content of a name, and the number of its re-scoring on purpose (0: none); ordered as that pair."""
+    """Which content of a name, and the number of its re-scoring (0: the first scoring); ordered as a pair."""
 
     content: int
     rescore: int = 0

@@ -1,4 +1,4 @@
-"""The port `Queue`: messages delivered at least once, under a lease. Adapters: `local_queue`, `pubsub`."""
+"""The port `Queue`: messages delivered at least once, under a lease. Adapters: `sqlite`, `pubsub`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class QueueError(Exception):
 
 
 class QueueMissing(QueueError):
-    """The queue does not exist, or no longer: what was in it is lost. Its text says which command makes it."""
+    """There is no such queue, or it is gone with its messages. The text names the command that makes it."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Queue(Protocol):
         """What waits here now, as far as the queue can say."""
 
     def trouble(self) -> str:
-        """Why nothing comes although `pull` raises nothing, in words; nothing where all is well. Takes seconds."""
+        """Why no message comes although `pull` raises nothing, in words; empty where all is well. Takes seconds."""
 
     def verify(self) -> None:
         """Uses the queue once in each way a program needs it. Raises QueueError saying what is missing."""

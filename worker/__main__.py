@@ -20,9 +20,8 @@ from pydantic import ByteSize, Field, field_validator
 from edge.address import CannotSignal
 from edge.command import main
 from edge.listen import Listening
-from edge.options import BucketOption, LogLevelOption, ModelOption, QueueOption, RegistryOption
-from ledger.naming.prefix import Prefix
-from models.registry.address.option import ArtifactHosts
+from edge.options import ArtifactHosts, BucketOption, LogLevelOption, ModelOption, QueueOption, RegistryOption
+from ledger.prefix import Prefix
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 
 
@@ -104,8 +103,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         from transport.queue import QueueError
         from transport.queues.pubsub.names import project_of
         from worker.brake import Brake
-        from worker.filenames import FilenamesLog
-        from worker.handle import Handler
+        from worker.handle import FilenamesLog, Handler
         from worker.leases import Leases
         from worker.loop import Loop
         from worker.processes.pool import Pool

@@ -1,4 +1,4 @@
-"""Slows a worker down where it is not the files that fail: no bad disk or release is to dead-letter a backlog."""
+"""Slows a worker down when the files are not at fault: a bad disk or release must not dead-letter the backlog."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from worker.processes.process import kind_of
 log = structlog.get_logger()
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds
-UNLUCKY = 20  # failed attempts, one after the other, that are still taken for bad files
+UNLUCKY = 20  # failed attempts in a row, from which on the files are not thought to be at fault
 _OF_A_FILE = (ObjectNotFound, PreconditionFailed)
 
 
 class Brake:
     """Two rules. Any number of threads may use it.
 
-    While the bucket takes nothing, a file stays in hand and is tried again there, which costs it no attempt; so the
-    hands fill up, and nothing more is pulled. And after UNLUCKY failed attempts without one that went well, only one
-    file is pulled at a time, after a pause that doubles up to a minute, until one goes well.
+    First: while the bucket takes nothing, the worker keeps its files and tries them again, and no attempt is counted.
+    It is soon full, and pulls nothing more. Second: after UNLUCKY failed attempts in a row the worker pulls one file at
+    a time, each after a pause that doubles up to a minute, until a file succeeds.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Brake:
         self._released = Event()
 
     def release(self) -> None:
-        """The worker ends: nobody is held any longer."""
+        """The worker ends: no file is held any longer."""
         self._released.set()
 
     @property
@@ -45,7 +45,7 @@ class Brake:
 
     @property
     def is_on(self) -> bool:
-        """True where one file at a time is to be pulled, each after a `pause`."""
+        """True while the worker is to pull one file at a time, each after a `pause`."""
         return self._failed >= UNLUCKY
 
     def hold(self, error: Exception, held_before: int) -> bool:
@@ -68,12 +68,12 @@ class Brake:
             self._failed = 0
 
     def attempt_failed(self) -> None:
-        """A file has not, and goes back to the queue."""
+        """An attempt at a file failed, and the file goes back to the queue."""
         with self._lock:
             self._failed += 1
 
     def pause(self) -> float:
-        """Seconds to wait before the next file is pulled while the brake `is_on`; logs that it is."""
+        """Seconds to wait before the next file is pulled while the brake `is_on`; logs that the brake is on."""
         pause = self._pause(self._failed - UNLUCKY)
         log.error(
             "attempt after attempt fails",
@@ -88,7 +88,7 @@ class Brake:
         return min(self._longest, self._first * 2.0 ** min(before, 30))
 
     def _bucket_at_fault(self, error: Exception) -> bool:
-        """True where other files would fare no better. Room for something small is no sign that there is any more."""
+        """True where other files would fail too. Room for the little that `verify` writes does not show more room."""
         kind = kind_of(error)
         if kind == NoSpace.__name__:
             return True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Event
 
 import structlog
@@ -12,25 +14,22 @@ import structlog
 from edge import metrics, traces
 from edge.log import MayQuoteRows
 from edge.not_inputs import NotInputs
-from ledger.commit import bring_to_receipt
-from ledger.naming.inputs import event_of, takes, why_no_input
+from ledger.commit import bring_to_receipt, refuse_unfounded
+from ledger.names import Key, event_of, takes, why_no_input
 from ledger.receipt import Outcome, Status
 from ledger.records import Failure, record_failure, record_unusable
-from ledger.rescoring import refuse_unfounded
 from models.registry.spec import UnfitModel
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 from transport.bucket import Bucket, BucketError, ObjectInfo
 from transport.event import BY_NOTIFICATION, ObjectEvent, UnusableMessage
 from transport.queue import Delivery
 from worker.brake import Brake
-from worker.filenames import FilenamesLog
 from worker.leases import Leases
 from worker.processes.pool import Pool
 from worker.processes.process import ScorerDied, TaskFailed, for_logs, kind_of
 from worker.scoring.score import Attempt, Score, stored_size
 from worker.shadow import Shadow, in_shadow
 from worker.shadow_line import ShadowLine
-from worker.traced import Traced
 from worker.versions.follow import Follower
 from worker.versions.swap import InForce
 
@@ -77,7 +76,7 @@ class Handler:
             self.leases.give_back(delivery)
 
     def _scorable(self, delivery: Delivery) -> ObjectEvent | None:
-        """The event of a message about an input of this bucket; any other is put on record, or passed over."""
+        """The event of a message about an input of this bucket; any other message is put on record or passed over."""
         try:
             event = event_of(delivery.message, self.bucket)
             if takes(event.name, self.prefix, self.bucket.url):
@@ -92,7 +91,7 @@ class Handler:
         except UnusableMessage as reason:
             self._put_on_record(delivery, reason)
             return None
-        self.others.tell(event.name, why)  # the bucket itself tells of whatever is written
+        self.others.tell(event.name, why)  # the bucket itself sends a message about every object
         return None
 
     def _put_on_record(self, delivery: Delivery, reason: UnusableMessage) -> None:
@@ -120,7 +119,7 @@ class Handler:
             self._hand_on(file, receipt, mine)
 
     def _receipt_of(self, file: OneFile) -> tuple[Outcome, bool]:
-        """The receipt that stands, and whether this worker wrote it. While the bucket takes nothing it is tried again.
+        """The receipt that stands, and whether this worker wrote it. A file waits here while the bucket takes nothing.
 
         Raises UnusableMessage, and BucketError, ScorerDied, TaskFailed where the attempt has failed.
         """
@@ -137,7 +136,7 @@ class Handler:
             self.leases.tried()
 
     def _hand_on(self, file: OneFile, receipt: Outcome, mine: bool) -> None:
-        """To the line of shadows, which acks it then; acked at once where the file is to have none, or has had it."""
+        """Sends the delivery to the line of shadows, which acks it later; acks it now where no shadow is to run."""
         shadow = self._shadow_of(file.attempt.event, receipt, file.versions)
         if shadow is None or (not mine and self.bucket.stat(file.key.comparison)):
             self.leases.ack(file.delivery)
@@ -177,6 +176,31 @@ class Handler:
         return Shadow(event, receipt, production.spec, staging, self.limits)
 
 
+class FilenamesLog:
+    """`new_data_filenames.txt`: every file name that a worker of this machine took, one per line.
+
+    Many processes share the file: each line is one write to a file opened for appending.
+    """
+
+    def __init__(self, path: str) -> None:
+        """`path` empty: nothing is written."""
+        self._path = Path(path) if path else None
+
+    def append(self, key: Key) -> None:
+        """Writes time, generation and name. Never raises: a file is scored whether or not its name could be written."""
+        if self._path is None:
+            return
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        try:
+            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                os.write(handle, f"{now} {key.generation} {key.name}\n".encode())
+            finally:
+                os.close(handle)
+        except OSError as error:
+            log.warning("file name not logged", file=key.name, error=str(error), todo="see UNDERSTUDY_FILENAMES_LOG")
+
+
 class OneFile:
     """One file on its way to its receipt, for one delivery."""
 
@@ -185,19 +209,27 @@ class OneFile:
         self.versions = handler.follower.in_force  # those that the last task was made with
         self.log = log.bind(file=self.key.name, generation=str(self.key.generation), attempt=attempt.number)
         self._handler = handler
-        self._started, self._traced = time.monotonic(), Traced()
+        self._started = time.monotonic()
+        self._scoring_began = self._scoring_ended = time.time()
+        self._scoring = traces.current()
 
     def score(self) -> ObjectInfo | None:
-        """Scores it in the next free process; gives the claim that it made, None where another stood already."""
+        """Scores the file in the next free process; gives the new claim, or None where another claim stood already."""
         seconds = self._seconds_allowed()
-        return self._traced.scoring(lambda: self._handler.pool.run_next(self._task, seconds))
+        self._scoring_began = time.time()
+        with traces.span("scoring"):
+            self._scoring = traces.current()
+            try:
+                return self._handler.pool.run_next(self._task, seconds)
+            finally:
+                self._scoring_ended = time.time()
 
     def tell(self, receipt: Outcome, mine: bool) -> None:
-        """Logs its receipt, and counts it where this worker wrote it."""
+        """Logs the file's receipt, and counts the file where this worker wrote the receipt."""
         seconds = time.monotonic() - self._started
         if mine:
             _count(receipt, seconds)
-            self._traced.committed(receipt)
+            self._trace(receipt)
         self.log.info(
             "receipt written" if mine else "receipt stood already",
             status=str(receipt.status),
@@ -209,8 +241,19 @@ class OneFile:
             seconds=round(seconds, 3),
         )
 
+    def _trace(self, receipt: Outcome) -> None:
+        """The spans of the steps, and of the commit. A step's batches take turns: its span has the sum of them."""
+        at = self._scoring_began
+        for step in metrics.STEPS:
+            seconds = receipt.timings.get(step, 0.0)
+            if seconds:
+                traces.done(step, at, seconds, parent=self._scoring, rows=receipt.rows)
+                at += seconds
+        ended = self._scoring_ended
+        traces.done("commit", ended, time.time() - ended, status=str(receipt.status))
+
     def _task(self) -> Score:
-        """Made when a process is free for it, so that a swap takes effect at once, between two files."""
+        """The task, made only when a process is free for it, so that a swap takes effect between two files."""
         self.versions = self._handler.follower.in_force
         if self.versions.production is None:
             raise TaskFailed(UnfitModel.__name__, "no version is in force for production")
@@ -224,7 +267,7 @@ class OneFile:
 
 
 def _count(receipt: Outcome, seconds: float) -> None:
-    """Counts a file by the receipt that this worker wrote for it, whoever scored it."""
+    """Counts a file by the receipt that this worker wrote; another worker may have scored the file."""
     metrics.FILES.labels(str(receipt.status)).inc()
     metrics.FILE_SECONDS.observe(seconds)
     for step in metrics.STEPS:

@@ -16,11 +16,11 @@ log = structlog.get_logger()
 
 
 class Leases:
-    """Deliveries taken and not yet done with. Any thread may take, ack and give back."""
+    """Deliveries that were taken and are not done. Any thread may take, ack and give back."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
-        self.trouble = Trouble("queue")  # of all that is asked of it
+        self.trouble = Trouble("queue")  # with any call to the queue
         self._held: dict[int, Delivery] = {}
         self._allowed: dict[int, float] = {}
         self._taken_last = self._done_last = time.monotonic()
@@ -33,47 +33,47 @@ class Leases:
         return len(self._held)
 
     def since_done(self) -> float:
-        """Seconds since a delivery was acked, given back or tried; before the first since this was made."""
+        """Seconds since a delivery was last acked, given back or tried again; before the first one, since the start."""
         return time.monotonic() - self._done_last
 
     def youngest(self) -> float | None:
-        """Seconds since a delivery was taken last; None where none is held."""
+        """Seconds since the newest delivery was taken; None where none is held."""
         return time.monotonic() - self._taken_last if self._held else None
 
     def take(self, delivery: Delivery) -> None:
-        """From now on its lease is kept."""
+        """Keeps the delivery's lease from now on."""
         with self._lock:
             self._held[id(delivery)] = delivery
             self._taken_last = time.monotonic()
 
     def allow(self, delivery: Delivery, seconds: float) -> None:
-        """What is to be done with it may take so long."""
+        """The work on this delivery may take so many seconds."""
         with self._lock:
             if id(delivery) in self._held:
                 self._allowed[id(delivery)] = seconds
 
     def allowed(self) -> float:
-        """How many seconds the slowest in hand may take, as far as that is known."""
+        """The longest time in seconds that a delivery in hand may take, as far as it is known."""
         with self._lock:
             return max(self._allowed.values(), default=0.0)
 
     def tried(self) -> None:
-        """What is held has failed and is tried again: that is no standstill."""
+        """A delivery in hand has failed and is tried again: the worker does not stand still."""
         self._done_last = time.monotonic()
 
     def ack(self, delivery: Delivery) -> None:
-        """Done: it does not come again. Never raises: where the queue fails, it comes again and finds its receipt."""
+        """Ends the message. Never raises: where the queue fails, the message comes again to a file with a receipt."""
         self._drop(delivery)
         self._tell(delivery.ack, delivery)
         metrics.LAST_PROCESSED.set_to_current_time()
 
     def give_back(self, delivery: Delivery) -> None:
-        """It comes again, after the queue's back-off. Never raises: at the latest its lease runs out."""
+        """The message comes again after the back-off. Never raises: where the queue fails, the lease runs out."""
         self._drop(delivery)
         self._tell(delivery.nack, delivery)
 
     def give_all_back(self) -> int:
-        """Gives back whatever is still held, and keeps no lease any more; says how many there were."""
+        """Gives back every delivery still held, and keeps no more leases; returns how many there were."""
         self._stop.set()
         with self._lock:
             left = list(self._held.values())
@@ -107,12 +107,12 @@ class Leases:
     def _tell(self, verb: Callable[[], None], delivery: Delivery) -> None:
         try:
             verb()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others in hand must not suffer from it
+        except Exception as error:  # noqa: BLE001 - no error may harm the other deliveries in hand
             if self.trouble.is_new(error):
                 log.warning(
                     "queue not told",
                     what=verb.__name__,
                     message_id=delivery.id,
                     error=str(error),
-                    consequence="the message may come again; so it is with others while this lasts",
+                    consequence="the message may come again, and so may others while this lasts",
                 )

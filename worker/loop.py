@@ -23,7 +23,7 @@ PULL_SECONDS = 0.5
 
 @dataclass
 class Loop:
-    """`room`: how many files may be under way at once, their shadows apart. Set `stopping` to end it."""
+    """`room`: how many files may be under way at once, shadows not counted. Set `stopping` to end the loop."""
 
     queue: Queue
     leases: Leases

@@ -1,6 +1,6 @@
 """The shadow of one scored file: staging's predictions beside production's, and the record that compares them.
 
-It starts after production's receipt stands, in processes of its own: whatever becomes of it, production is served.
+It starts once production's receipt stands, in processes of its own: a failing shadow never harms production.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed,
 from transport.event import ObjectEvent
 from worker.processes.scoring_process import Workshop
 from worker.scoring import write
-from worker.scoring.damage import checked_to_the_end
-from worker.scoring.hashed import Hashed
 from worker.scoring.predict import Predicted, Stopwatch, Tally, predict
+from worker.scoring.score import Hashed, checked_to_the_end
 
 MEMORY_OF_SPOOL = 8 << 20
 SERVED_BLOCK_BYTES = 1 << 18  # of production's output; Arrow reads up to 32 blocks ahead, and no row is longer
@@ -44,7 +43,7 @@ REPLACED = (
 
 
 class NothingToCompare(Exception):
-    """What was to be compared is no longer there, or never fitted; the text says why."""
+    """The things to compare are gone, or do not belong together; the text says why."""
 
 
 def in_shadow(name: str, fraction: float) -> bool:
@@ -53,7 +52,7 @@ def in_shadow(name: str, fraction: float) -> bool:
 
 
 def event_time(event: ObjectEvent) -> datetime:
-    """When the event happened; an event of another program may say it badly, and then it is 1970."""
+    """When the event happened; 1970 where the event, of another program, gives no time that can be read."""
     try:
         at = datetime.fromisoformat(event.event_time)
     except ValueError:
@@ -144,7 +143,7 @@ class Shadow:
         return comparison
 
     def _add(self, comparison: Comparison, served: _Served, predicted: Predicted, watch: Stopwatch) -> None:
-        """Adds a batch; of the seconds that scoring took both models, what came for it."""
+        """Adds a batch, with the seconds that each of the two models took to score it."""
         share = len(predicted.labels) / max(self.receipt.rows, 1)
         labels, probabilities = served.take(len(predicted.labels))
         comparison.add(
@@ -182,8 +181,8 @@ def failed_record(event: ObjectEvent, production: str, staging: str, reason: str
 class _Served:
     """Production's rows as they were written, in order, any number at a time.
 
-    Whether they are those that the receipt is about shows at their end, by their SHA-256: that needs no look at the
-    output's metadata beforehand, which would be one more call for every file. Raises NothingToCompare where not.
+    Their SHA-256 shows at the end whether they are the rows of the receipt. The output's metadata would show it at the
+    start, for one more call per file. Raises NothingToCompare where they are others.
     """
 
     def __init__(self, stream: BinaryIO, spec: ModelSpec, sha256: str) -> None:

@@ -1,4 +1,4 @@
-"""The line of scored files that wait for their shadow. Whatever a shadow does, its message is acked and recorded."""
+"""The line of scored files that wait for their shadow. A shadow that fails is recorded, and its message is acked."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ log = structlog.get_logger()
 class ShadowLine:
     """Runs shadows in processes of their own, so that production never waits for one.
 
-    `limit`: seconds that the shadow of a file may take, by its size as its `Limits` say; `longest`: how many
-    files may wait, beyond which a file's shadow is skipped.
+    `limit`: seconds that a file's shadow may take, more for a big file (`Limits.seconds_allowed`); `longest`: how many
+    files may wait; the shadow of any further file is skipped.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class ShadowLine:
         return len(self._waiting)
 
     def oldest(self) -> float:
-        """Seconds since the first of those in line was sent; 0 where there is none."""
-        with suppress(StopIteration, RuntimeError):  # the latter: one came or went in this very moment
+        """Seconds since the first file in line was sent; 0 where the line is empty."""
+        with suppress(StopIteration, RuntimeError):  # RuntimeError: the line changed during the look
             return time.monotonic() - next(iter(self._since.values()))
         return 0.0
 
@@ -96,7 +96,7 @@ class ShadowLine:
             seconds = limits.seconds_allowed(self._limit, event.name, stored_size(self._bucket, event))
             self._leases.allow(delivery, seconds)
             self._pool.run(shadow, seconds)
-        except Exception as error:  # noqa: BLE001 - whatever it is, production is not affected
+        except Exception as error:  # noqa: BLE001 - no error of a shadow affects production
             if self._draining:
                 self._leases.give_back(delivery)
                 return
@@ -119,5 +119,5 @@ class ShadowLine:
         record = failed_record(shadow.event, str(shadow.production), str(shadow.staging.spec), reason)
         try:
             record_comparison(self._bucket, shadow.receipt.key, record)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the message is acked
+        except Exception as error:  # noqa: BLE001 - after any error the message is acked
             told.warning("failed comparison not recorded", error=str(error))

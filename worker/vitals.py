@@ -17,8 +17,8 @@ from worker.loop import Loop
 from worker.shadow_line import ShadowLine
 from worker.versions.follow import Follower
 
-BACKLOG_SECONDS = 5.0  # a queue on this machine counts its messages for each answer: not for every scrape
-TROUBLE_SECONDS = 60.0  # an idle worker asks its queue how it is so seldom
+BACKLOG_SECONDS = 5.0  # that an answer is kept: a queue on this machine counts its messages for each one
+TROUBLE_SECONDS = 60.0  # between two times that an idle worker asks its queue how it is
 UNKNOWN = Backlog(waiting=None, leased=None, dead=None)
 
 
@@ -42,14 +42,14 @@ class Vitals:
         self._trouble = Cached(self.queue.trouble, "", TROUBLE_SECONDS)
 
     def health(self) -> Checks:
-        """A worker that ends, or that has no model yet, is well: what it waits for comes, or is not its own fault."""
+        """A worker that ends, or that has no model yet, is healthy: a restart would not help it."""
         if self.loop is None or self.stopping.is_set():
             return {"progress": ""}
         one_file = max(self.score_seconds, self.leases.allowed())  # a big file may take longer
         return {"progress": what_stalls(self._standing(self.loop), self.stalled_seconds, one_file)}
 
     def readiness(self) -> Checks:
-        """Bucket and queue were used before this was made; a worker without them ends."""
+        """`access` is always well: a worker that may not use its bucket and queue has ended at its start."""
         started = "" if self.loop else "files are not scored yet"
         return {
             "access": "",
@@ -89,5 +89,5 @@ class Vitals:
     def _ask(self) -> Backlog:
         try:
             return self.queue.backlog()
-        except QueueError:  # the loop's own pull meets the same, and says so
+        except QueueError:  # the loop's own pull meets the same error, and logs it
             return UNKNOWN

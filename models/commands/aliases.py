@@ -20,10 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.command import Command
-from edge.options import BucketOption, ModelOption, RegistryOption
+from edge.options import ArtifactHosts, BucketOption, ModelOption, RegistryOption
 from edge.terminal import harmless
 from models.printable import printable
-from models.registry.address.option import ArtifactHosts
 from models.registry.aliases import Aliases, Move, MoveRefused
 from models.registry.client import PRODUCTION, STAGING, RegisteredVersion, Registry, RegistryUnreachable
 from models.registry.spec import UnfitModel
@@ -144,7 +143,7 @@ class Promote(MoveCommand, BucketOption):
     def _evidence(self, registry: Registry, production: str | None, version: str) -> str:
         """What the evidence says, where it allows the move. Raises NotProven."""
         from models.evidence.judging.question import NothingCompared, Question, ask, learned, missing_for_promotion
-        from models.evidence.sources.source import BadLabels
+        from models.evidence.sources.labels import BadLabels
         from transport.bucket import BucketError
 
         if production is None:
@@ -154,11 +153,11 @@ class Promote(MoveCommand, BucketOption):
         if production == version:
             raise MoveRefused(f"version {version} is production already; nothing was changed")
         try:
-            answer = ask(self.bucket, Question(self.model, production, version))
+            found, pair, _ = ask(self.bucket, Question(self.model, production, version))
         except (NothingCompared, BadLabels, BucketError) as error:
             raise NotProven(f"not promoted: {error}") from None
-        training, unsaid = learned(registry, answer.evidence.gathered.pair.versions)
-        summary = answer.evidence.summary(unit=self.unit, margin=self.margin, learned=training)
+        training, unsaid = learned(registry, pair)
+        summary = found.summary(pair, unit=self.unit, margin=self.margin, learned=training)
         sentence = f"{summary.evidence.sentence} ({summary.files:,} files, against version {production})"
         sentence = " ".join((sentence, *unsaid))
         if missing := missing_for_promotion(summary, no_worse=self.no_worse, anyway=self.even_if_seen_before):

@@ -13,9 +13,7 @@ from pydantic import BeforeValidator, Field
 from rich.console import Console
 
 from edge.command import Command
-from edge.options import BucketOption, ModelOption, RegistryOption
-from edge.seconds import seconds
-from models.registry.address.option import ArtifactHosts
+from edge.options import ArtifactHosts, BucketOption, ModelOption, RegistryOption, seconds
 
 
 def moment(text: object) -> object:
@@ -64,8 +62,8 @@ class Compare(EvidenceCommand):
     def run(self) -> int:
         """Prints the comparison; status 1 where there is none."""
         from models.evidence.judging.question import NothingCompared, Question, ask, learned, sizes
-        from models.evidence.sources.gathered import Window
-        from models.evidence.sources.source import BadLabels
+        from models.evidence.sources.labels import BadLabels
+        from models.evidence.sources.records import Window
         from models.registry.client import PRODUCTION, STAGING, Registry, RegistryUnreachable
         from transport.bucket import BucketError
 
@@ -86,22 +84,22 @@ class Compare(EvidenceCommand):
             if first and second and first != second:
                 preferred = Question(self.model, first, second, window, files)
         try:
-            answer = ask(self.bucket, question, preferred)
+            found, pair, asked = ask(self.bucket, question, preferred)
         except (NothingCompared, BadLabels, BucketError) as error:
             print(f"compare: {error}", file=sys.stderr)
             return 1
         if self.since or self.until:
             notes.append("Only files of a chosen time count: a time chosen after a look at the figures proves little.")
-        pair = answer.evidence.gathered.pair.versions
         training, unsaid = learned(registry, pair)
         if not unasked:
             notes += unsaid
-        summary = answer.evidence.summary(
+        summary = found.summary(
+            pair,
             unit=self.unit,
             margin=self.margin,
             sizes=sizes(registry, pair),
             learned=training,
-            more_notes=(*answer.notes, *unasked, *notes),
+            more_notes=(*asked, *unasked, *notes),
         )
         if self.html is not None:
             from models.evidence.pages.report import render as page

@@ -18,10 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from edge.command import Command
-from edge.options import ModelOption, RegistryOption
+from edge.options import ArtifactHosts, ModelOption, RegistryOption
 from edge.terminal import harmless
-from models.registry.address.option import ArtifactHosts
-from models.registry.address.shown import fit_to_show
+from models.registry.address import fit_to_show
 
 if TYPE_CHECKING:
     from models.training.airline.dataset import Dataset

@@ -10,8 +10,7 @@ from edge.address import CannotSignal
 from edge.command import Command
 from edge.end_signals import on_end_signals
 from edge.listen import Listening
-from edge.options import LogLevelOption
-from edge.seconds import Seconds
+from edge.options import LogLevelOption, Seconds
 from models.commands.compare import EvidenceCommand
 
 
@@ -39,7 +38,7 @@ class Watch(LogLevelOption, Listening, EvidenceCommand):
         quieten_mlflow()
         import structlog
 
-        from models.evidence.judging.vitals import Vitals
+        from models.evidence.judging.vitals import WatchVitals
         from models.evidence.judging.watcher import Watcher
         from models.registry.client import Registry
         from transport.bucket import AccessRefused
@@ -55,7 +54,7 @@ class Watch(LogLevelOption, Listening, EvidenceCommand):
         registry = Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts)
         watcher = Watcher(bucket, registry, RegistryPage(registry), unit=self.unit, margin=self.margin)
         log.info("watching", bucket=bucket.url, registry=registry.shown, interval=self.interval)
-        vitals = signals.vitals = Vitals(self.interval, self.stalled_seconds)
+        vitals = signals.vitals = WatchVitals(self.interval, self.stalled_seconds)
         while True:
             done = watcher.look()
             vitals.looked(done)

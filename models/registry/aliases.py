@@ -64,7 +64,7 @@ def tag_of(made: Move) -> tuple[str, str]:
 
 
 def read_move(key: str, value: str) -> Move | None:
-    """The move that a tag records; None for any other tag, and for one that somebody has written over."""
+    """The move that a tag records; None for any other tag, and for one that was changed by hand."""
     if not key.startswith(MOVE_TAG):
         return None
     try:
@@ -77,10 +77,11 @@ def read_move(key: str, value: str) -> Move | None:
 
 
 def complete(recorded: Iterable[Move], standing: Mapping[str, VersionId]) -> list[Move]:
-    """The recorded moves in time order, with the moves between and after them that nobody recorded.
+    """The recorded moves in time order, with the moves between and after them that were not recorded.
 
-    An alias that a move did not find where the move before had left it, or that stands (`standing`: alias → version)
-    where the last move does not say, was moved outside. Such a move has no time; it stands before the one that saw it.
+    An alias was moved outside where a move found it at another version than the move before had left it, and where it
+    stands now (`standing`: alias → version) at another version than the last move says. Such a move has no time; it is
+    listed before the move that found it.
     """
     moves: list[Move] = []
     last: dict[str, VersionId | None] = {}

@@ -23,7 +23,7 @@ _STALE_AFTER_SECONDS = 3600.0
 
 
 def folder_name(model: str) -> str:
-    """The name of a model as one plain folder name, whatever characters it has."""
+    """The name of a model as one plain folder name; odd characters are quoted."""
     return quote(model, safe=" ").replace(".", "%2E")
 
 

@@ -15,9 +15,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from models.evidence.record.training import Training
-from models.registry.address.database import why_no_database
-from models.registry.address.shown import fit_to_show, shown
-from models.registry.address.sources import why_elsewhere
+from models.registry.address import fit_to_show, shown, why_elsewhere, why_no_database
 from models.registry.cache import Shelf, bring, check_digest, folder_name, sha256_of
 from models.registry.description.plain import LARGEST as LARGEST_SPEC
 from models.registry.description.read import read_spec, read_training
@@ -74,9 +72,9 @@ class FetchedVersion:
 class Registry:
     """One registered model at one MLflow address (`sqlite:///…`, `http://…`, `databricks`). Threads may share it.
 
-    `artifact_hosts`: what UNDERSTUDY_ARTIFACT_HOSTS says, by commas; see `address.sources`. `patience`: whole seconds
-    that one request may take; there is no retry, because the follower asks again anyway. MLflow takes such limits from
-    variables of the environment alone, so they are set for this process unless they are set.
+    `artifact_hosts`: what UNDERSTUDY_ARTIFACT_HOSTS says, by commas; see `models.registry.address`. `patience`: whole
+    seconds that one request may take; there is no retry, because the follower asks again anyway. MLflow reads such
+    limits from environment variables only, so they are set for this process where they are not set.
     """
 
     def __init__(
@@ -103,7 +101,7 @@ class Registry:
         return shown(self.tracking_uri)
 
     def no_answer(self, error: Exception) -> RegistryUnreachable:
-        """What to raise where MLflow raised something else than that a thing does not exist."""
+        """What to raise after an error of MLflow's that does not say that a thing is missing."""
         return RegistryUnreachable(
             f"the registry {self.shown} gave no answer: {fit_to_show(str(error), self.tracking_uri)}"
         )
@@ -159,7 +157,7 @@ class Registry:
 
         Many processes may share `into`. `read`: what reads the description, once its digest is right. Raises UnfitModel
         where the version cannot serve, RegistryUnreachable where the registry or its artefact store gave no answer, or
-        the store has not its files now.
+        the store does not have the files now.
         """
         who = f"{self.model} version {version}"
         found = self._ask(lambda: self.client.get_model_version(self.model, version))
@@ -198,7 +196,7 @@ class Registry:
                 if repository is None:
                     return Training()
                 self._bring(repository, SPEC_FILE, LARGEST_SPEC, Path(folder), who)
-            except UnfitModel:  # it lies where nobody asks, or is beyond every limit: nothing that is to be believed
+            except UnfitModel:  # it may not be fetched from there, or is too large: what it says does not count
                 return Training()
             return read_training((Path(folder) / SPEC_FILE).read_bytes())
 

@@ -66,8 +66,8 @@ class ModelSpec:
     """One version: its columns in order, its classes in the order of its probabilities.
 
     `positive`: the class whose probability is written where there are two; `profile`: per column the training data's
-    histogram (numbers: `edges` and `counts`; text: `categories` and `counts`), for drift; `knows_texts`: False where
-    nobody recorded which texts the model was shown; `made`: when it was logged to MLflow, in seconds since 1970, where
+    histogram (numbers: `edges` and `counts`; text: `categories` and `counts`), for drift; `knows_texts`: False where it
+    was not recorded which texts the model was shown; `made`: when it was logged to MLflow, in seconds since 1970, where
     that is known.
     """
 

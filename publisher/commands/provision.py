@@ -1,9 +1,8 @@
 """`python -m publisher provision`: makes on Google Cloud what the publisher and the workers need there.
 
-Roles for whoever runs it:
-- roles/pubsub.admin in the queue's project: topics, subscriptions, and who may use them;
-- roles/storage.admin on the bucket: its notifications;
-- roles/browser (resourcemanager.projects.get) in both projects: which accounts Google's services have there.
+Roles that its user needs: - roles/pubsub.admin in the queue's project: topics, subscriptions, and who may use them; -
+roles/storage.admin on the bucket: its notifications; - roles/browser (resourcemanager.projects.get) in both projects:
+which accounts Google's services have there.
 
 --check and --dry-run only read: pubsub.topics.get and .getIamPolicy, pubsub.subscriptions.get and .getIamPolicy,
 storage.buckets.get and resourcemanager.projects.get are enough for them.
@@ -21,7 +20,7 @@ from pydantic import Field
 
 from edge.command import Command
 from edge.log import start_log
-from edge.seconds import Seconds
+from edge.options import Seconds
 from publisher.commands.settings import Places
 from publisher.provision.plan import (
     Action,

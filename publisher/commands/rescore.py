@@ -19,8 +19,7 @@ from ledger.commit import read_receipt
 from ledger.names import RECEIPTS, is_input, parse_key
 from ledger.receipt import Status
 from publisher.commands.settings import Places
-from publisher.inputs import event_of
-from publisher.reconcile import Standing, standings
+from publisher.inputs import Standing, event_of, standings
 from transport.bucket import Bucket, BucketError
 from transport.event import ObjectEvent
 from transport.open import open_queue
@@ -70,7 +69,7 @@ class Rescore(Places):
                 bucket = self.open_bucket(stack)
                 queue = None if self.dry_run else stack.enter_context(closing(open_queue(self.queue)))
                 if queue is not None:
-                    queue.verify()  # a topic without its subscription would take what nobody ever gets
+                    queue.verify()  # a topic without its subscription would lose the messages
                 return self._publish(self._choose(bucket), queue)
         except UnknownName as error:
             return _refuse(str(error), 1)

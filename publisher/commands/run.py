@@ -11,11 +11,11 @@ from pydantic import Field
 from edge.address import CannotSignal
 from edge.end_signals import on_end_signals
 from edge.listen import Listening
-from edge.seconds import Seconds
+from edge.options import Seconds
 from publisher.commands.settings import Places
-from publisher.loop import Loop
+from publisher.loop import PublisherLoop
 from publisher.publish import Reconciler
-from publisher.vitals import Vitals
+from publisher.vitals import PublisherVitals
 from publisher.watch import FolderWatch, watched_folder
 from transport.bucket import AccessRefused, BucketError
 from transport.open import open_dead_letters, open_queue
@@ -68,8 +68,8 @@ class Run(Listening, Places):
 
         folder = watched_folder(bucket.url, self.prefix)
         settle = self.settle if self.settle is not None else SETTLE_IN_FOLDER if folder else 0.0
-        loop = Loop(Reconciler(bucket, queue, dead_letters, prefix=self.prefix, settle=settle), self.interval)
-        signals.vitals = Vitals(queue, loop, self.interval, self.stalled_seconds)
+        loop = PublisherLoop(Reconciler(bucket, queue, dead_letters, prefix=self.prefix, settle=settle), self.interval)
+        signals.vitals = PublisherVitals(queue, loop, self.interval, self.stalled_seconds)
         stack.callback(on_end_signals(loop.stop))
 
         log.info("publisher started", bucket=bucket.url, queue=queue.url, prefix=self.prefix, settle=settle)

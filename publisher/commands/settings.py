@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 
 from edge.options import BucketOption, LogLevelOption, QueueOption
-from ledger.naming.prefix import Prefix
+from ledger.prefix import Prefix
 from transport.bucket import Bucket
 from transport.open import open_bucket
 

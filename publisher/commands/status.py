@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ledger.commit import read_receipt
-from ledger.names import CLAIMS, RECEIPTS, Key, parse_key
-from ledger.naming.inputs import looks_like_input, takes, why_no_input
+from ledger.names import CLAIMS, RECEIPTS, Key, looks_like_input, parse_key, takes, why_no_input
 from ledger.receipt import Outcome, Status
 from ledger.records import RefusedVersion, refused_versions
-from publisher.inputs import candidates
-from publisher.reconcile import standings
+from publisher.inputs import candidates, standings
 from transport.bucket import Bucket, ObjectInfo
 from transport.queue import Backlog, Queue
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from transport.queue import Policy
 from transport.queues.pubsub.names import PROVISION, Names
 
-# Of what a bucket tells, the server keeps back what is no new object, and our own outputs.
+# Pub/Sub drops a bucket's messages about anything but new objects, and those about our own outputs.
 FILTER = 'attributes.eventType = "OBJECT_FINALIZE" AND NOT hasPrefix(attributes.objectId, "output/")'
 DAY = 86_400.0  # seconds
 RETENTION = 7 * DAY  # seconds that an unacked message is kept; after that the reconciler publishes its file again
@@ -151,7 +151,7 @@ def wanted(
         dead_letter_topic="",
         max_delivery_attempts=0,
     )
-    # The dead letters' subscription first: what Pub/Sub moved there before it is made would reach nobody.
+    # The dead letters' subscription first: a dead letter that Pub/Sub moved there earlier would be lost.
     resources: list[Resource] = [Topic(names.topic), Topic(names.dead_topic), dead, workers]
     # Pub/Sub moves dead letters by publishing them to one topic and acking them in the other's subscription.
     for resource, role in ((names.dead_topic, PUBLISHER), (names.subscription, SUBSCRIBER)):
@@ -185,7 +185,7 @@ def _exists(resource: Topic | Grant, found: State) -> bool:
     return (resource.resource, resource.role, resource.member) in found.grants
 
 
-_FIXED = ("topic", "filter", "delivery")  # what Pub/Sub lets nobody change, or what somebody has chosen on purpose
+_FIXED = ("topic", "filter", "delivery")  # what Pub/Sub cannot change, or what a person has chosen on purpose
 
 
 def _subscription(want: Subscription, have: Subscription | None) -> PlanStep:
@@ -203,7 +203,7 @@ def _subscription(want: Subscription, have: Subscription | None) -> PlanStep:
 
 
 def _notifications(want: Notification, found: Sequence[Notification]) -> list[PlanStep]:
-    """Any other notification from this bucket to this topic has events sent twice, or for nobody."""
+    """Any other notification from this bucket to this topic sends events twice, or events that are not wanted."""
     ours = [one for one in found if one.topic == want.topic]
     standing = next((one for one in ours if one == want), None)
     steps = [PlanStep(Action.NOTHING if standing else Action.CREATE, standing or want)]

@@ -52,11 +52,11 @@ class PubSubAdmin:
         return State(frozenset(topics), subscriptions, frozenset(grants))
 
     def make_topic(self, topic: Topic) -> None:
-        """Makes it, unless somebody else has meanwhile."""
+        """Makes the topic, unless it was made meanwhile."""
         self._call(topic.name, lambda: self._topics.create_topic(name=topic.name, timeout=CALL_SECONDS))
 
     def make_subscription(self, wanted: Subscription) -> None:
-        """Makes it, unless somebody else has meanwhile."""
+        """Makes the subscription, unless it was made meanwhile."""
         request = {"name": wanted.name, "topic": wanted.topic, "filter": wanted.filter, **_settings(wanted)}
         self._call(wanted.name, lambda: self._subscriptions.create_subscription(request=request, timeout=CALL_SECONDS))
 
@@ -84,7 +84,7 @@ class PubSubAdmin:
             try:
                 policy = self._policy(grant.resource)
                 policy.bindings.add(role=grant.role, members=[grant.member])
-                # The policy carries the etag it was read with: if somebody changed it meanwhile, this is refused.
+                # The policy carries the etag it was read with: the call is refused if the policy has changed since.
                 request = {"resource": grant.resource, "policy": policy}
                 client.set_iam_policy(request=request, timeout=CALL_SECONDS)
             except Aborted as error:

@@ -26,7 +26,7 @@ NO_ACCOUNTS = "this storage server does not tell the accounts of Google's servic
 
 
 class StorageAdmin:
-    """Of one bucket, or of none. Methods raise BucketError."""
+    """Notifications of one bucket, and Google's accounts; without a bucket only these. Methods raise BucketError."""
 
     def __init__(self, bucket: str | None) -> None:
         self._bucket = bucket
@@ -36,7 +36,7 @@ class StorageAdmin:
         self._api.client.close()
 
     def notifications(self) -> tuple[Notification, ...]:
-        """Those of the bucket, to whatever topic. Raises NotHere where a server has none, AccessRefused."""
+        """The bucket's notifications, to any topic. Raises NotHere where a server has none, AccessRefused."""
 
         def attempt(_again: bool) -> tuple[Notification, ...]:
             self._described()

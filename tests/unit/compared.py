@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -119,6 +120,14 @@ def add_file(
     )
     put(bucket, key.comparison, json.dumps(record.to_json()).encode())
     return key
+
+
+def added_up(records: Iterable[Comparison]) -> list[Comparison]:
+    """The records by pair of versions, pairs in order of their first file; a file's newest re-scoring comes first."""
+    pairs: dict[object, Comparison] = {}
+    for record in records:
+        pairs.setdefault(record.pair.versions, Comparison(record.pair)).take(record)
+    return sorted(pairs.values(), key=lambda whole: whole.files.in_order()[0].order)
 
 
 def labels_of(numbers: range, rows: int = 400) -> bytes:

@@ -16,8 +16,8 @@ import pytest
 from edge.command import main
 from ledger.names import is_input
 from models.commands.compare import COMMANDS, moment
-from models.evidence.sources.labels import LateLabels
-from models.evidence.sources.source import BadLabels, add_labels, comparison_keys
+from models.evidence.sources.labels import BadLabels, LateLabels, add_labels
+from models.evidence.sources.records import comparison_keys
 from models.registry.client import Registry
 from tests.unit.compared import CLASSES, START, add_failure, add_file, labels_of, spec
 from tests.unit.registered import MODEL, good_files, new_registry, register

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from models.evidence.figures.gather import gather
 from models.evidence.figures.summarise import summarise
 from models.evidence.record.comparison import Comparison, FileHeader, Predictions
 from models.evidence.sources.labels import LateLabels
 from models.registry.spec import ModelSpec
+from tests.unit.compared import added_up
 
 CLASSES = ("no", "yes")
 
@@ -70,7 +70,7 @@ def test_labels_that_come_a_day_later_give_the_same_verdict_as_labels_in_the_fil
     late.add(
         np.concatenate([ids for ids, _, _ in files])[order], np.concatenate([truth for _, _, truth in files])[order]
     )
-    at_once, later = (summarise(gather(records(how))[0]) for how in (None, late))
+    at_once, later = (summarise(added_up(records(how))[0]) for how in (None, late))
     assert at_once.evidence.verdict.look is not None
     assert later == at_once
     assert late.joined().labels_without_row == 0

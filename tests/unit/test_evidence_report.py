@@ -10,9 +10,9 @@ import pytest
 
 from models.evidence.figures.summary import Summary
 from models.evidence.pages import words
-from models.evidence.pages.chart import Plot, ticks
 from models.evidence.pages.report import render
 from models.evidence.record.pair import Version
+from models.html.chart import Plot, ticks
 from tests.unit.test_evidence_summary import file_record, summarised
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}

@@ -12,13 +12,13 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
-from models.evidence.figures.gather import gather
 from models.evidence.figures.summarise import summarise
 from models.evidence.figures.summary import Summary, json_schema
 from models.evidence.figures.verdict import Kind
 from models.evidence.pages.terminal import render
 from models.evidence.record.comparison import Comparison, FileHeader, Incomparable, Predictions
 from models.registry.spec import Column, ModelSpec, Size
+from tests.unit.compared import added_up
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "evidence.schema.json"
 CLASSES = ("neutral", "satisfied")
@@ -61,8 +61,8 @@ def file_record(number: int, *, better: float = 0.0, rows: int = 400, staging: s
 
 
 def summarised(records: list[Comparison], **options: object) -> Summary:
-    (gathered,) = gather(records)
-    return summarise(gathered, **options)
+    (whole,) = added_up(records)
+    return summarise(whole, **options)
 
 
 def text_of(summary: Summary) -> str:
@@ -124,7 +124,7 @@ def test_a_pair_without_any_row_is_summarised_too():
     assert summary.agreement is None
     json.dumps(summary.to_json(), allow_nan=False)
     assert "no labelled rows" in text_of(summary)
-    assert gather([]) == []
+    assert added_up([]) == []
 
 
 def test_drifted_columns_and_periods_are_seen():
@@ -156,17 +156,28 @@ def test_pairs_are_kept_apart_and_rescored_files_count_once():
         file_record(1),
         file_record(2, generation="9"),
     ]
-    first, second = gather(given)
+    first, second = added_up(given)
     # in order of time, a re-scoring in place of the scoring before, new content of the same name beside the old
-    assert [(file.name, file.generation) for file in first.files] == [
+    assert [(each.file.name, each.file.generation) for each in first.files.in_order()] == [
         ("f1.csv", "1"),
         ("f2.csv", "2.1"),
         ("f2.csv", "9"),
     ]
-    assert first.whole.rows[0] == 1_200
-    assert [file.generation for file in second.files] == ["3"]
+    assert first.rows[0] == 1_200
+    assert [each.file.generation for each in second.files.in_order()] == ["3"]
     with pytest.raises(Incomparable):
-        first.add(given[0])
+        first.take(given[0])
+
+
+def test_what_parts_of_the_files_came_to_merges_to_what_all_of_them_come_to():
+    records = [file_record(number, better=0.4) for number in range(9)]
+    (whole,) = added_up(records)
+    (first,), (second,) = added_up(records[5:]), added_up([*records[:5], records[3]])
+    first.merge(second)
+    assert summarise(first) == summarise(whole)
+    # whose rows have counted is merged too
+    first.take(records[0])
+    assert summarise(first) == summarise(whole)
 
 
 def test_what_was_left_out_is_noted():

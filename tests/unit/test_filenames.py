@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from ledger.names import Key
 from transport.event import Generation
-from worker.filenames import FilenamesLog
+from worker.handle import FilenamesLog
 
 
 def test_a_line_has_time_generation_and_name(tmp_path):

@@ -24,7 +24,7 @@ from tests.unit.dying_writer import NO_ATTRIBUTES
 from transport.bucket import ABSENT, AccessRefused, BucketError, NoSpace, ObjectNotFound, PreconditionFailed, get, put
 from transport.buckets.folder import write as folder_write
 from transport.buckets.folder.bucket import FolderBucket
-from transport.buckets.folder.metadata import ATTRIBUTE
+from transport.buckets.folder.files import ATTRIBUTE
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from models.scoring.table.limits import Limits
 from tests.memory import MemoryBucket
 from tests.worker_fixtures import dropped, scorer, table
 from transport.bucket import get
-from worker.scoring.formula import harmless
 from worker.scoring.score import Attempt, score_file
+from worker.scoring.write import harmless
 
 HOSTILE = (
     "=1+1",

@@ -19,7 +19,7 @@ from tests.worker_fixtures import Here, Worker, contents, dropped, fetched, rece
 from transport.bucket import BucketError, get, put
 from transport.event import Generation, Message, ObjectEvent
 from transport.queue import Policy, QueueError
-from worker.filenames import FilenamesLog
+from worker.handle import FilenamesLog
 from worker.processes.process import ScorerDied, TaskFailed
 from worker.versions.swap import InForce
 

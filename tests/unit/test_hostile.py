@@ -24,6 +24,7 @@ from ledger.names import RECEIPTS, Key
 from ledger.receipt import Outcome, RowError, Source, Status
 from models.evidence.pages import terminal
 from models.evidence.pages.report import render
+from models.printable import written_out
 from publisher.__main__ import ABOUT, COMMANDS
 from publisher.publish import Reconciler
 from tests.memory import MemoryQueue
@@ -33,7 +34,7 @@ from tests.worker_fixtures import Here, Worker, contents, fetched, receipt_of, t
 from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation, Message, ObjectEvent, UnusableMessage, refuse_bad_name
 from transport.queues.sqlite.queue import LocalQueue
-from worker.filenames import FilenamesLog
+from worker.handle import FilenamesLog
 from worker.versions.swap import InForce
 
 NAMES = (
@@ -223,7 +224,8 @@ def test_hostile_cells_stay_text_in_the_report_and_on_the_terminal(cell: str) ->
     out = io.StringIO()
     Console(file=out, width=400).print(terminal.render(summary))
 
-    assert escape(cell) in page
+    assert escape(written_out(cell)) in page
+    assert not [sign for sign in page if not sign.isprintable() and sign != "\n"]
     assert tags.found.isdisjoint({"script", "img", "iframe", "object", "onerror", "onload", "link"})
     assert "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in cell) in out.getvalue()
 

@@ -19,8 +19,7 @@ from structlog.testing import capture_logs
 from deploy.waiting import SECONDS
 from transport.event import Message
 from transport.queue import Policy, QueueError
-from transport.queues.sqlite.lease_table import backoff
-from transport.queues.sqlite.queue import POLL, LocalQueue
+from transport.queues.sqlite.queue import POLL, LocalQueue, backoff
 
 POLICY = Policy(lease=30.0, max_delivery_attempts=5, min_backoff=1.0, max_backoff=8.0)
 

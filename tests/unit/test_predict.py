@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from ledger.receipt import MAX_LISTED_ERRORS
 from models.registry.client import PRODUCTION, STAGING, Registry
-from models.scoring.blocks import BLOCK_ROWS, LARGER, SMALLER
-from models.scoring.scorer import Scorer
+from models.scoring.scorer import BLOCK_ROWS, LARGER, SMALLER, Scorer
 from models.scoring.table.limits import Limits, Unreadable
 from tests.registry import MODEL
 from tests.worker_fixtures import SPEC, scorer, survey, table

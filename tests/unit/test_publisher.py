@@ -19,7 +19,7 @@ from ledger.commit import bring_to_receipt, claim_outcome, read_receipt
 from ledger.names import CLAIMS, FAILURES, RECEIPTS, Key
 from ledger.receipt import Outcome, Source, Status
 from publisher import publish
-from publisher.loop import Loop
+from publisher.loop import PublisherLoop
 from publisher.publish import REST, STEP, Pass, Reconciler
 from publisher.settle import Recent
 from tests.memory import Clock, MemoryBucket, MemoryQueue
@@ -492,7 +492,7 @@ def test_a_claim_that_nobody_follows_is_brought_to_its_receipt(place: Place) -> 
 
 def test_the_loop_makes_a_pass_per_interval_and_looks_when_something_is_due(place: Place) -> None:
     # given a loop of five seconds
-    loop = Loop(place.publisher(settle=1.0), 5.0, ticks=place.clock)
+    loop = PublisherLoop(place.publisher(settle=1.0), 5.0, ticks=place.clock)
     loop.turn()
 
     # when a file comes just after a pass, and the loop is told
@@ -519,7 +519,7 @@ def test_a_changed_file_does_not_wait_for_the_end_of_a_long_pass(place: Place) -
     for number in range(3_000):
         file = place.drop(f"old-{number:04}.csv")
         put(place.bucket, Key(file.name, Generation(file.generation)).receipt, b"")
-    loop = Loop(place.publisher(), 5.0, ticks=place.clock)
+    loop = PublisherLoop(place.publisher(), 5.0, ticks=place.clock)
     steps: list[str] = []
 
     def tell(operation: str, name: str) -> None:
@@ -558,7 +558,7 @@ def test_one_pass_waits_once_for_what_settles(place: Place) -> None:
     place.bucket.hook = grow
 
     # when one pass is made
-    done = Loop(publisher, 5.0, ticks=ticks).once()
+    done = PublisherLoop(publisher, 5.0, ticks=ticks).once()
 
     # then the first is published and the other left alone
     assert place.published == ["a.csv"]

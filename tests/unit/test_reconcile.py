@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger.names import RECEIPTS, Key
-from publisher.reconcile import Standing, standings
+from publisher.inputs import Standing, standings
 from transport.bucket import ObjectInfo
 from transport.event import Generation
 

@@ -23,6 +23,7 @@ from models.training.airline.dataset import Dataset, refuse_one_class, synthetic
 from models.training.airline.sample import write_files
 from models.training.airline.schema import CLASSES, FEATURE_COLUMNS
 from models.training.baseline import training_profile
+from models.training.plots import calibration_plot, confusion_plot
 from models.training.register import Candidate, RegistrationRefused, check_against_estimator
 from models.training.rows import BadRows
 from models.training.trained import Trained
@@ -124,6 +125,17 @@ def test_the_run_records_parameters_figures_plots_data_and_example(tiny_registry
     assert len(run.data.tags["training_data.sha256"]) == 64
     assert version.tags["understudy.kind"] == "forest"
     assert float(version.tags["understudy.accuracy"]) == pytest.approx(run.data.metrics["test_accuracy"], abs=1e-4)
+
+
+def test_the_name_of_a_class_is_a_text_in_the_plots_and_no_formula(tmp_path: Path) -> None:
+    classes = ("$\\frac{1}{$", "$x$")
+    labels = np.array(classes * 20)
+    chance = np.linspace(0, 1, len(labels))
+
+    for figure in (confusion_plot(labels, labels, classes), calibration_plot(labels == "$x$", chance, "$x$")):
+        figure.savefig(tmp_path / "plot.svg", metadata={"Date": None})
+        drawn = (tmp_path / "plot.svg").read_text()
+        assert "<!-- $x$ -->" in drawn or "<!-- predicted probability of '$x$' -->" in drawn
 
 
 def test_what_is_registered_is_what_a_worker_needs(tiny_registry: str, tmp_path: Path) -> None:

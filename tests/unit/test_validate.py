@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from models.registry.spec import Column
 from models.scoring.table.cells import copied as texts
+from models.scoring.table.columns import validate
 from models.scoring.table.faults import Fault, RowFault
 from models.scoring.table.gaps import GAPS, is_gap, trimmed
 from models.scoring.table.read import Batch
-from worker.scoring.validate import validate
 
 TEXT, NUMBER, WHOLE = Column("c", is_text=True), Column("c", is_text=False), Column("c", is_text=False, is_whole=True)
 

@@ -1,4 +1,4 @@
-"""Reading a version's description, away from whatever serves."""
+"""The task of reading a version's description, for a process that does not serve with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from models.registry.spec import ModelSpec, UnfitModel
 from worker.processes.process import ScoringProcess, TaskFailed
 from worker.processes.scoring_process import Workshop
 
-READ_SECONDS = 60.0  # for what takes a hundredth of a second, on a machine that does other work
+READ_SECONDS = 60.0  # it takes a hundredth of a second; the rest is for a busy machine
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Describe:
 def read_in(process: ScoringProcess, task: Describe) -> ModelSpec:
     """What the process gives for the task. Raises UnfitModel, and ScorerDied as `run` does.
 
-    A process that ends or stands still over it speaks against the machine as well: the version is tried again.
+    Where a process ends or hangs over it, the machine may be at fault: the version is tried again.
     """
     try:
         return process.run(task, READ_SECONDS)

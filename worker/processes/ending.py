@@ -1,6 +1,6 @@
-"""How a worker ends on SIGTERM and Ctrl-C: at once while it starts, and within its drain time whatever hangs.
+"""How a worker ends on SIGTERM and Ctrl-C: at once while it starts, later within its drain time, even if a part hangs.
 
-It is the first thing that a worker imports, and imports nothing that takes time.
+A worker imports this module first, so it imports nothing that takes time.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from threading import Event, Lock
 from edge.end_signals import SIGNALS, on_end_signals
 
 GIVE_BACK_SECONDS = 5.0  # beyond the drain time: for giving back what is left, and closing
-STARTED_WITHIN_SECONDS = 2.0  # it takes milliseconds; one that hangs keeps nobody
+STARTED_WITHIN_SECONDS = 2.0  # a start takes milliseconds; the end does not wait for one that hangs
 
-STARTING = Lock()  # held while a scoring process is started: left half started, it says so with a traceback
+STARTING = Lock()  # held while a scoring process is started: one that is left half started prints a traceback
 
 
 def end_at_once_on_signals() -> None:
-    """For the first seconds of a program, in which it imports: nothing is in hand yet.
+    """For the first seconds of a program, in which it imports modules and has nothing in hand.
 
-    Without a handler a container's first process would not hear SIGTERM at all, and any other would end with a failure.
+    Without a handler a container's first process would not hear SIGTERM at all, and any other process would end with a
+    failure.
     """
     for number in SIGNALS:
         signal.signal(number, lambda _number, _frame: os._exit(0))
@@ -31,9 +32,9 @@ def end_at_once_on_signals() -> None:
 class Ending:
     """Sets `stopping` on a signal. To be made by the main thread, once the log is started.
 
-    Until `work_begins` there is nothing to lose: a signal ends the process with status 0, whatever it waits for. From
-    then on there is a drain; a process that lives GIVE_BACK_SECONDS longer is ended all the same, with status 0: what
-    it had in hand comes again when its lease runs out.
+    Before `work_begins` nothing can be lost: a signal ends the process at once, with status 0. After that a signal
+    starts the drain. A process that lives GIVE_BACK_SECONDS longer than its drain time is ended all the same, with
+    status 0: the messages in its hands come again when their leases run out.
     """
 
     def __init__(self, drain_seconds: float) -> None:
@@ -71,7 +72,7 @@ def leave() -> None:
     """Ends this process and its scoring processes now, with status 0, without waiting for any thread."""
     from multiprocessing import active_children
 
-    STARTING.acquire(timeout=STARTED_WITHIN_SECONDS)  # and never given back: no other is started
+    STARTING.acquire(timeout=STARTED_WITHIN_SECONDS)  # never released, so that no other process is started
     for child in active_children():
         child.kill()
     sys.stderr.flush()

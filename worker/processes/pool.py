@@ -1,6 +1,6 @@
-"""Scoring processes, one task at a time each, for one version; the next version gets new ones.
+"""Scoring processes of one version, each with one task at a time; the next version gets new processes.
 
-One that dies or hangs costs the task that it has, and is replaced.
+A process that dies or hangs loses its task, and is replaced.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Result = TypeVar("Result")
 
 
 class Pool:
-    """`size` scoring processes on one bucket, from the first version on. Any number of threads may call `run`.
+    """`size` scoring processes on one bucket, once a version serves. Any number of threads may call `run`.
 
-    A version is read, tried and loaded in new processes, which serve nothing meanwhile; once it is to serve, they take
-    over, and each of the old ones ends when it has done what it has in hand.
+    A version is read, tried and loaded in new processes, which do no tasks meanwhile. Once the version serves, the new
+    processes do the tasks, and each old process ends after the task that it has.
 
     `load_seconds`: how long one process may take to load a version.
     """
@@ -45,7 +45,7 @@ class Pool:
         self._ended = False
         self._changing = Lock()
         self._living: set[ScoringProcess] = set()
-        self._reader: ScoringProcess | None = None  # it has read a description, and waits for the version's trial
+        self._reader: ScoringProcess | None = None  # has read a description, and waits for the trial
         self._coming: dict[int, list[ScoringProcess]] = {}  # by the `id` of the version that they have loaded
         self._all: list[ScoringProcess] = []  # that serve
         self._idle: SimpleQueue[ScoringProcess] = SimpleQueue()
@@ -60,10 +60,10 @@ class Pool:
         return self.run_next(lambda: task, timeout)
 
     def run_next(self, make: Callable[[], Task[Result]], timeout: float) -> Result:
-        """The same with a task that is made once a process is free for it, so that it is about what serves then.
+        """Like `run`, with a task that is made once a process is free for it, for the version that serves then.
 
-        A process that ends before it has begun its task is not the task's fault: that is made again for another
-        process, for TRIES of them at most, with `timeout` seconds for each.
+        Where a process ends before it has begun its task, the task is not at fault: it is made again for another
+        process, at most TRIES times, with `timeout` seconds each.
         """
         process = self._idle.get()
         try:
@@ -92,10 +92,10 @@ class Pool:
         return spec
 
     def prepare(self, version: FetchedVersion, abandoned: Event) -> FetchedVersion:
-        """Tries a version in one new process, then loads it in the others; gives it with its blocks.
+        """Tries a version in one new process, then loads it in the others; gives the version with its blocks.
 
-        Half of these at once, so that most of the machine is left to the tasks. Raises UnfitModel where the version
-        must not serve, and Abandoned.
+        Half of the others load at once, which leaves most of the machine to the tasks. Raises UnfitModel where the
+        version must not serve, and Abandoned.
         """
         made = [self._reader_or_new()]
 
@@ -118,7 +118,7 @@ class Pool:
         return tried
 
     def serve(self, version: FetchedVersion | None) -> None:
-        """From now on the tasks are about this version, as `prepare` gave it. None: there are to be no new ones."""
+        """From now on the tasks are about this version, as `prepare` gave it. None: no new tasks will come."""
         idle = []
         with self._changing:
             self._serving = version
@@ -133,7 +133,7 @@ class Pool:
         self._end(*idle)
 
     def drop(self, version: FetchedVersion) -> None:
-        """Ends the processes that have loaded this version, unless it serves."""
+        """Ends the processes that `prepare` has made for this version, unless it serves."""
         self._end(*self._coming.pop(id(version), ()))
 
     def kill(self) -> None:
@@ -176,7 +176,7 @@ class Pool:
             self._mend(process)
 
     def _release(self, process: ScoringProcess) -> None:
-        """It is free for its next task; one that serves no longer ends."""
+        """Gives the process its next task, or ends it where its version serves no longer."""
         with self._changing:
             serves = process in self._all
             if serves:
@@ -198,7 +198,7 @@ class Pool:
             process.mend()
             if self._serving is not None:
                 process.load(self._serving, self._load_seconds, Event())
-        except UnfitModel as error:  # its next task is told the same
+        except UnfitModel as error:  # its next task gets the same error
             if not self._ended:
                 log.warning(
                     "scoring process without a model", error=str(error), consequence="its next file is not scored"

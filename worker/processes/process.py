@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 TRIES = 3  # processes that may end while they load a version
 ABANDONED_WITHIN_SECONDS = 0.2
-GONE_WITHIN_SECONDS = 10.0  # once its pipe has broken; a process that takes longer to end is ended
+GONE_WITHIN_SECONDS = 10.0  # once its pipe has broken; a process that takes longer to end is killed
 
 
 class ScorerDied(Exception):
@@ -29,15 +29,15 @@ class ScorerDied(Exception):
 
 
 class NotBegun(ScorerDied):
-    """The process ended before it had read the task: whatever ended it, it was not the task."""
+    """The process ended before it had read the task, so the task is not the cause."""
 
 
 class ScorerSlow(ScorerDied):
     """The process was ended because the task took too long."""
 
 
-# Kinds whose text is in our words, the storage's or a model's, and never in a file's. What else goes wrong may quote
-# anything: Arrow, for one, quotes the line that it could not read.
+# Kinds of error whose text comes from us, the storage or a model, never from a file. Any other error may quote a file:
+# Arrow, for one, quotes the line that it could not read.
 _QUOTE_NO_ROW = {
     "BucketError",
     "AccessRefused",
@@ -73,7 +73,7 @@ def for_logs(error: Exception) -> str:
 
 
 class Abandoned(Exception):
-    """Nobody wants the version any more: its alias has moved on, or the worker ends."""
+    """The version is no longer wanted: its alias has moved on, or the worker ends."""
 
 
 class ScoringProcess:
@@ -94,10 +94,10 @@ class ScoringProcess:
     def run(self, task: Task[Result], timeout: float, abandoned: Event | None = None) -> Result:
         """Does a task within `timeout` seconds. Raises TaskFailed and ScorerDied; NotBegun where it never had the task.
 
-        Raises Abandoned once `abandoned` is set: the process is to be killed then.
+        Raises Abandoned once `abandoned` is set; the caller has to kill the process then.
 
-        The process says no word for that: a task that lies unread in the pipe when its other end closes is ECONNRESET
-        here; after one that was read the pipe just ends. So Linux has it; a system that does not tell blames the task.
+        How NotBegun is known: where the process dies with the task unread in the pipe, Linux gives ECONNRESET here;
+        once the task was read, the pipe just ends. On a system without this difference the task is blamed.
         """
         with self._running:
             try:
@@ -122,10 +122,10 @@ class ScoringProcess:
         return result
 
     def load(self, version: FetchedVersion, timeout: float, abandoned: Event) -> tuple[int, ...]:
-        """Has it load a version and score its example; gives the sizes of the version's blocks.
+        """Has the process load a version and score its example; gives the sizes of the version's blocks.
 
-        Raises UnfitModel where the version must not serve, Abandoned once `abandoned` is set. A process may die of what
-        others do (memory, a kill); only a version that ends three of them, or takes too long, is at fault.
+        Raises UnfitModel where the version must not serve, Abandoned once `abandoned` is set. One death may have
+        another cause (memory, a kill): the version is at fault only where it ends three processes, or takes too long.
         """
         deadline, tries_left = time.monotonic() + timeout, TRIES
         while True:
@@ -173,11 +173,11 @@ class ScoringProcess:
         return NotBegun(f"its scoring process {self._how_it_ended()} before the file was begun")
 
     def _has_died(self) -> bool:
-        # `is_alive` alone takes one for alive that another thread of ours is just reaping, or that others have reaped.
+        # `is_alive` alone is wrong about a process that another thread is just reaping, or that others have reaped.
         return not self._process.is_alive() or bool(wait([self._process.sentinel], 0))
 
     def _how_it_ended(self) -> str:
-        """To be asked once a pipe has broken: it is ending."""
+        """To be called once a pipe has broken: the process is ending."""
         if self._process.pid is None:
             return f"could not be started ({self._not_started})"
         self._process.join(GONE_WITHIN_SECONDS)

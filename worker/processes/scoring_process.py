@@ -50,15 +50,15 @@ class Workshop:
     _own: str = ""
 
     def bring(self, version: FetchedVersion) -> tuple[int, ...]:
-        """Loads the version that the process is for, scores its example; gives its blocks. Raises UnfitModel."""
+        """Loads the version that the process is for and scores its example; gives its blocks. Raises UnfitModel."""
         self._own = _key(version)
         return self.scorer(version).prepare()
 
     def scorer(self, version: FetchedVersion) -> Scorer:
-        """The loaded model of this version. Another than the process is for is loaded now, until it is not asked for.
+        """The model of this version. A version that the process is not for is loaded now, and dropped after its tasks.
 
-        Another is asked for by a shadow that has waited in line, or by a task that was made just before a swap. Raises
-        UnfitModel where its bytes changed or cannot be run.
+        A shadow that has waited in line needs such a version, and so does a task that was made just before a swap.
+        Raises UnfitModel where the version's bytes changed or cannot be run.
         """
         key = _key(version)
         self._loaded = {other: scorer for other, scorer in self._loaded.items() if other in (key, self._own)}
@@ -89,7 +89,7 @@ class Bring:
     version: FetchedVersion
 
     def run(self, workshop: Workshop) -> tuple[int, ...]:
-        # In a thread of its own, which goes behind those that serve; so does no other thread of this process.
+        # In a thread of its own: its niceness cannot be taken back, and the tasks that follow need none.
         with ThreadPoolExecutor(1, initializer=_step_back) as thread:
             return thread.submit(workshop.bring, self.version).result()
 
@@ -101,7 +101,7 @@ def serve(tasks: Connection, bucket_url: str, log_level: str) -> None:
     sys.meta_path.insert(0, _Forbidden())
     _die_with_parent()
     start_log("worker", log_level)
-    tempfile.gettempdir()  # settled now: asked first when TMPDIR is full, it would name another folder, unsaid
+    tempfile.gettempdir()  # decided now: with a full TMPDIR it would silently choose another folder later
     workshop = Workshop(open_bucket(bucket_url))
     while True:
         try:

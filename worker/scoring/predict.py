@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -13,15 +13,17 @@ import numpy as np
 import pyarrow as pa
 
 from ledger.receipt import MAX_LISTED_ERRORS, RowError
-from models.registry.spec import ModelSpec
+from models.registry.spec import Column, ModelSpec
 from models.scoring.scorer import Scorer, Scores
-from models.scoring.table.cells import copied, text_cells, unfit, unfit_cells
-from models.scoring.table.coded import Coded
+from models.scoring.table.cells import Coded, copied, text_cells, unfit, unfit_cells
+from models.scoring.table.columns import Rows, validate
 from models.scoring.table.faults import Fault, FileFault, RowFault, Unreadable
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 from models.scoring.table.read import Batch, Table
-from worker.scoring.unknown import UnknownTally
-from worker.scoring.validate import Rows, validate
+
+FEW_TEXTS = 5  # a column with fewer texts says nothing about the whole file
+NAMED_TEXTS = 5
+LONGEST_TEXT = 40  # characters of a text that is named
 
 
 @dataclass
@@ -32,7 +34,7 @@ class Stopwatch:
     _laps: dict[str, float] = field(default_factory=dict)
 
     def lap(self, name: str) -> float:
-        """The seconds of a step since this was asked last."""
+        """Seconds of a step since the last call."""
         before, self._laps[name] = self._laps.get(name, 0.0), self.seconds.get(name, 0.0)
         return self._laps[name] - before
 
@@ -81,7 +83,7 @@ class Predicted:
 
 @dataclass
 class Tally:
-    """Rows seen, those that could not be scored by reason, the first of them with theirs, and texts never shown."""
+    """What was counted in a file: all rows, rows without a score by reason, their first errors, and unknown texts."""
 
     rows: int = 0
     rejected: Counter[RowFault] = field(default_factory=Counter)
@@ -105,6 +107,55 @@ class Tally:
                     FileFault.ENCODING, f"{said}; save it as UTF-8, or name its encoding (UNDERSTUDY_ENCODING)"
                 )
             raise Unreadable(FileFault.NO_ROW, said)
+
+
+@dataclass
+class UnknownTally:
+    """Texts that the model was never shown, counted over the batches of one file.
+
+    `rows`: column → rows with such a text, for the columns whose texts the model knows.
+    """
+
+    columns: Sequence[Column]
+    rows: dict[str, int] = field(default_factory=dict)
+    _texts: dict[str, int] = field(default_factory=dict)
+    _named: dict[str, dict[str, None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for column in self.columns:
+            if column.known is not None:
+                self.rows[column.name] = self._texts[column.name] = 0
+                self._named[column.name] = {}
+
+    def count(self, rows: Rows, failed: np.ndarray[Any, Any]) -> None:
+        """Adds a batch. `failed`: [n] True for rows that have an error, which are not counted."""
+        for name, odd in rows.unknown.items():
+            texts = rows.coded[name]
+            odd = odd & ~failed
+            self.rows[name] += int(np.count_nonzero(odd))
+            self._texts[name] += int(np.count_nonzero(~rows.gaps[name] & ~failed))
+            named = self._named[name]
+            if len(named) <= NAMED_TEXTS and odd.any():
+                named.update(dict.fromkeys(texts.distinct[texts.codes[odd][:1000]]))
+
+    def refuse(self, most: float) -> None:
+        """Raises Unreadable where the share `most` or more of a column's texts is unknown."""
+        for column in self.columns:
+            count, texts = self.rows.get(column.name, 0), self._texts.get(column.name, 0)
+            if texts < FEW_TEXTS or not count or count < most * texts:
+                continue
+            known = f"only {texts - count:,} of {texts:,} texts are" if count < texts else f"none of {texts:,} texts is"
+            raise Unreadable(
+                FileFault.UNKNOWN,
+                f"{column.name}: {known} known ({_listed(list(self._named[column.name]))}); "
+                f"known: {_listed(list(column.known or ()))}",
+                column.name,
+            )
+
+
+def _listed(texts: Sequence[str]) -> str:
+    short = (text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…" for text in texts[:NAMED_TEXTS])
+    return ", ".join(map(repr, short)) + (", …" if len(texts) > NAMED_TEXTS else "")
 
 
 def predict(
@@ -177,7 +228,7 @@ def _placed(
 
 
 def _faults(batch: Batch, rows: Rows, spec: ModelSpec) -> dict[int, Fault]:
-    """Position → what is wrong with the row, as far as its cells say. That it is no row of this table comes first."""
+    """Position → what is wrong with the row. A fault of the whole row counts before a fault of a cell."""
     faults = {int(batch.positions[index]): fault for index, fault in rows.faults.items()}
     if spec.id_column is not None and spec.id_column in batch.cells:
         cells = batch.cells[spec.id_column]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
@@ -21,14 +23,15 @@ from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, PreconditionFai
 from transport.event import ObjectEvent
 from worker.processes.scoring_process import Workshop
 from worker.scoring import write
-from worker.scoring.damage import checked_to_the_end
-from worker.scoring.hashed import Hashed
 from worker.scoring.predict import Predicted, Stopwatch, Tally, predict
+
+READ_ON_BYTES = 64 * 2**20
+BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Whose attempt at which event this is."""
+    """One attempt at one event: its number, and the worker that makes it."""
 
     event: ObjectEvent
     number: int
@@ -57,7 +60,7 @@ def score_file(
     scorer: Scorer,
     limits: Limits = USUAL_LIMITS,
 ) -> ObjectInfo | None:
-    """Scores the event's generation and claims what came of it; None where another claim stood already.
+    """Scores the event's generation and claims the outcome; None where another claim stood already.
 
     A fault of the file ends in a claim (`rejected`, or `superseded` where that generation is gone); a fault of the
     bucket raises, and nothing is claimed.
@@ -132,7 +135,7 @@ def _counted(outcome: Outcome, spec: ModelSpec, tally: Tally, watch: Stopwatch) 
 
 
 def stored_size(bucket: Bucket, event: ObjectEvent) -> int | None:
-    """As the event says; where the event says nothing, as the bucket does."""
+    """The size in the event; where the event has none, the size in the bucket."""
     if event.size is not None:
         return event.size
     standing = bucket.stat(event.name)
@@ -142,7 +145,7 @@ def stored_size(bucket: Bucket, event: ObjectEvent) -> int | None:
 def _refuse_if_too_big(bucket: Bucket, event: ObjectEvent, limits: Limits) -> None:
     """Raises Unreadable before anything is read, where the event says so and the bucket agrees.
 
-    A message is not believed: it may come from anybody who can publish.
+    The message alone is not believed: any account that may publish can have sent it.
     """
     if event.size is not None and event.size > limits.max_file_bytes:
         standing = bucket.stat(event.name)
@@ -163,3 +166,37 @@ def _begun(attempt: Attempt) -> Outcome:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@contextmanager
+def checked_to_the_end(bucket: Bucket, stored: BinaryIO) -> Iterator[None]:
+    """Where the block raises Unreadable, reads on in the file `stored`, for READ_ON_BYTES at most.
+
+    The bytes may have arrived damaged, which shows at the end of the file: then DamagedRead is raised in place of
+    Unreadable. In a bucket without checksums nothing more is read.
+    """
+    try:
+        yield
+    except Unreadable:
+        left = READ_ON_BYTES if bucket.checks_reads else 0
+        while left > 0 and (block := stored.read(BLOCK_BYTES)):
+            left -= len(block)
+        raise
+
+
+class Hashed(io.RawIOBase):
+    """A stream, and the SHA-256 of what was read of it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._digest = stream, hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._digest.update(data)
+        return data
+
+    def sha256(self) -> str:
+        return self._digest.hexdigest()

@@ -10,16 +10,18 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from models.registry.spec import ModelSpec
-from worker.scoring.formula import harmless
 from worker.scoring.predict import Predicted
 
 _LINES = pacsv.WriteOptions(include_header=False, quoting_style="none")
+_BEGINS = r"(^|[;\t\r\n])([=+\-@＝＋－＠])"
+_BEGINS_WITH_BLANK = r"^([\t\r])"
+_NUMBER = r"^[+-]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?$"
 
 
 def positive_index(spec: ModelSpec) -> int | None:
-    """Which column of the probabilities is written where there are two classes; None where all are.
+    """Which of two columns of probabilities is written; None where there are not two, and all are written.
 
-    Of a version that names no positive class it is the second. `read_spec` lets none through that names another.
+    Without a positive class it is the second. `read_spec` refuses a positive class that is none of the classes.
     """
     if len(spec.classes) != 2:
         return None
@@ -39,9 +41,9 @@ def header(spec: ModelSpec) -> bytes:
 def rows(spec: ModelSpec, predicted: Predicted, *, spreadsheet_safe: bool = False) -> bytes:
     """N rows as CSV. A row that failed keeps its place, with an empty prediction and why.
 
-    A probability is written with the fewest digits that give the same float32 back. What is copied from the file (ids,
-    and cells in error texts) stays as it is, for it is joined by; `spreadsheet_safe`: unless a spreadsheet would take
-    it for a formula.
+    A probability is written with the fewest digits that give the same float32 back. Text copied from the file (ids, and
+    cells in error texts) stays as it is, because people join by it; with `spreadsheet_safe` a text that a spreadsheet
+    would take for a formula gets an apostrophe.
     """
     count, first_row = len(predicted.labels), predicted.first_row
     if count == 0:
@@ -71,9 +73,9 @@ def rows(spec: ModelSpec, predicted: Predicted, *, spreadsheet_safe: bool = Fals
 
 
 def _plain(columns: list[pa.Array]) -> bytes:
-    """Columns none of whose cells needs quotes as lines. Raises ArrowInvalid where one does.
+    """The columns as lines, where no cell needs quotes. Raises ArrowInvalid where one does.
 
-    What Arrow writes of a number is what its cast gives.
+    Arrow writes a number here as its cast to text does.
     """
     out = pa.BufferOutputStream()
     pacsv.write_csv(pa.Table.from_arrays(columns, list(map(str, range(len(columns))))), out, _LINES)
@@ -85,6 +87,17 @@ def _joined(columns: list[pa.Array]) -> bytes:
     lines = pc.binary_join_element_wise(*columns, ",")
     joined: str = pc.binary_join(pa.ListArray.from_arrays([0, len(lines)], lines), "\n")[0].as_py()
     return joined.encode() + b"\n"
+
+
+def harmless(cells: pa.Array) -> pa.Array:
+    """The cells, with `'` before each beginning of a formula; numbers and all other text as they are.
+
+    A spreadsheet takes a cell for a formula that begins with one of a few letters; a mere number does no harm. Where
+    it separates fields by semicolons, or the text is pasted, a cell begins within ours as well.
+    """
+    marked = pc.replace_substring_regex(cells, _BEGINS, r"\1'\2")
+    marked = pc.replace_substring_regex(marked, _BEGINS_WITH_BLANK, r"'\1")
+    return pc.if_else(pc.match_substring_regex(cells, _NUMBER), cells, marked)
 
 
 def _as_it_is(cells: pa.Array) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Follows the registry while files are scored: which versions are to be in force, looked at off the scoring path."""
+"""Follows the registry while files are scored, and decides which versions are to be in force."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ TIDY_SECONDS = 600.0
 class Follower:
     """Keeps `in_force` at what the registry's aliases say, as far as those versions can serve.
 
-    A version is put in force only once it is fetched, verified, loaded and has scored its own example, and if its alias
-    still names it then; until then, and if it fails, the one before goes on. A refused version is not tried again until
-    its alias has moved. A look never waits for a version: each is fetched and prepared in a thread of its own.
+    A version is put in force only once it is fetched, verified and loaded, has scored its own example, and is still the
+    one that its alias names. Until then, and where it fails, the version before it serves. A refused version is not
+    tried again until its alias has moved. A look never waits for a version: each is fetched and prepared in a thread of
+    its own.
     """
 
     def __init__(
@@ -90,10 +91,10 @@ class Follower:
                     self._fall_back(overdue=now - began > START_PATIENCE)
                 elif self._staging.is_still or now - without_production > START_PATIENCE:
                     return
-                self._swaps.changed.wait(0.1)  # `stopping` wakes nobody here
+                self._swaps.changed.wait(0.1)  # setting `stopping` does not end this wait
 
     def stop(self, patience: float = 1.0) -> bool:
-        """Ends the looking; False where a thread still waits for an answer of the registry's."""
+        """Ends the looks; False where a thread still waits for the registry."""
         self._stop.set()
         until = time.monotonic() + patience
         threads = [thread for thread in [self._thread, *self._swaps.stop()] if thread.is_alive()]
@@ -102,7 +103,7 @@ class Follower:
         return not any(thread.is_alive() for thread in threads)
 
     def repair(self, version: FetchedVersion) -> None:
-        """Brings a version's files back where the local cache lost or changed them. Never raises."""
+        """Fetches a version's files again where the cache lost or changed them. Never raises."""
         try:
             self._registry.fetch(version.spec.version, self._cache)
         except (RegistryUnreachable, UnfitModel, OSError) as error:
@@ -151,7 +152,7 @@ class Follower:
                 if missing and not self._fall_back() and self._production.coming is None:
                     self._say_what_is_missing()
                 elif self._aliases is None and self._unreachable and STAGING not in self._tried_in_cache:
-                    self._begin_with_last_good(STAGING, self._unreachable)  # it hung, and has turned out to be away
+                    self._begin_with_last_good(STAGING, self._unreachable)  # it hung, and is away, as is known now
                 waiting = missing or bool(self._staging.unfetched)
             self._record(self._standing())
             if time.monotonic() - tidied > TIDY_SECONDS:
@@ -161,7 +162,7 @@ class Follower:
             pause = min(2 * pause, self._poll_seconds)
 
     def _standing(self) -> Mapping[str, Refusal | None]:
-        """The refused version of each alias; of none that is on its way, and none before the registry has answered."""
+        """Alias → its refused version, or None; without aliases whose version is on its way. Empty before an answer."""
         with self._swaps.changed:
             if self._aliases is None:
                 return {}
@@ -179,14 +180,14 @@ class Follower:
 
     def _fetched(self, alias: str, version: VersionId) -> FetchedVersion:
         before = self.in_force.of(alias)
-        if before is not None and not before.lies_there:  # a process that starts again loads it beside the other
+        if before is not None and not before.lies_there:  # a process in place of a dead one loads it
             self.repair(before)
         return self._registry.fetch(version, self._cache, self._servers[alias].read)
 
     def _fall_back(self, *, overdue: bool = False) -> bool:
-        """Starts with the last good versions where the registry gives none, or is `overdue`; False where it does not.
+        """Starts the last good versions where the registry gives none, or is `overdue`; False where none was started.
 
-        Not where the registry says clearly that there is no production version.
+        Where the registry says clearly that there is no production version, none is started.
         """
         attempt = self._production.coming
         reason = self._trouble()

@@ -46,8 +46,8 @@ class NowAndBefore:
 class LastGood:
     """A record beside a model's cached versions: per alias the version in force and the one before it.
 
-    One record per registry, so that workers of two registries may share a cache. Workers of one registry write the
-    same, whoever comes last.
+    One record per registry, so that workers of two registries may share a cache. Workers of one registry write the same
+    record, so it does not matter which writes last.
     """
 
     def __init__(self, cache: Path, tracking_uri: str, model: str) -> None:
@@ -95,7 +95,7 @@ class LastGood:
         return FetchedVersion(spec, folder / GRAPH_FILE, good.digests[GRAPH_FILE])
 
     def tidy(self, in_force: Iterable[FetchedVersion]) -> list[str]:
-        """Removes versions that are neither in force nor were just before, and that no worker has kept for an hour.
+        """Removes versions that are not in force nor were so just before, and that no worker has kept for an hour.
 
         Workers that share the cache and call this more often than hourly leave each other's versions alone. Gives the
         names of the folders removed. Never raises.
@@ -105,7 +105,7 @@ class LastGood:
         removed = []
         with suppress(OSError):
             for folder in self._place.iterdir():
-                if not (folder / GRAPH_FILE).is_file():  # the record, or a download of somebody's
+                if not (folder / GRAPH_FILE).is_file():  # the record, or another worker's download
                     continue
                 if folder.name in kept:
                     with suppress(OSError):

@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 class Refusals:
-    """One record per alias, whichever worker wrote it; gone once a worker serves what the alias names."""
+    """One record per alias, written by any worker; removed once a worker serves the version that the alias names."""
 
     def __init__(self, bucket: Bucket, model: str, worker: str) -> None:
         self._bucket, self._model, self._worker = bucket, model, worker

@@ -1,4 +1,4 @@
-"""What a worker knows of one alias, and what follows from what the registry says of it. Pure."""
+"""What a worker knows of one alias, and what it does when the registry names a version for it. Pure."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Then(Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """`abandon`: what is on its way is not wanted any more; `forget`: what was found of another version is over."""
+    """`abandon`: the version on its way is no longer wanted; `forget`: what was found out about another is void."""
 
     then: Then
     abandon: bool = False

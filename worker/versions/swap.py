@@ -25,7 +25,7 @@ class Servers(Protocol):
     """The processes that score with an alias's version."""
 
     def read(self, mlmodel: bytes, name: str, version: VersionId) -> ModelSpec:
-        """What a version's `MLmodel` file says, read where it harms nobody. Raises UnfitModel."""
+        """What a version's `MLmodel` file says, read in a process where it can do no harm. Raises UnfitModel."""
 
     def prepare(self, version: FetchedVersion, abandoned: Event) -> FetchedVersion:
         """Loads a version in processes of its own, and has it score its example; gives it, tried.
@@ -63,8 +63,8 @@ class InForce:
 class Swaps:
     """The seats of all aliases, and what is on its way into them: at most one version each.
 
-    Whoever looks at several seats, or at several things in one, holds `changed`, which is notified when a version has
-    arrived, was refused, or could not be fetched. `in_force` alone may be read at any time.
+    Hold `changed` to look at several seats, or at several fields of one. It is notified when a version has arrived, was
+    refused, or could not be fetched. `in_force` alone may be read at any time.
     """
 
     def __init__(self, servers: Mapping[str, Servers], good: LastGood) -> None:
@@ -114,13 +114,13 @@ class Swaps:
             return [thread for thread in self._threads if thread.is_alive()]
 
     def tidy(self) -> None:
-        """Removes from the cache what nobody has needed for a while."""
+        """Removes from the cache the versions that no worker has needed for a while."""
         in_force = [version for version in (self.in_force.production, self.in_force.staging) if version]
         if removed := self._good.tidy(in_force):
             log.info("model cache tidied", removed=removed)
 
     def _abandon(self, seat: Seat) -> None:
-        """Whatever is on its way will not be in force."""
+        """The version on its way will not be in force."""
         if seat.coming:
             seat.coming.abandoned.set()
             log.info("version abandoned", alias=seat.alias, version=seat.coming.version, reason="another is wanted")
@@ -141,7 +141,7 @@ class Swaps:
                 self._end(seat, attempt, partial(self._refuse, reason=str(error)))
             else:  # the cache lost files meanwhile, which does not speak against the version
                 self._end(seat, attempt, partial(self._put_off, reason=str(error)))
-        except Exception as error:  # noqa: BLE001 - whatever it was, it does not speak against the version
+        except Exception as error:  # noqa: BLE001 - any other error does not speak against the version
             reason = str(error) if isinstance(error, RegistryUnreachable) else repr(error)
             self._end(seat, attempt, partial(self._put_off, reason=reason))
         else:

@@ -1,6 +1,6 @@
 """What a comparison record says in the usual figures. Intervals are of 95 % at one look, unlike those of `sequence`.
 
-They take rows as independent; where files are overdispersed they are too narrow (`overdispersion` in files.py).
+They take rows as independent; where files are overdispersed they are too narrow (`overdispersion` in clusters.py).
 """
 
 from __future__ import annotations

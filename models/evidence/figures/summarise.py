@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.evidence.figures.again import UNKNOWN, Learned, seen_before
 from models.evidence.figures.clusters import OVERDISPERSED, Slice, extremes, overdispersion, slices
 from models.evidence.figures.drift import grade, jensen_shannon, psi, psi_by_chance
-from models.evidence.figures.gather import FileFigures, Gathered
 from models.evidence.figures.sequence import ERROR, LOG_THRESHOLD, Looks
 from models.evidence.figures.statistics import QUANTILES, kappa, mcnemar, mean, measures, quantiles, wilson
 from models.evidence.figures.summary import (
@@ -28,27 +26,31 @@ from models.evidence.record import bins
 from models.evidence.record.columns import OUTCOMES, TrainingBins
 from models.evidence.record.comparison import ROWS, Comparison
 from models.evidence.record.exact import Integers, as_float
+from models.evidence.record.files import FileFigures
+from models.evidence.record.sketch import Share
+from models.evidence.record.training import UNKNOWN, Learned, Training
 from models.registry.spec import Size
 
 PERIODS = 30
 UNKNOWN_SIZES = (Size(), Size())
 HISTOGRAM_BINS = 41
+MOST_SEEN_BEFORE = 0.05  # of the labelled rows
 
 
 def summarise(
-    gathered: Gathered,
+    whole: Comparison,
     *,
     unit: str = "row",
     margin: float = MARGIN,
     sizes: tuple[Size, Size] = UNKNOWN_SIZES,
     learned: Learned = UNKNOWN,
 ) -> Summary:
-    """The summary of one pair's records.
+    """The summary of one pair, of whose files `whole` has taken the records.
 
     `unit`: `row`, or `file` where rows of a file hang together; `margin`: the difference in accuracy that matters; the
     `sizes` are production's and staging's; `learned`: the data that both were fitted on.
     """
-    files, whole, again = gathered.files, gathered.whole, seen_before(gathered, learned)
+    files, again = whole.files.in_order(), seen_before(whole, learned)
     won, lost, labelled = (
         np.array([getattr(file, part) for file in files], dtype=np.int64) for part in ("won", "lost", "labelled")
     )
@@ -112,6 +114,36 @@ def summarise(
     )
 
 
+def seen_before(whole: Comparison, learned: Learned) -> SeenBefore:
+    """Estimated from the ids of the labelled rows, as far as the records keep them."""
+    repeated = whole.ids.repeated()
+    shares = [_learned(whole, training) for training in learned]
+    doubts = []
+    if repeated is not None and repeated.value > MOST_SEEN_BEFORE:
+        doubts.append(f"{_percent(repeated)} of the labelled rows have an id that an earlier row had")
+    for name, share in zip(("production", "staging"), shares, strict=True):
+        if share is not None and share.value > MOST_SEEN_BEFORE:
+            doubts.append(f"{name} was fitted on {_percent(share)} of the labelled rows")
+    return SeenBefore(whole.files.copies, whole.files.copied_rows, repeated, shares[0], shares[1], tuple(doubts))
+
+
+def _learned(whole: Comparison, training: Training) -> Share | None:
+    """By ids; where either side has none, by files that are the training file byte for byte."""
+    by_ids = None if training.ids is None else whole.ids.share_in(training.ids)
+    if by_ids is not None or not training.sha256:
+        return by_ids
+    files = whole.files.in_order()
+    labelled = sum(file.labelled for file in files)
+    the_same = sum(file.labelled for file in files if file.file and file.file.sha256 == training.sha256)
+    # That no file is the same does not say that no row is.
+    return Share(the_same / labelled, 0.0, labelled) if the_same else None
+
+
+def _percent(share: Share) -> str:
+    spread = f" (± {200 * share.error:.1f})" if share.error else ""
+    return f"{100 * share.value:.1f} %{spread}"
+
+
 def _copies(again: SeenBefore) -> tuple[str, ...]:
     if not again.copies:
         return ()
@@ -140,7 +172,7 @@ def _looks(files: Sequence[FileFigures], looks: Looks) -> tuple[Look, ...]:
     return tuple(
         Look(
             file=file.name,
-            event_time=file.first_event,
+            event_time=file.event_time,
             rows=int(looks.rows[at]),
             difference=float(looks.difference[at]),
             low=float(looks.low[at]),
@@ -208,16 +240,15 @@ def _periods(files: Sequence[FileFigures]) -> tuple[Period, ...]:
             first_scores = scores
         reference = scores if first_scores is None else first_scores
         rows = sum(file.rows for file in some)
-        firsts = [file.first_event for file in some if file.first_event]
-        lasts = [file.last_event for file in some if file.last_event]
+        times = [file.event_time for file in some if file.event_time]
         found.append(
             Period(
-                first=min(firsts, default=None),
-                last=max(lasts, default=None),
+                first=min(times, default=None),
+                last=max(times, default=None),
                 files=len(some),
                 rows=rows,
-                production_share=sum(file.production_positive for file in some) / max(rows, 1),
-                staging_share=sum(file.staging_positive for file in some) / max(rows, 1),
+                production_share=sum(file.positive[0] for file in some) / max(rows, 1),
+                staging_share=sum(file.positive[1] for file in some) / max(rows, 1),
                 production_psi=psi(reference[0], scores[0]),
                 staging_psi=psi(reference[1], scores[1]),
                 psi_by_chance=max(psi_by_chance(reference[model], scores[model]) for model in range(2)),

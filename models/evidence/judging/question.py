@@ -6,12 +6,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.evidence.figures.again import UNKNOWN, Learned
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.verdict import Kind
 from models.evidence.record.pair import Version
-from models.evidence.sources.gathered import EvidenceReader, PairEvidence, Window, counted_files, newest
-from models.evidence.sources.source import comparison_keys
+from models.evidence.record.training import UNKNOWN, Learned
+from models.evidence.sources.records import EvidenceReader, PairId, Window, comparison_keys, counted_files, newest
 from models.registry.client import Registry, RegistryUnreachable
 from models.registry.spec import Size
 from transport.bucket import Bucket
@@ -46,14 +45,6 @@ class Question:
         return f"{self.model}, {first} and {second}"
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The evidence of one pair, and what was noted while it was gathered."""
-
-    evidence: PairEvidence
-    notes: tuple[str, ...] = ()
-
-
 def open_evidence_bucket(url: str) -> Bucket:
     """The bucket at `url`. Raises NothingCompared for a folder that does not exist: reading must not make one."""
     if not url.startswith("gs://") and not Path(url).is_dir():
@@ -63,10 +54,10 @@ def open_evidence_bucket(url: str) -> Bucket:
     return open_bucket(url)
 
 
-def ask(url: str, question: Question, preferred: Question | None = None) -> Answer:
-    """Gathers the pair that `preferred` names if it has records, else the newest that fits `question`.
+def ask(url: str, question: Question, preferred: Question | None = None) -> tuple[EvidenceReader, PairId, list[str]]:
+    """Reads the pair that `preferred` names if it has records, else the newest that fits `question`.
 
-    Raises NothingCompared, BadLabels, BucketError.
+    Gives what was read, the pair, and notes on how it was found. Raises NothingCompared, BadLabels, BucketError.
     """
     with closing(open_evidence_bucket(url)) as bucket:
         keys = comparison_keys(bucket)
@@ -74,26 +65,26 @@ def ask(url: str, question: Question, preferred: Question | None = None) -> Answ
             bucket, (preferred or question).fits, window=question.window, label_files=question.label_files
         )
         found.add(keys)
-        notes: tuple[str, ...] = ()
+        notes: list[str] = []
         if preferred is not None and not found.pairs:
             fitting = {pair: at for pair, at in found.others.items() if question.fits(*pair)}
             other = newest(fitting)
             if other is not None:
                 failed = f" ({_failed(found)})" if found.failed else ""
-                notes = (
-                    f"There are no comparisons of {preferred} (the aliases now){failed}; this is the newest pair.",
+                notes.append(
+                    f"There are no comparisons of {preferred} (the aliases now){failed}; this is the newest pair."
                 )
                 found = EvidenceReader(
                     bucket, lambda *pair: pair == other, window=question.window, label_files=question.label_files
                 )
                 found.add(keys)
-        chosen = newest({pair: each.gathered.whole.last_event for pair, each in found.pairs.items()})
+        chosen = newest({pair: each.last_event for pair, each in found.pairs.items()})
         if chosen is None:
             raise NothingCompared(_nothing(url, preferred or question, found))
-        return Answer(found.pairs[chosen], (*notes, *_troubles(found)))
+        return found, chosen, notes + _troubles(found)
 
 
-def sizes(registry: Registry, pair: tuple[Version, Version]) -> tuple[Size, Size]:
+def sizes(registry: Registry, pair: PairId) -> tuple[Size, Size]:
     """What both versions take; nothing is known of either where the registry gives no answer."""
     try:
         first, second = (registry.size(version.version) for version in pair)
@@ -102,7 +93,7 @@ def sizes(registry: Registry, pair: tuple[Version, Version]) -> tuple[Size, Size
     return first, second
 
 
-def learned(registry: Registry, pair: tuple[Version, Version]) -> tuple[Learned, tuple[str, ...]]:
+def learned(registry: Registry, pair: PairId) -> tuple[Learned, tuple[str, ...]]:
     """What both versions were fitted on, and a note where the registry does not say: nothing is known of both then."""
     try:
         first, second = (registry.training(version.version) for version in pair)

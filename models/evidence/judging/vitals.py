@@ -10,7 +10,7 @@ from edge.signals import Checks
 
 
 @dataclass
-class Vitals:
+class WatchVitals:
     """Told of each look; `interval` between them."""
 
     interval: float

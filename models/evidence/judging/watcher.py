@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import structlog
 
 from edge import metrics
 from edge.log import MayQuoteRows
 from ledger.names import Key
-from models.evidence.figures.again import Learned
 from models.evidence.figures.summary import Summary
 from models.evidence.judging.question import learned, sizes
 from models.evidence.pages.registry_page import RegistryPage
+from models.evidence.record.comparison import Comparison
 from models.evidence.record.pair import Version
-from models.evidence.sources.gathered import EvidenceReader, PairEvidence, PairId
-from models.evidence.sources.source import comparison_keys, label_objects
+from models.evidence.record.training import Learned
+from models.evidence.sources.labels import label_objects
+from models.evidence.sources.records import EvidenceReader, PairId, comparison_keys, newest
 from models.registry.client import Registry, RegistryUnreachable
 from models.registry.spec import Size
 from transport.bucket import Bucket, BucketError
@@ -78,7 +77,7 @@ class Watcher:
     def _write_stale(self) -> None:
         if self._evidence is None:
             return
-        pairs = self._evidence.pairs
+        evidence, pairs = self._evidence, self._evidence.pairs
         self._stale &= pairs.keys()
         for pair in sorted(self._stale, key=str):
             if pair not in self._sizes:
@@ -86,7 +85,8 @@ class Watcher:
             training, unsaid = (self._learned[pair], ()) if pair in self._learned else learned(self._registry, pair)
             if not unsaid:
                 self._learned[pair] = training
-            summary = pairs[pair].summary(
+            summary = evidence.summary(
+                pair,
                 unit=self._unit,
                 margin=self._margin,
                 sizes=self._sizes[pair],
@@ -94,7 +94,7 @@ class Watcher:
                 more_notes=unsaid,
             )
             _tell(summary)
-            run_id, changed = self._page.keep_run(summary, pairs[pair].gathered.files)
+            run_id, changed = self._page.keep_run(summary, pairs[pair].files.in_order())
             # A version that was compared with several says what the newest comparison came to.
             shown = pair == newest_of_staging(pairs, pair) and self._page.show_verdict(summary, run_id)
             metrics.REGISTRY_REACHABLE.set(1)
@@ -124,11 +124,6 @@ def _tell(summary: Summary) -> None:
         metrics.LOG_E_VALUE.labels(*pair, "production").set(last.log_e_production)
 
 
-def newest_of_staging(pairs: dict[PairId, PairEvidence], pair: PairId) -> PairId:
+def newest_of_staging(pairs: dict[PairId, Comparison], pair: PairId) -> PairId | None:
     """Of the pairs with the same staging version the one whose last file is the newest."""
-
-    def order(each: PairId) -> tuple[float, str]:
-        at: datetime | None = pairs[each].gathered.whole.last_event
-        return at.timestamp() if at else 0.0, str(each)
-
-    return max((each for each in pairs if each[1].version == pair[1].version), key=order)
+    return newest({each: of.last_event for each, of in pairs.items() if each[1].version == pair[1].version})

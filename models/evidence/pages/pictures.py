@@ -8,9 +8,9 @@ from models.evidence.figures.clusters import Slice
 from models.evidence.figures.drift import PSI_MAJOR, PSI_MODERATE
 from models.evidence.figures.summary import ColumnDrift, Summary
 from models.evidence.pages import words
-from models.evidence.pages.chart import Plot, ticks
 from models.evidence.pages.picture import Picture, PictureTable
 from models.evidence.pages.timeline import difference, evidence, outputs
+from models.html.chart import Plot, ticks
 
 MOST_COLUMNS = 12
 MOST_SLICES = 6

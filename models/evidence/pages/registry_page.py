@@ -15,10 +15,10 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from models.evidence.figures.gather import FileFigures
 from models.evidence.figures.summary import Summary
 from models.evidence.pages import words
 from models.evidence.pages.report import render
+from models.evidence.record.files import FileFigures
 from models.evidence.record.pair import Version
 from models.registry.client import Registry, RegistryUnreachable
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-
-from jinja2 import Environment, StrictUndefined, Template, select_autoescape
 
 from models.evidence.figures.statistics import Estimate
 from models.evidence.figures.summary import Summary
@@ -13,6 +10,7 @@ from models.evidence.figures.verdict import Kind
 from models.evidence.pages import words
 from models.evidence.pages.picture import PictureTable
 from models.evidence.pages.pictures import pictures
+from models.html.template import template
 
 PAGE = Path(__file__).with_name("report.html")
 _STYLES = {Kind.STAGING: "staging", Kind.PRODUCTION: "production", Kind.NO_DIFFERENCE: "none", Kind.NOT_YET: "open"}
@@ -22,7 +20,7 @@ def render(summary: Summary) -> str:
     """The page's text, to be written as UTF-8."""
     verdict, _, rest = summary.evidence.sentence.partition(". ")
     step, command = _next_step(summary)
-    return _template().render(
+    return template(PAGE).render(
         s=summary,
         verdict=verdict.rstrip("."),
         rest=rest,
@@ -39,17 +37,6 @@ def render(summary: Summary) -> str:
         threshold=words.evidence(summary.evidence.threshold),
         scope=words.scope(summary),
     )
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.from_string(PAGE.read_text(encoding="utf-8"))
 
 
 def _next_step(summary: Summary) -> tuple[str, str]:

@@ -9,8 +9,8 @@ from models.evidence.figures.drift import PSI_MAJOR, PSI_MODERATE
 from models.evidence.figures.summary import Look, Summary
 from models.evidence.figures.verdict import Kind
 from models.evidence.pages import words
-from models.evidence.pages.chart import WIDTH, Plot, ticks
 from models.evidence.pages.picture import Picture, PictureTable
+from models.html.chart import WIDTH, Plot, ticks
 
 MOST_POINTS = 240
 MOST_TABLE_ROWS = 40

@@ -5,6 +5,7 @@ Both merge exactly: a column with too many levels is given up for good, whicheve
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.evidence.record.exact import Integers
-from models.scoring.table.coded import Coded
+from models.scoring.table.cells import Coded
 
 GAP = "(gap)"
 OTHER = "(other)"
@@ -24,6 +25,7 @@ UNLABELLED = len(OUTCOMES)
 SLICE_COUNTS = ("rows", "agree", *OUTCOMES)
 
 Cells = npt.NDArray[Any]
+Counts = Mapping[str, int]  # column → rows
 
 
 # [places, SLICE_COUNTS]: what a row adds to those, at the place 2 · outcome + whether the models agree
@@ -167,6 +169,39 @@ class Levels:
             self.levels = None
 
 
+@dataclass
+class Unknown:
+    """Texts that a version was never shown; grows by `add` and `merge`.
+
+    A side is None until a file of it was counted: its version may not know its texts.
+    """
+
+    production: Counts | None = None
+    staging: Counts | None = None
+
+    def add(self, production: Counts | None, staging: Counts | None) -> None:
+        """Adds rows."""
+        self.production, self.staging = _sum(self.production, production), _sum(self.staging, staging)
+
+    def merge(self, other: Unknown) -> None:
+        self.add(other.production, other.staging)
+
+    def columns(self) -> list[tuple[str, int | None, int | None]]:
+        """Column, production's rows and staging's, where there are any, those with the most first."""
+        sides = [side or {} for side in (self.production, self.staging)]
+        found = [(name, sides[0].get(name), sides[1].get(name)) for name in sorted({*sides[0], *sides[1]})]
+        return sorted((each for each in found if any(each[1:])), key=lambda each: -max(each[1] or 0, each[2] or 0))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"production": self.production, "staging": self.staging}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Unknown:
+        """What `to_json` gave. Raises KeyError, TypeError, ValueError or AttributeError where it is something else."""
+        sides = (fields[name] for name in ("production", "staging"))
+        return cls(*(None if side is None else {str(name): int(rows) for name, rows in side.items()} for side in sides))
+
+
 def _text_levels(distinct: Cells, known: tuple[str, ...] | None) -> list[str] | None:
     """The level of each of some distinct texts. `known`: the training data's categories; others are OTHER.
 
@@ -195,3 +230,11 @@ def _number_levels(distinct: Cells) -> list[str] | None:
 
 def _short(text: str) -> str:
     return text if len(text) <= MAX_LEVEL_TEXT else text[: MAX_LEVEL_TEXT - 1] + "…"
+
+
+def _sum(one: Counts | None, other: Counts | None) -> Counts | None:
+    if one is None or other is None:
+        return other if one is None else one
+    added = Counter(one)
+    added.update(other)  # keeps columns with none, unlike +
+    return dict(added)

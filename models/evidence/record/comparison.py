@@ -15,15 +15,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.evidence.record import bins
-from models.evidence.record.columns import SLICE_COUNTS, UNLABELLED, Cells, Counted, Levels, row_places
+from models.evidence.record.columns import SLICE_COUNTS, UNLABELLED, Cells, Counted, Levels, Unknown, row_places
 from models.evidence.record.exact import Floats, Integers, exact_sum, exact_sums_by_bin
+from models.evidence.record.files import FileFigures, FileHeader, Files
 from models.evidence.record.identity import hashes
-from models.evidence.record.pair import FileHeader, Incomparable, Pair, Predictions, Texts, pair_of
+from models.evidence.record.pair import Incomparable, Pair, Predictions, Texts, codes, pair_of
 from models.evidence.record.scores import LOSSES, SUMS, brier, log_loss, summed_scores
 from models.evidence.record.sketch import Sketch
-from models.evidence.record.unknown import Unknown
 from models.registry.spec import ModelSpec
-from models.scoring.table.coded import Coded, encoded
+from models.scoring.table.cells import Coded
 
 __all__ = ["Comparison", "FileHeader", "Incomparable", "Pair", "Predictions"]
 
@@ -36,7 +36,7 @@ _SUMS = (*_PAIRED_SUMS, "difference", "difference_squared", "seconds.production"
 
 
 class Comparison:
-    """Grows by `add` and `merge`. Read it, don't change its parts.
+    """A file's rows grow it by `add`, the records of files by `take` and `merge`. Read it, don't change its parts.
 
     `rows` [6]: see ROWS; a row that either model could not score, or whose label is unknown, counts there and in
     nothing that needs it. `agreement` [K, K]: production's class by staging's. `paired` [4]: OUTCOMES of
@@ -46,7 +46,8 @@ class Comparison:
     `calibration` [2, 10, 2]: per model and tenth, rows and those with a true target; `calibration_sums` [2][10]: exact
     sums of their scores. `sums`: exact sums by name. `inputs`: per column counts in the bins of `pair.training`.
     `slices`: per column its Levels. `identified`: rows that have an id; `ids`: a sample of those of labelled rows.
-    `unknown`: rows with texts that a version was never shown; the caller adds to it with its rows.
+    `unknown`: rows with texts that a version was never shown; the caller adds to it with its rows. `files`: those
+    that were taken; no part of the record that is written.
 
     Score and target: with two classes the positive class's probability, and whether the row is of that class. With
     more, the probability of the model's own predicted class, and whether that was right; the difference is then that
@@ -73,6 +74,7 @@ class Comparison:
         self.identified = 0
         self.ids = Sketch()
         self.unknown = Unknown()
+        self.files = Files()
 
     @classmethod
     def start(cls, production: ModelSpec, staging: ModelSpec, file: FileHeader | None = None) -> Comparison:
@@ -104,12 +106,12 @@ class Comparison:
         if lengths != {n}:
             raise ValueError(f"a batch of rows in lengths that differ: {sorted(lengths)}")
         code_of: dict[Any, int] = {label: code for code, label in enumerate(classes)}
-        first, second = _codes(production.labels, code_of), _codes(staging.labels, code_of)
+        first, second = codes(production.labels, code_of), codes(staging.labels, code_of)
         p = np.clip(production.probabilities, 0.0, 1.0)
         s = np.clip(staging.probabilities, 0.0, 1.0)[:, list(self.pair.staging_order)]
         failed_p = (first < 0) | ~np.isfinite(p).all(axis=1)
         failed_s = (second < 0) | ~np.isfinite(s).all(axis=1)
-        true = np.full(n, -1, dtype=np.int64) if truth is None else _codes(truth, code_of | {"": -1}, -2)
+        true = np.full(n, -1, dtype=np.int64) if truth is None else codes(truth, code_of | {"": -1}, -2)
         ok = ~failed_p & ~failed_s
         failures = (failed_p & ~failed_s, failed_s & ~failed_p, failed_p & failed_s)
         unusable = (ok & (true == -1), ok & (true == -2))
@@ -178,6 +180,18 @@ class Comparison:
                 self.inputs[name] += known.count(counted)
             levels.count(counted, self.pair.columns[name], known.categories if known else None)
 
+    def take(self, record: Comparison) -> None:
+        """Adds one file's record, unless `passes_over` it. Raises Incomparable where it is of another pair."""
+        if not self.passes_over(record):
+            self.merge(record)
+            positive = record.pair.classes.index(record.pair.positive)
+            figures = FileFigures.of(record.file, record.paired, record.agreement, record.scores, positive)
+            self.files.add(figures, record.identified > 0)
+
+    def passes_over(self, record: Comparison) -> bool:
+        """True where its rows have counted; a copy is then noted in `files`, each once."""
+        return self.files.passes_over(record.file, int(record.rows[0]), record.identified > 0)
+
     def merge(self, other: Comparison) -> None:
         """Adds another record of the same pair. Raises Incomparable where it is of another."""
         if not self.pair.same_as(other.pair):
@@ -200,6 +214,7 @@ class Comparison:
         self.identified += other.identified
         self.ids.merge(other.ids)
         self.unknown.merge(other.unknown)
+        self.files.merge(other.files)
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain data (SCHEMA, SCHEMA_VERSION); `from_json` reads it.
@@ -260,15 +275,6 @@ class Comparison:
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(f"a damaged comparison record: {error!r}") from None
         return record
-
-
-def _codes(labels: Texts, code_of: Mapping[Any, int], unknown: int = -1) -> Integers:
-    if not isinstance(labels, Coded):
-        array = labels if isinstance(labels, pa.Array) else pa.array(labels, pa.string())
-        distinct, codes = encoded(array.fill_null(""))
-        labels = Coded(np.array([*distinct.to_pylist(), None], dtype=object)[:-1], codes)
-    found = np.array([code_of.get(label, unknown) for label in labels.distinct], dtype=np.int64)
-    return np.asarray(found[labels.codes])
 
 
 def _of_two(probability: Floats, positive: int) -> Floats:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,8 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.evidence.record.columns import TrainingBins
+from models.evidence.record.exact import Integers
 from models.registry.spec import ModelSpec
-from models.scoring.table.coded import Coded
+from models.scoring.table.cells import Coded, encoded
 
 Texts: TypeAlias = npt.NDArray[Any] | pa.Array | Coded  # an array of str objects, of Arrow's strings, or these coded
 MAX_COLUMNS = 200  # columns beyond these are left out of a record, by their order in production's signature
@@ -36,20 +36,6 @@ class Version:
 
 
 @dataclass(frozen=True)
-class FileHeader:
-    """Where a record's rows come from; `event_time` (aware) orders the files for the verdict.
-
-    `sha256`: of the input, None in records of before it was kept; `encoding`: in which the worker read it.
-    """
-
-    name: str
-    generation: str
-    event_time: datetime
-    sha256: str | None = None
-    encoding: str = "utf-8"
-
-
-@dataclass(frozen=True)
 class Predictions:
     """One model's answers for N rows.
 
@@ -60,6 +46,16 @@ class Predictions:
     labels: Texts
     probabilities: npt.NDArray[np.float64]
     seconds: float = 0.0
+
+
+def codes(labels: Texts, code_of: Mapping[Any, int], unknown: int = -1) -> Integers:
+    """The code of each of N labels; `unknown` where it has none."""
+    if not isinstance(labels, Coded):
+        array = labels if isinstance(labels, pa.Array) else pa.array(labels, pa.string())
+        distinct, codes = encoded(array.fill_null(""))
+        labels = Coded(np.array([*distinct.to_pylist(), None], dtype=object)[:-1], codes)
+    found = np.array([code_of.get(label, unknown) for label in labels.distinct], dtype=np.int64)
+    return np.asarray(found[labels.codes])
 
 
 @dataclass(frozen=True)

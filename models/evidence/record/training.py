@@ -25,3 +25,7 @@ class Training:
         except (ValueError, KeyError, TypeError, AttributeError):
             ids = None
         return cls(ids, str(kept.get("sha256") or ""))
+
+
+Learned = tuple[Training, Training]  # what production and staging were fitted on
+UNKNOWN: Learned = (Training(), Training())

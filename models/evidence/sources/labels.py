@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from ledger.names import LABELS
 from models.evidence.record.identity import identity
+from models.evidence.sources.streams import spooled
+from models.scoring.table.cells import copied, text_cells, unfit_cells
+from models.scoring.table.faults import Unreadable
 from models.scoring.table.gaps import trimmed
+from models.scoring.table.read import Table
+from transport.bucket import Bucket, ObjectNotFound
 
 MOST_NAMED = 20
+
+
+class BadLabels(Exception):
+    """A file of labels cannot be used; the text says which, and why."""
 
 
 @dataclass(frozen=True)
@@ -101,3 +113,69 @@ class LateLabels:
             named_labels=tuple(alone[:MOST_NAMED]),
             named_contradicted=tuple(self._contradicted)[:MOST_NAMED],
         )
+
+
+def label_objects(bucket: Bucket) -> list[tuple[str, int]]:
+    """Name and generation of each file of labels in the bucket."""
+    found = bucket.objects(LABELS, recursive=False)
+    return [(info.name, info.generation) for info in found if info.name.lower().endswith((".csv", ".csv.gz"))]
+
+
+def read_labels(bucket: Bucket, objects: Iterable[tuple[str, int]], column: str | None, into: LateLabels) -> list[str]:
+    """Adds the labels of these files; gives what is wrong with those that cannot be used."""
+    wrong = []
+    for name, generation in objects:
+        with ExitStack() as stack:
+            try:
+                add_labels(spooled(stack, bucket, name, generation), name, column, into)
+            except ObjectNotFound:
+                continue  # replaced meanwhile: the next look sees the new one
+            except BadLabels as error:
+                wrong.append(str(error))
+    return wrong
+
+
+def read_label_file(path: Path, column: str | None, into: LateLabels) -> None:
+    """Adds the labels of a file of this machine. Raises BadLabels."""
+    try:
+        with path.open("rb") as stream:
+            add_labels(stream, str(path), column, into)
+    except OSError as error:
+        raise BadLabels(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def add_labels(stream: BinaryIO, name: str, column: str | None, into: LateLabels) -> None:
+    """Adds the labels of a CSV with a header. Raises BadLabels.
+
+    The label stands in `column`, or in `label`; the id in `id`; of two columns the one that is not the other is meant.
+    """
+    try:
+        table = Table(stream, None, all_columns=True)
+        row_id, label = _columns(table.columns, column, name)
+        for batch in table.batches():
+            ids, labels = batch.cells[row_id], text_cells(batch.cells[label], into.classes)
+            sound = np.array([position not in batch.faults for position in batch.positions.tolist()], dtype=bool)
+            sound &= ~unfit_cells(ids).to_numpy(zero_copy_only=False)
+            sound[list(labels.bad)] = False
+            into.left_out += batch.rows - int(np.count_nonzero(sound))
+            into.add(np.asarray(copied(ids).to_pylist(), dtype=object)[sound], labels.values[sound])
+    except Unreadable as error:
+        raise BadLabels(f"{name} is no CSV that can be read: {error}") from None
+
+
+def _columns(header: Sequence[str], column: str | None, name: str) -> tuple[str, str]:
+    """The names of the columns of ids and of labels. Raises BadLabels."""
+    folded = {each.casefold(): each for each in reversed(header)}
+    label = next((folded[each.casefold()] for each in (column, "label") if each and each.casefold() in folded), None)
+    row_id = folded.get("id")
+    if len(header) == 2:
+        if label is None and row_id is not None:
+            label = next(each for each in header if each != row_id)
+        if row_id is None and label is not None:
+            row_id = next(each for each in header if each != label)
+    if row_id is None or label is None or row_id == label:
+        raise BadLabels(
+            f"{name} has the columns {', '.join(header[:20]) or '(none)'}; of labels that come later it takes `id` and "
+            f"{f'`{column}`' if column else '`label`'}"
+        )
+    return row_id, label

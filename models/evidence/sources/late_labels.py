@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from ledger.commit import SOURCE_GENERATION
+from ledger.names import Key
 from models.evidence.record.comparison import Comparison
 from models.evidence.record.exact import as_float
 from models.evidence.record.pair import Predictions
-from models.evidence.sources.csv_rows import csv_rows
 from models.evidence.sources.labels import LateLabels
+from models.evidence.sources.streams import csv_rows, spooled
 from models.registry.spec import Column
-from models.scoring.table.cells import text_cells
-from models.scoring.table.coded import Coded
+from models.scoring.table.cells import Coded, text_cells
 from models.scoring.table.columns import converted
 from models.scoring.table.faults import Unreadable
 from models.scoring.table.read import Batch, Table
+from transport.bucket import Bucket, ObjectNotFound
+from transport.event import Generation
 
 _OTHERWISE = "its outputs are not those that were compared"
 _OTHER_ROWS = "the file and its outputs differ in their rows"
@@ -39,6 +43,30 @@ class Streams:
     rows: BinaryIO
     production: BinaryIO
     staging: BinaryIO
+
+
+def relabel(bucket: Bucket, old: Comparison, late: LateLabels) -> Comparison:
+    """The file's record made again with labels that came later. Raises NotJoined where that can no longer be.
+
+    Only what was predicted then counts: the content and the outputs of that very scoring.
+    """
+    if old.file is None:
+        raise NotJoined("the record names no file")
+    key = Key(old.file.name, Generation.parse(old.file.generation))
+    try:
+        with ExitStack() as stack:
+            production, staging = (_output(stack, bucket, key, name) for name in (key.output, key.shadow))
+            given = spooled(stack, bucket, key.name, key.generation.content)
+            return with_late_labels(old, Streams(given, production, staging), late)
+    except ObjectNotFound:
+        raise NotJoined("the file or its outputs were replaced since, by another content or re-scoring") from None
+
+
+def _output(stack: ExitStack, bucket: Bucket, key: Key, name: str) -> BinaryIO:
+    found = bucket.stat(name)
+    if found is None or found.metadata.get(SOURCE_GENERATION) != str(key.generation):
+        raise ObjectNotFound(name)
+    return spooled(stack, bucket, name, found.generation)
 
 
 def with_late_labels(old: Comparison, streams: Streams, late: LateLabels) -> Comparison:

@@ -1,4 +1,4 @@
-"""What stands in an `MLmodel` file, field by field, each of one type; whatever else stands there is left alone."""
+"""The fields of an `MLmodel` file, each of one type; any other field is ignored."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class InputFields(_Part):
 
 
 def first_trouble(error: ValidationError) -> str:
-    """Where the first field that is not as it should be stands, and why, in one line."""
+    """The place of the first wrong field, and what is wrong with it, in one line."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"])[:200]
     return f"{place or 'it'}: {first['msg']}"

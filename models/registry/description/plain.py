@@ -15,7 +15,7 @@ from yaml.resolver import Resolver
 LARGEST = 2**20
 DEEPEST = 32
 MOST_VALUES = 100_000  # of plain values written as people write them, more do not fit into LARGEST bytes
-LONGEST_NUMBER = 64  # characters; whoever writes a longer one means no number
+LONGEST_NUMBER = 64  # characters; a longer text is not meant as a number
 
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -129,7 +129,7 @@ class _Document:
 
 
 def _refuse_borrowed(event: Any) -> None:
-    """Raises NotPlain where a node stands for another, can be stood for, or says what Python is to make of it."""
+    """Raises NotPlain for an alias, an anchor or a tag."""
     advice = "write out what it stands for"
     if event.anchor is not None:
         kind = "alias (*" if isinstance(event, yaml.AliasEvent) else "anchor (&"

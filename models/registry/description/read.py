@@ -1,4 +1,4 @@
-"""A version's `MLmodel` file → what a worker must know of it. Any bytes give a spec or UnfitModel, and soon."""
+"""A version's `MLmodel` file → what a worker must know of it. Any bytes give a spec or UnfitModel, in a short time."""
 
 from __future__ import annotations
 

@@ -1,20 +1,22 @@
 """What a cell means: text, number, true or false, or a gap. Training, registration, serving and labels all ask here.
 
-Cells come as Arrow string arrays, as they stand in a file. Pure.
+Cells come as Arrow string arrays, as they stand in a file. The parser gives a column as its distinct cells and which of
+them each row has, at about the cost of its texts one by one: so what a cell means is asked once for each distinct one.
+Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.scoring.table.coded import Coded, Codes, each, encoded, strings
 from models.scoring.table.faults import Fault, RowFault
 from models.scoring.table.gaps import BLANKS, GAPS, trimmed
 
@@ -24,10 +26,69 @@ MAX_WHOLE = 2**53 - 1  # beyond it a double has not every whole number
 
 _DECIMAL_COMMA = r"^[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?$"
 
+CODED = pa.dictionary(pa.int32(), pa.string())
+
+Codes = npt.NDArray[np.int32]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Texts = np.ndarray[Any, Any]  # [n] str objects, "" for a gap
 Numbers = np.ndarray[Any, Any]  # [n] float64, NaN for a gap
 Bad = dict[int, Fault]  # index of a cell that means nothing → why
+
+
+@dataclass(frozen=True)
+class Coded:
+    """N cells: `distinct` [D] str objects or float64, and `codes` [N], which of them each cell is.
+
+    The same cell may stand under two codes, and a code may be no cell's.
+    """
+
+    distinct: npt.NDArray[Any]
+    codes: Codes
+
+    @classmethod
+    def of(cls, cells: npt.NDArray[Any] | Coded) -> Coded:
+        """The cells of an array [N], coded; those that are coded already, as they are."""
+        if isinstance(cells, Coded):
+            return cells
+        if cells.dtype != object:
+            numbers, places = np.unique(cells, return_inverse=True)
+            return cls(numbers, places.astype(np.int32))
+        known: dict[Any, int] = {}
+        codes = np.fromiter((known.setdefault(cell, len(known)) for cell in cells), np.int32, len(cells))
+        return cls(np.array([*known, None], dtype=object)[:-1], codes)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def cells(self) -> npt.NDArray[Any]:
+        """[N]"""
+        return self.distinct[self.codes]
+
+    def spread(self, places: npt.NDArray[Any], count: int) -> Coded:
+        """The cells at their `places` among `count`, and gaps at the others."""
+        gap = np.array(["" if self.distinct.dtype == object else np.nan], dtype=self.distinct.dtype)
+        codes = np.full(count, len(self.distinct), dtype=np.int32)
+        codes[places] = self.codes
+        return Coded(np.concatenate([self.distinct, gap]), codes)
+
+
+def encoded(cells: pa.Array) -> tuple[pa.Array, Codes]:
+    """A string array's distinct texts [D], and the code of each cell [N]; `cells` may be of type CODED already."""
+    coded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
+    return coded.dictionary, coded.indices.to_numpy()
+
+
+def strings(cells: pa.Array) -> pa.Array:
+    """A string array or one of type CODED as a string array."""
+    return cells.cast(pa.string()) if pa.types.is_dictionary(cells.type) else cells
+
+
+def each(cells: pa.Array, question: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """[N] what `question` says of each cell; of those of type CODED it is asked of the distinct ones."""
+    if not pa.types.is_dictionary(cells.type):
+        return question(cells)
+    return question(cells.dictionary).take(cells.indices)
 
 
 @dataclass(frozen=True)

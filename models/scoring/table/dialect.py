@@ -17,7 +17,7 @@ MAX_HEADER_BYTES = 1 << 20
 _LOOKED_AT_ROWS = 100
 _SEP_LINE = re.compile(r'"?sep=(.)"?[^\S\n\r]*(\r\n|\n|\r|$)', re.IGNORECASE)
 _BLANK_LINES = re.compile(r"([^\S\r\n]*(\r\n|\r|\n))*")
-_LINE_END = re.compile(r"\r\n|\r|\n")
+LINE_END = re.compile(r"\r\n|\r|\n")
 _MARKS = (  # the longer ones first
     (b"\xff\xfe\0\0", "utf-32"),
     (b"\0\0\xfe\xff", "utf-32"),
@@ -57,9 +57,9 @@ def encoding_of(start: bytes, otherwise: str) -> str:
 def read_dialect(start: bytes, required: Sequence[str] | None, optional: Sequence[str] = ()) -> Dialect:
     """The dialect of a file that begins with these bytes, in valid UTF-8 (all of it, or MAX_HEADER_BYTES).
 
-    Of the SEPARATORS the one by which the header has all `required` columns. Raises Unreadable where none does, or a
-    wanted column stands twice. None: all columns are wanted, under names of their own, and of the SEPARATORS the one
-    that finds most is taken.
+    The separator is the first of SEPARATORS by which the header has all `required` columns. Raises Unreadable where
+    there is none, or a wanted column stands twice. `required` None: all columns are wanted, under names of their own,
+    and the separator is the one that finds most columns.
     """
     # A character may be cut in two at the end of what is looked at.
     text = start.decode("utf-8", errors="ignore")
@@ -104,7 +104,7 @@ def choose_columns(header: Sequence[str], required: Sequence[str], optional: Seq
     found: dict[str, int] = {}
     taken: set[int] = set()
     wanted = dict.fromkeys((*required, *optional))
-    for key in (str, trimmed, _folded):
+    for key in (str, trimmed, folded):
         keys = Counter(key(name) for name in wanted)
         places: dict[str, list[int]] = {}
         for place, raw in enumerate(header):
@@ -198,12 +198,13 @@ class _Lines(Iterator[str]):
         if self.at >= len(self._text):
             raise StopIteration
         began = self.at
-        end = _LINE_END.search(self._text, began)
+        end = LINE_END.search(self._text, began)
         self.at = end.end() if end else len(self._text)
         return self._text[began : self.at]
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """A name as it is compared where case does not count."""
     return trimmed(name).casefold()
 
 

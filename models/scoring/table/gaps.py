@@ -1,4 +1,4 @@
-"""What does not count: blanks at a cell's ends, and cells that hold nothing. Pure."""
+"""What does not count: blanks at a cell's ends, and cells that hold nothing. Pure, and imports nothing."""
 
 from __future__ import annotations
 

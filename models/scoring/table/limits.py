@@ -19,8 +19,8 @@ class Limits:
 
     `block_bytes` is how much is read at once; `encoding` that of files without a mark; `max_unknown` the share of a
     column's texts from which on a file is rejected, if the model was never shown them; with `spreadsheet_safe` copied
-    cells that look like formulas are made harmless. The defaults let a table of 2 GB pass, and whatever a spreadsheet
-    or a database writes.
+    cells that look like formulas are made harmless. The defaults let a table of 2 GB pass, and any table that a
+    spreadsheet or a database writes.
     """
 
     max_file_bytes: int = 10_000 * MB
@@ -34,7 +34,7 @@ class Limits:
     spreadsheet_safe: bool = False
 
     def check_size(self, size: int) -> None:
-        """Of the object as it is stored. Raises Unreadable."""
+        """`size`: bytes of the object as it is stored. Raises Unreadable."""
         if size > self.max_file_bytes:
             raise Unreadable(
                 FileFault.LIMIT,
@@ -42,7 +42,7 @@ class Limits:
             )
 
     def check_unpacked(self, unpacked: int, packed: int) -> None:
-        """Of what has been read so far. Raises Unreadable."""
+        """Both are bytes read so far. Raises Unreadable."""
         if unpacked > UNPACKED_FREELY and unpacked > self.max_gzip_ratio * packed:
             raise Unreadable(
                 FileFault.LIMIT,
@@ -66,7 +66,7 @@ class Limits:
             )
 
     def check_rows(self, rows: int) -> None:
-        """Of those read so far. Raises Unreadable."""
+        """`rows`: those read so far. Raises Unreadable."""
         if rows > self.max_rows:
             raise Unreadable(
                 FileFault.LIMIT, f"the file has more rows than the {self.max_rows:,} that UNDERSTUDY_MAX_ROWS allows"
@@ -85,8 +85,8 @@ class Limits:
     def seconds_allowed(self, seconds: float, name: str, size: int | None) -> float:
         """How long a file may take for which `seconds` are set: so long up to 64 MB, beyond that in proportion.
 
-        `size` as its message tells it; a `.gz` counts tenfold. Where it is not known it counts as small, and no more
-        counts than may be stored: a message may claim anything.
+        `size` as its message tells it; a `.gz` counts tenfold. An unknown size counts as small, and a size beyond
+        `max_file_bytes` as that limit: a message may claim anything.
         """
         stored = min(size or 0, self.max_file_bytes)
         counted = stored * (GZIP_COUNTS if name.lower().endswith(".gz") else 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import numpy as np
@@ -12,17 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from models.scoring.table.coded import CODED, encoded
-from models.scoring.table.dialect import MAX_HEADER_BYTES, encoding_of, read_dialect
+from models.scoring.table.cells import CODED, each, encoded, strings
+from models.scoring.table.dialect import LINE_END, MAX_HEADER_BYTES, Dialect, folded, read_dialect
 from models.scoring.table.faults import Fault, FileFault, RowFault, Unreadable
-from models.scoring.table.formats import refuse_other_formats
+from models.scoring.table.gaps import BLANKS, trimmed
 from models.scoring.table.limits import USUAL_LIMITS, Limits
-from models.scoring.table.strays import Strays
-from models.scoring.table.stream import GZIP_DAMAGE, Blocks, Peeked, Stored, Unpacked, Utf8
+from models.scoring.table.stream import GZIP_DAMAGE, Blocks, damaged, text_of
 
 MOST_AT_FIRST = 100_000  # rows with a wrong number of fields at the beginning of a file, beyond which it is no table
 MOST_WITHOUT_A_ROW = 1_000  # bytes behind a header that may hold no row
-MARKS = 4  # bytes that tell an encoding
 
 
 class ReadAgain(Exception):
@@ -65,10 +63,10 @@ class Table:
     ) -> None:
         self._limits, self._block_bytes = limits, limits.block_bytes
         try:
-            self._stream = _text_of(stream, limits, encoding)
+            self._stream = text_of(stream, limits, encoding)
             start = self._stream.peek(MAX_HEADER_BYTES)
         except GZIP_DAMAGE as error:
-            raise _damaged(error) from None
+            raise damaged(error) from None
         self._dialect = read_dialect(start, required, optional)
         limits.check_header(self._dialect.header)
         self.columns = tuple(self._dialect.columns)
@@ -107,7 +105,7 @@ class Table:
         places = list(dialect.columns.values())
         if self._all:
             places += sorted(set(range(dialect.fields)) - set(places))
-        strays = Strays(dialect, places)
+        strays = _Strays(dialect, places)
         done = 0
         try:
             reader = pacsv.open_csv(
@@ -140,19 +138,19 @@ class Table:
                 ) from None
             raise _why_unreadable(error, done, self._block_bytes) from None
         except GZIP_DAMAGE as error:
-            raise _damaged(error, f" after row {done}") from None
+            raise damaged(error, f" after row {done}") from None
         if malformed:
             last = self._batch(done, 0, [pa.array([], pa.string()) for _ in places], malformed, strays)
             done += last.rows
             yield last
         if not ended:
-            # Arrow takes the rest of a file for one field then: rows would be missing without a word.
+            # Arrow then takes the rest of the file for one field: rows would be missing silently.
             raise Unreadable(FileFault.QUOTES, f"a quote is opened and never closed, in row {done} or before")
         if not done and blocks.count > MOST_WITHOUT_A_ROW:
             raise Unreadable(FileFault.NO_ROW, f"{blocks.count:,} bytes stand behind the header, and no row in them")
 
     def _batch(
-        self, done: int, parsed: int, columns: Sequence[pa.Array], malformed: dict[int, Fault], strays: Strays
+        self, done: int, parsed: int, columns: Sequence[pa.Array], malformed: dict[int, Fault], strays: _Strays
     ) -> Batch:
         """Puts the malformed rows that lie before the last parsed one, or right behind it, back in their places."""
         here: dict[int, Fault] = {}
@@ -188,21 +186,6 @@ def _longest(texts: Any) -> int:
     return pc.max(pc.binary_length(texts)).as_py() or 0
 
 
-def _text_of(stream: BinaryIO, limits: Limits, encoding: str) -> Peeked:
-    """What a file holds, unpacked, as UTF-8. Raises Unreadable where it is of another format, or gzip's own errors."""
-    stored = Stored(stream, limits)
-    plain = Peeked(cast(BinaryIO, stored))
-    if plain.peek(2) == b"\x1f\x8b":
-        plain = Peeked(cast(BinaryIO, Unpacked(cast(BinaryIO, plain), stored, limits)))
-    start = plain.peek(MAX_HEADER_BYTES)
-    refuse_other_formats(start)
-    return Peeked(cast(BinaryIO, Utf8(cast(BinaryIO, plain), encoding_of(start[:MARKS], encoding))))
-
-
-def _damaged(error: Exception, where: str = "") -> Unreadable:
-    return Unreadable(FileFault.DAMAGED, f"the gzip data is damaged or cut short{where}: {error}")
-
-
 def _why_unreadable(error: Exception, done: int, block_bytes: int) -> Unreadable:
     text = str(error)
     if "straddling" in text:
@@ -212,3 +195,76 @@ def _why_unreadable(error: Exception, done: int, block_bytes: int) -> Unreadable
             " (UNDERSTUDY_BLOCK_BYTES)",
         )
     return Unreadable(FileFault.CSV, f"behind row {done}: {text.splitlines()[0][:200]}")
+
+
+class _Strays:
+    """Looks for rows that were split into cells and are no rows of the table: the header again, and what two stray
+    quotes swallow. `places`: the columns to look in, those that are wanted first.
+    """
+
+    def __init__(self, dialect: Dialect, places: Sequence[int]) -> None:
+        self._dialect, self._places = dialect, places
+        self._wanted = [folded(dialect.header[place]) for place in places[: len(dialect.columns)]]
+        names = [name for name in dict.fromkeys(dialect.header) if trimmed(name)]  # an index column often has none
+        self._names = pa.array((trimmed(name).lower() for name in names), pa.string())
+        self._header = {folded(name) for name in names}
+
+    def found(
+        self, columns: Sequence[pa.Array], number: Callable[[int], int], *, quotes: bool = True
+    ) -> dict[int, Fault]:
+        """Index into these cells [n] of each column → what is wrong.
+
+        `number`: the row of an index, as people count; `quotes`: False where none was read so far. Raises Unreadable
+        where a row is the header in another order: what follows it are other columns.
+        """
+        found: dict[int, Fault] = {}
+        for place, cells in zip(self._places, columns, strict=True):
+            if place >= len(self._dialect.header):
+                found |= self._beyond_the_header(cells)
+            if quotes:
+                found |= self._swallowed(cells, place)
+        for index in self._like_a_header(columns[0]):
+            row = [folded(cells[index].as_py()) for cells in columns[: len(self._wanted)]]
+            if row == self._wanted:
+                found[index] = Fault(RowFault.HEADER, "is the header again")
+            elif 2 * sum(cell in self._header for cell in row) > len(row):
+                raise Unreadable(
+                    FileFault.ORDER,
+                    f"row {number(index):,} is a header again, with its columns in another order: what is below it"
+                    " belongs into a file of its own",
+                )
+        return found
+
+    def _like_a_header(self, cells: pa.Array) -> Iterator[int]:
+        """Where a cell is a name of the header, in any case. Each different cell is looked at once."""
+        distinct, codes = encoded(cells)
+        named = pc.is_in(pc.utf8_lower(pc.utf8_trim(distinct, BLANKS)), self._names)
+        if pc.any(named).as_py():
+            yield from map(int, np.flatnonzero(named.to_numpy(zero_copy_only=False)[codes]))
+
+    def _beyond_the_header(self, cells: pa.Array) -> dict[int, Fault]:
+        fault = Fault(RowFault.FIELDS, f"has {self._dialect.fields} fields, the header has {len(self._dialect.header)}")
+        return dict.fromkeys(
+            (at for at in _where(pc.not_equal(strings(cells), "")) if trimmed(cells[at].as_py())), fault
+        )
+
+    def _swallowed(self, cells: pa.Array, place: int) -> dict[int, Fault]:
+        separator, between = self._dialect.separator, self._dialect.fields - 1
+        found = {}
+        for index in _where(each(cells, lambda texts: pc.match_substring_regex(texts, "[\r\n]"))):
+            lines = LINE_END.split(cells[index].as_py())
+            held = sum(line.count(separator) for line in lines)
+            # Of a narrow table's cells, many hold a text of some lines and commas; rows have just so many in each line.
+            is_rows = held == between * (len(lines) - 1) if between <= 2 else 2 * held > between
+            if held and is_rows:
+                name = self._dialect.header[place] if place < len(self._dialect.header) else ""
+                message = (
+                    f"a field in quotes spans {len(lines)} lines and holds {held:,} separators: two stray quotes have"
+                    " swallowed the rows between them"
+                )
+                found[index] = Fault(RowFault.QUOTES, message, name)
+        return found
+
+
+def _where(mask: pa.Array) -> Iterator[int]:
+    return (int(index) for index in np.flatnonzero(mask.to_numpy(zero_copy_only=False)))

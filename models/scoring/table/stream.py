@@ -1,22 +1,82 @@
-"""The bytes of a CSV on their way to the parser: looked at before they are read, and made valid UTF-8."""
+"""The bytes of a file on their way to the parser: unpacked, known to be no other format, and made valid UTF-8."""
 
 from __future__ import annotations
 
 import codecs
 import gzip
 import io
+import re
 import zlib
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from models.scoring.table.cells import UNREADABLE
+from models.scoring.table.dialect import MAX_HEADER_BYTES, encoding_of
+from models.scoring.table.faults import FileFault, Unreadable
 from models.scoring.table.limits import Limits
 
 GZIP_DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error)
 CTRL_Z = b"\x1a"  # the end of a text file, as DOS wrote it
+MARKS = 4  # bytes that tell an encoding
+
+_UNPACK = "unpack it, and drop the CSV file that is in it"
+_SAVE = "save it as CSV"
+_BEGINS = (
+    (b"\x1f\x8b", "gzip within gzip", "pack it once"),
+    (b"\xfd7zXZ\0", "an xz archive", _UNPACK),
+    (b"BZh", "a bzip2 archive", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive", _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
+    (b"Rar!", "a RAR archive", _UNPACK),
+    (b"PAR1", "a Parquet file", _SAVE),
+    (b"ARROW1", "an Arrow file", _SAVE),
+    (b"Obj\x01", "an Avro file", _SAVE),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook (.xls)", _SAVE),
+    (b"%PDF", "a PDF document", _SAVE),
+    (b"SQLite format 3\0", "an SQLite database", _SAVE),
+)
+_HTML = re.compile(rb"\s*<(!doctype\s+html|html|head|body|table|\?xml)\b", re.IGNORECASE)
+_JSON = re.compile(rb'\s*(\{\s*"|\[\s*[\[{])')
+_UTF8_MARK = b"\xef\xbb\xbf"
+LOOKED_AT = 4096  # bytes
+
+
+def text_of(stream: BinaryIO, limits: Limits, encoding: str) -> Peeked:
+    """What a file holds, unpacked, as UTF-8. Raises Unreadable where it is of another format, or gzip's own errors."""
+    stored = Stored(stream, limits)
+    plain = Peeked(cast(BinaryIO, stored))
+    if plain.peek(2) == b"\x1f\x8b":
+        plain = Peeked(cast(BinaryIO, Unpacked(cast(BinaryIO, plain), stored, limits)))
+    start = plain.peek(MAX_HEADER_BYTES)
+    refuse_other_formats(start)
+    return Peeked(cast(BinaryIO, Utf8(cast(BinaryIO, plain), encoding_of(start[:MARKS], encoding))))
+
+
+def damaged(error: Exception, where: str = "") -> Unreadable:
+    return Unreadable(FileFault.DAMAGED, f"the gzip data is damaged or cut short{where}: {error}")
+
+
+def refuse_other_formats(start: bytes) -> None:
+    """Raises Unreadable, with the format's name, where the first bytes of a file are those of another format."""
+    what, instead = _other(start[:LOOKED_AT])
+    if what:
+        raise Unreadable(FileFault.FORMAT, f"the file is {what}, not CSV: {instead}")
+
+
+def _other(start: bytes) -> tuple[str, str]:
+    if start.startswith(b"PK\x03\x04"):
+        workbook = b"[Content_Types].xml" in start or b"xl/" in start
+        return ("an Excel workbook (.xlsx)", _SAVE) if workbook else ("a zip archive", _UNPACK)
+    for begins, what, instead in _BEGINS:
+        if start.startswith(begins):
+            return what, instead
+    text = start.removeprefix(_UTF8_MARK)
+    if _HTML.match(text):
+        return "an HTML or XML page", "where it was downloaded, the page may say why it is no file"
+    return ("JSON", _SAVE) if _JSON.match(text) else ("", "")
 
 
 class Stored(io.RawIOBase):
-    """A file's bytes as they are stored, counted. Raises Unreadable beyond the limit, however big it was said to be."""
+    """A file's bytes as they are stored, counted. Raises Unreadable beyond the limit on size."""
 
     def __init__(self, stream: BinaryIO, limits: Limits) -> None:
         self._stream, self._limits = stream, limits
@@ -58,7 +118,7 @@ class Peeked(io.RawIOBase):
         self._ahead = b""
 
     def peek(self, size: int) -> bytes:
-        """The next bytes: `size` or more, or all there are. Raises what reading raises where nothing came before it."""
+        """The next bytes: `size` or more, or all there are. An error is raised only where no byte came before it."""
         try:
             while len(self._ahead) < size and (more := self._stream.read(size - len(self._ahead))):
                 self._ahead += more
@@ -85,8 +145,8 @@ class Peeked(io.RawIOBase):
 class Utf8(io.RawIOBase):
     """A stream in some encoding as valid UTF-8, with UNREADABLE for each byte that is no part of a character.
 
-    Arrow gives a malformed row to its handler as text, and the whole file up where that cannot be decoded. A Ctrl-Z
-    behind all else is left out.
+    Arrow passes a malformed row to its handler as text, and gives up the whole file where the row cannot be decoded. A
+    Ctrl-Z at the very end is left out.
     """
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
@@ -117,7 +177,7 @@ class Utf8(io.RawIOBase):
 
 
 class Blocks(io.RawIOBase):
-    """A stream in reads of just the size asked for, since Arrow takes one for a block; `end` behind its last byte.
+    """A stream whose reads give exactly the size asked for, as Arrow takes a read for a block; then comes `end`.
 
     `quotes` is True once a quote has been read; `count`: bytes read, without `end`.
     """

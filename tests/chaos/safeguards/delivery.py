@@ -57,7 +57,7 @@ SAFEGUARDS = (
     Safeguard(
         2,
         "the output belongs to one generation: what was replaced is no longer read",
-        "transport/buckets/folder/read.py",
+        "transport/buckets/folder/files.py",
         "            check_generation(self._file, self._generation, self._name)  # after the read",
         "            pass  # after the read",
         (
@@ -101,7 +101,7 @@ SAFEGUARDS = (
     Safeguard(
         10,
         "metadata is of the very content that it was written with",
-        "transport/buckets/folder/metadata.py",
+        "transport/buckets/folder/files.py",
         '        if content["key"] == sidecar_key(status):\n',
         '        if content["key"]:\n',
         ("tests/unit/test_folder.py",),
@@ -120,7 +120,7 @@ SAFEGUARDS = (
     Safeguard(
         5,
         "a row's answer is the same among any others: only blocks that give the same bits",
-        "models/scoring/blocks.py",
+        "models/scoring/scorer.py",
         "            return self._in_blocks(size, 0, count) == (",
         "            return self._in_blocks(size, 0, count) is not (",
         ("tests/unit/scoring/test_blocks.py",),
@@ -137,7 +137,7 @@ SAFEGUARDS = (
     Safeguard(
         6,
         "memory is bounded: what waits to be compared is given on",
-        "publisher/reconcile.py",
+        "publisher/inputs.py",
         "        for name in [name for name in held if _end(name) <= place]:\n            yield held.pop(name)\n",
         "",
         ("tests/unit/test_reconcile.py::test_nothing_is_piled_up_however_long_the_listings_are",),
@@ -161,7 +161,7 @@ SAFEGUARDS = (
     Safeguard(
         8,
         "a poison file is dead-lettered after its last attempt",
-        "transport/queues/sqlite/lease_table.py",
+        "transport/queues/sqlite/queue.py",
         "if not dead and attempt >= policy.max_delivery_attempts:",
         "if False:",
         (

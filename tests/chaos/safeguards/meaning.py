@@ -47,14 +47,14 @@ SAFEGUARDS = (
         11,
         "names in the header match in any case",
         "models/scoring/table/dialect.py",
-        "for key in (str, trimmed, _folded):",
+        "for key in (str, trimmed, folded):",
         "for key in (str, trimmed):",
         (SAME,),
     ),
     Safeguard(
         11,
         "unknown texts are counted",
-        "worker/scoring/unknown.py",
+        "worker/scoring/predict.py",
         "self.rows[name] += int(np.count_nonzero(odd))",
         "pass",
         (UNKNOWN + "test_the_receipt_has_the_count",),
@@ -70,7 +70,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "a row of gaps alone is an error",
-        "worker/scoring/validate.py",
+        "models/scoring/table/columns.py",
         "    rows.faults.update((int(index), nothing) for index in np.flatnonzero(empty))\n",
         "",
         (PREDICT + "test_the_reasons_name_column_and_row",),
@@ -94,7 +94,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "the header again in another order rejects the file",
-        "models/scoring/table/strays.py",
+        "models/scoring/table/read.py",
         "elif 2 * sum(cell in self._header for cell in row) > len(row):",
         "elif False:",
         (STRAYS + "test_in_another_order_it_rejects_the_file",),
@@ -102,7 +102,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "rows that two stray quotes have swallowed are an error",
-        "models/scoring/table/strays.py",
+        "models/scoring/table/read.py",
         "                found |= self._swallowed(cells, place)\n",
         "                pass\n",
         (STRAYS + "test_two_stray_quotes_have_swallowed_the_rows_between_them",),
@@ -110,7 +110,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "what is no CSV is rejected by its name",
-        "models/scoring/table/read.py",
+        "models/scoring/table/stream.py",
         "    refuse_other_formats(start)\n",
         "",
         (TABLE + "test_formats.py::test_it_is_named",),

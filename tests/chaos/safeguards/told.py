@@ -10,7 +10,7 @@ SAFEGUARDS = (
     Safeguard(
         13,
         "a prefix that can hold no inputs is refused, by the worker too",
-        "ledger/naming/prefix.py",
+        "ledger/prefix.py",
         "    AfterValidator(good_prefix),\n",
         "",
         (NAMING + "test_prefix.py::test_a_prefix_that_can_hold_no_inputs_is_refused",),
@@ -18,7 +18,7 @@ SAFEGUARDS = (
     Safeguard(
         13,
         "a prefix that is no folder is refused",
-        "ledger/naming/prefix.py",
+        "ledger/prefix.py",
         '    if prefix and "/" not in prefix:\n',
         "    if False:\n",
         (NAMING + "test_prefix.py::test_a_prefix_that_can_hold_no_inputs_is_refused",),
@@ -78,7 +78,7 @@ SAFEGUARDS = (
     Safeguard(
         13,
         "an input's name is no longer than the longest name that is made of it allows",
-        "ledger/naming/length.py",
+        "ledger/names.py",
         "    made = Key(_SAMPLE, _LONGEST).made\n",
         "    made = (Key(_SAMPLE, _LONGEST).receipt,)\n",
         (NAMING + "test_length.py::test_of_the_longest_name_every_name_can_be_made_and_of_a_longer_one_not",),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.registry.address.shown import HIDDEN, fit_to_show, shown
+from models.registry.address import HIDDEN, fit_to_show, shown
 
 
 @pytest.mark.parametrize(

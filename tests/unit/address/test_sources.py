@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from models.registry.address.sources import why_elsewhere
+from models.registry.address import why_elsewhere
 
 HTTP, SQLITE = "https://ann:secret@mlflow.example.org", "sqlite:///mlflow.db"
 

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge.not_inputs import NotInputs
-from ledger.naming.inputs import takes, why_no_input
+from ledger.names import takes, why_no_input
 
 CLOUD = "gs://bucket"
 

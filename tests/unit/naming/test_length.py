@@ -9,12 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.names import Key
-from ledger.naming.inputs import takes, why_no_input
-from ledger.naming.length import most_bytes
+from ledger.names import Key, most_bytes, takes, why_no_input
 from transport.bucket import get, put
 from transport.buckets.folder.bucket import FolderBucket
-from transport.buckets.folder.names import MAX_PART
+from transport.buckets.folder.files import MAX_PART
 from transport.event import MAX_GENERATION, MAX_NAME_BYTES, Generation, why_bad_name
 
 DOCS = Path(__file__).parents[3] / "docs" / "files.md"

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.waiting import wait_for
 from models.registry.spec import UnfitModel
-from models.scoring.blocks import BLOCK_ROWS, LARGER, SMALLER
+from models.scoring.scorer import BLOCK_ROWS, LARGER, SMALLER
 from tests.chaos.understudy import scoring_processes
 from tests.unit.pool.loaded import PATIENCE, load, loaded
 from tests.unit.registered import laughs, mlmodel

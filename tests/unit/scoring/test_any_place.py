@@ -32,8 +32,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from models.onnx.serving_form import serving_form
 from models.registry.spec import Column, Example, ModelSpec
-from models.scoring.blocks import BLOCK_ROWS, Columns
-from models.scoring.scorer import Scorer
+from models.scoring.scorer import BLOCK_ROWS, Columns, Scorer
 from models.training.airline import boosting, forest, network
 from models.training.airline.dataset import synthetic_dataset
 from models.training.airline.schema import CLASSES

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.registry.spec import Column
-from models.scoring import blocks
-from models.scoring.blocks import (
+from models.scoring import scorer as scoring
+from models.scoring.scorer import (
     BLOCK_ROWS,
     LARGER,
     SMALLER,
@@ -96,14 +96,14 @@ def test_a_graph_that_takes_no_mixed_rows_stays_on_the_one_size():
 
 def test_a_slow_graph_is_not_tried_for_long(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(blocks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(scoring.time, "monotonic", lambda: now[0])
 
     def answer(columns):
         now[0] += 0.15 * len(columns["a"]) / BLOCK_ROWS
         return answered(columns)
 
     assert equal_sizes(answer, ROWS, 0.15) == (BLOCK_ROWS, *LARGER[:1])
-    assert now[0] < blocks.TRIED_FOR_SECONDS
+    assert now[0] < scoring.TRIED_FOR_SECONDS
 
     now[0] = 0.0
     assert equal_sizes(answer, ROWS, 60.0) == (BLOCK_ROWS,)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.registry.spec import Column
-from models.scoring.table.coded import CODED, Coded, each, encoded, strings
+from models.scoring.table.cells import CODED, Coded, each, encoded, strings
 from models.scoring.table.columns import converted
 from models.scoring.table.limits import Limits, Unreadable
 from models.scoring.table.read import Table

@@ -15,14 +15,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 
-from models.evidence.sources.source import LateLabels, add_labels
+from models.evidence.sources.labels import LateLabels, add_labels
 from models.profile.table import read_table
 from models.registry.spec import Column
-from models.scoring.table.columns import converted
+from models.scoring.table.columns import converted, validate
 from models.scoring.table.gaps import BLANKS, GAPS
 from models.scoring.table.read import Table
 from models.training.rows import BadRows, read_rows
-from worker.scoring.validate import validate
 
 TYPES = {"text": "string", "number": "double", "truth": "boolean"}
 COLUMNS = [

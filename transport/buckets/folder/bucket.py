@@ -1,7 +1,7 @@
 """The adapter `FolderBucket`: a folder of this machine as a bucket, shared by any number of processes.
 
-A generation is the file's `st_ctime_ns`: it grows when a file is replaced, whatever mtime the new one brings along.
-Only local file systems are meant: rename, flock and fsync have to mean what they say.
+A generation is the file's `st_ctime_ns`: it grows when a file is replaced, even by a file with an older mtime. Only
+local file systems are meant: rename, flock and fsync have to mean what they say.
 """
 
 from __future__ import annotations
@@ -14,11 +14,20 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import BinaryIO, cast
 
 from transport.bucket import AccessRefused, LeftOut, ObjectInfo, ObjectNotFound
+from transport.buckets.folder.files import (
+    PinnedFile,
+    attached,
+    check_generation,
+    copy_file,
+    explained,
+    file_status,
+    object_info,
+    open_folder,
+    split_name,
+    write_all,
+)
 from transport.buckets.folder.listing import list_files
-from transport.buckets.folder.metadata import attached
-from transport.buckets.folder.names import explained, open_folder, split_name
-from transport.buckets.folder.read import PinnedFile, check_generation, copy_file, write_all
-from transport.buckets.folder.write import Commits, file_status, object_info
+from transport.buckets.folder.write import Commits
 
 _BUFFER = 256 * 1024
 
@@ -26,9 +35,9 @@ _BUFFER = 256 * 1024
 class FolderBucket:
     """The objects are the regular files below a folder; it is made where it does not exist.
 
-    Beside them lies `.understudy/`: temporary files, metadata and a lock. Links are neither listed nor followed, and
-    no name leads out of the folder (AccessRefused). An object's `metadata` is lost when a person rewrites or copies
-    its file. A file rewritten in place while it is read counts as gone (ObjectNotFound).
+    The folder `.understudy/` beside them has temporary files, metadata and a lock. Links are neither listed nor
+    followed, and no name leads out of the folder (AccessRefused). An object's `metadata` is lost when a person rewrites
+    or copies its file. A file rewritten in place while it is read counts as gone (ObjectNotFound).
     """
 
     def __init__(self, url: str) -> None:
@@ -112,7 +121,7 @@ class FolderBucket:
                 status = file_status(folder, parts[-1])
                 if status is None or not stat.S_ISREG(status.st_mode):
                     raise ObjectNotFound(f"{name!r} is not in the folder {self._root!r}")
-                # Without waiting, in case it becomes a named pipe this very moment.
+                # O_NONBLOCK: the file may just have become a named pipe, and opening one would wait.
                 file = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
             except FileNotFoundError:
                 raise ObjectNotFound(f"{name!r} is not in the folder {self._root!r}") from None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from transport.bucket import AccessRefused, LeftOut
-from transport.buckets.folder.names import HIDDEN, open_folder
+from transport.buckets.folder.files import HIDDEN, open_folder
 from transport.event import MAX_NAME_BYTES
 
 _LINK = "it is a symbolic link, and links are not followed; put the file itself there"
@@ -58,7 +58,7 @@ class _Look:
             self.left_out(os.fsencode(name).decode("utf-8", "backslashreplace"), why)
 
     def pass_by(self, name: str, error: OSError) -> None:
-        """Raises the error, unless somebody is told that this could not be looked at: other folders go on then."""
+        """Raises the error, unless `left_out` can be told of it: then the other folders are still listed."""
         if self.left_out is None:
             raise error
         self.leave_out(name, f"it cannot be looked at: {error.strerror}")

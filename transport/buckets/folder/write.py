@@ -12,8 +12,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from transport.bucket import ABSENT, AccessRefused, BucketError, ObjectInfo, PreconditionFailed
-from transport.buckets.folder.metadata import Sidecars, attach, sidecar_key
-from transport.buckets.folder.names import HIDDEN, open_folder
+from transport.buckets.folder.files import (
+    HIDDEN,
+    Sidecars,
+    attach,
+    file_status,
+    object_info,
+    open_folder,
+    sidecar_key,
+)
 
 _CLOCK_PATIENCE = 1.0  # seconds; a kernel's coarse clock moves on every 10 ms at the latest
 
@@ -27,7 +34,7 @@ class Temporary:
     committed: bool = False
 
     def unlink(self) -> None:
-        with suppress(FileNotFoundError):  # somebody removed the hidden folder
+        with suppress(FileNotFoundError):  # another program removed the hidden folder
             os.unlink(self.path)
 
 
@@ -58,7 +65,7 @@ class Commits:
             try:
                 file = os.open(path, flags, 0o666)
             except FileNotFoundError:
-                self.prepare()  # somebody removed the hidden folder under us
+                self.prepare()  # another program removed the hidden folder
                 file = os.open(path, flags, 0o666)
             fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file).st_nlink:
@@ -85,7 +92,7 @@ class Commits:
         """Gives the temporary file the object's name, with `metadata`, if the precondition holds then."""
         folder = open_folder(self.root, parts[:-1], create=True)
         try:
-            # A writer that is too late already need not wait for the disk.
+            # A writer that is already too late need not wait for the disk.
             _refuse_unless(if_generation, file_status(folder, parts[-1]), name)
             beside = bool(metadata) and not attach(temporary.file, metadata)
             os.fsync(temporary.file)
@@ -118,7 +125,7 @@ class Commits:
                 if standing is None or not stat.S_ISREG(standing.st_mode):
                     return False
                 _refuse_unless(if_generation, standing, name)
-                # Whoever writes this name next must get another generation, however soon that is.
+                # The next object of this name must get another generation, even if it is written at once.
                 _await_later_ctime(lock, standing.st_ctime_ns, name)
                 os.unlink(parts[-1], dir_fd=folder)
         finally:
@@ -134,14 +141,14 @@ class Commits:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not _same_file(lock, self._lock):
-                    continue  # somebody removed the lock file meanwhile: this is a lock that nobody else sees
+                    continue  # the lock file was removed meanwhile: no other process sees this lock
                 yield lock
                 return
             finally:
                 os.close(lock)
 
     def sweep(self) -> int:
-        """Removes temporary files whose writer is dead, and metadata whose object is no more."""
+        """Removes temporary files whose writer is dead, and metadata whose object is gone."""
         removed = 0
         for entry in os.listdir(self._tmp):
             removed += self._sweep_temporary(f"{self._tmp}/{entry}")
@@ -183,19 +190,6 @@ class Commits:
             return {str(entry.inode()) for entry in entries}
 
 
-def file_status(folder: int, part: str) -> os.stat_result | None:
-    """What stands under a name in the folder with that descriptor, a link not followed; None for nothing."""
-    try:
-        return os.stat(part, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-
-
-def object_info(name: str, status: os.stat_result, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
-    """What a file's status says of the object `name`."""
-    return ObjectInfo(name, status.st_ctime_ns, status.st_size, status.st_ctime_ns / 1e9, dict(metadata or {}))
-
-
 def _refuse_unless(if_generation: int | None, standing: os.stat_result | None, name: str) -> None:
     if standing is not None and not stat.S_ISREG(standing.st_mode):
         kind = "a folder" if stat.S_ISDIR(standing.st_mode) else "a link or a device"
@@ -207,13 +201,13 @@ def _refuse_unless(if_generation: int | None, standing: os.stat_result | None, n
 
 
 def _await_later_ctime(file: int, earlier: int, name: str) -> None:
-    """Waits until what `file` goes through next is dated after `earlier` (ns): a ctime moves in ticks of up to 10 ms.
+    """Waits until a change of `file` gets a ctime after `earlier` (ns): a ctime moves in ticks of up to 10 ms.
 
-    The file's own ctime is asked, not a clock of ours: it is the file system's time that generations are made of.
+    The file's own ctime is read, not a clock of ours: generations are made of the file system's time.
     """
     deadline = time.monotonic() + _CLOCK_PATIENCE
     while os.fstat(file).st_ctime_ns <= earlier:
-        patient = time.monotonic() < deadline  # asked before the clock is: however slow we are, it is asked once more
+        patient = time.monotonic() < deadline  # asked first: even a slow machine then reads the ctime once more
         os.fchmod(file, stat.S_IMODE(os.fstat(file).st_mode))  # changes nothing but the ctime
         ahead = earlier - os.fstat(file).st_ctime_ns
         if ahead >= 0 and not patient:

@@ -28,8 +28,8 @@ class Api:
 
     def __init__(self, bucket: str, timeout: tuple[float, float], patience: float) -> None:
         self.bucket_name, self.timeout, self.patience = bucket, timeout, patience
-        # Else the library looks at the bucket itself, for the benefit of tracing: once per client, and again in a
-        # thread after each object that is not found. That would take another permission, and another request.
+        # Otherwise the library looks at the bucket itself, for its tracing: once per client, and again in a thread
+        # after each object that is not found. That would take another permission, and another request.
         os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
         try:
             # No call of ours is about a project; the client wants one named all the same.

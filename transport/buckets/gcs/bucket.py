@@ -197,7 +197,7 @@ class GcsBucket:
             self.delete(probe)
 
     def _remove_old_probes(self) -> None:
-        """Of programs that were killed, or that might not delete: then neither may this one, and it leaves none."""
+        """Of programs that were killed or may not delete: this one then fails here, before it leaves a probe."""
         for left in self.objects(_PROBE):
             if time.time() - left.created > _PROBE_SECONDS:
                 self.delete(left.name)
@@ -207,7 +207,7 @@ class GcsBucket:
 
 
 def stretches(prefix: str, start: str, without: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """The names to ask for, from one (the first) up to another (None: all that follow), to pass the folders by."""
+    """The ranges of names that pass the folders by: from the first name up to the second (None: to the end)."""
     for folder in sorted(folder for folder in without if folder.startswith(prefix)):
         if start < folder:
             yield start, folder
@@ -216,7 +216,7 @@ def stretches(prefix: str, start: str, without: Sequence[str]) -> Iterator[tuple
 
 
 def _refuse_odd(name: str) -> None:
-    """Cloud Storage would take such names, a folder would not; nobody is to depend on them."""
+    """Cloud Storage would take such names, a folder would not: no program may depend on them."""
     try:
         refuse_bad_name(name)
     except UnusableMessage as error:

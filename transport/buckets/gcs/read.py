@@ -80,7 +80,7 @@ class PinnedStream(io.RawIOBase):
         return data
 
     def _connect(self) -> requests.Response:
-        # Stored bytes are asked for, whatever their Content-Encoding: only these have a checksum and ranges.
+        # This asks for the bytes as they are stored, packed or not: only these have a checksum and ranges.
         headers = {"Accept-Encoding": "gzip"}
         if self._offset:
             headers["Range"] = f"bytes={self._offset}-"

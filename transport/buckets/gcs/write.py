@@ -53,7 +53,7 @@ class Target:
     def written(self, api: Api, checksum: str | None = None) -> ObjectInfo | None:
         """The object if it is the one that this very write made: then only the answer was lost.
 
-        Where it has not the CRC32C `checksum`, it is taken away again. Raises DataCorruption then.
+        Where its CRC32C is not `checksum`, the object is deleted, and DataCorruption raised.
         """
         try:
             blob = api.stat(self.name)
@@ -75,7 +75,7 @@ def upload(api: Api, target: Target, content: IO[bytes], size: int) -> ObjectInf
     last writer stands.
     """
     in_parts = size > ONE_REQUEST
-    # What was sent of a part already is ignored by the server; bytes that arrived damaged have to start over.
+    # The server ignores bytes of a part that it has already; after damaged bytes the upload has to start over.
     part_by_part = api.retry().with_predicate(
         lambda error: is_transient(error) and not isinstance(error, DataCorruption)
     )

@@ -25,7 +25,7 @@ CALL_ERRORS = (GoogleAPIError, GoogleAuthError, FutureTimeoutError, ValueError, 
 
 
 def retried(seconds: float) -> Retry:
-    """Tries again whatever may pass, for `seconds` at most; the client's own defaults go on for up to ten minutes."""
+    """Tries again after errors that may pass, for `seconds` at most; the client's defaults try for ten minutes."""
     return Retry(if_exception_type(Aborted, ServerError, TooManyRequests), initial=0.1, maximum=5.0, timeout=seconds)
 
 

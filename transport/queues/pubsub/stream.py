@@ -2,7 +2,7 @@
 
 The client's flow control counts messages from their arrival to their ack, and stops reading at its limit until a fifth
 of it is free again; what the server sends meanwhile lies unread while its lease runs out. Where scoring takes minutes
-that would use up the attempts of messages that nobody has seen. So the client manages, and extends, what lies in the
+that would use up the attempts of messages that no worker has seen. So the client manages, and extends, what lies in the
 buffer only; what was handed out is released from it and is its holder's to extend. The server counts on, up to
 `capacity` unanswered messages a stream: when all of them are handed out and nothing comes, a new stream takes over.
 """
@@ -29,7 +29,7 @@ from transport.queues.pubsub.errors import explained
 SILENCE_SECONDS = 300.0  # without a message, after which a stream that should hear them is opened again
 QUIET_SECONDS = 0.25  # without a message, after which a stream whose places are all taken is replaced
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds before a stream that ended is opened again
-LONGEST_IN_BUFFER = 3600.0  # seconds that the client extends leases of what nobody takes
+LONGEST_IN_BUFFER = 3600.0  # seconds that the client extends the lease of a message in the buffer
 CLOSE_SECONDS = 20.0
 SUBSCRIBER = "roles/pubsub.subscriber"
 

@@ -1,32 +1,50 @@
 """The queue on this machine: a lease table in a SQLite file, with the semantics of Pub/Sub that workers rely on.
 
-A message waits until it is due, is leased to whoever pulls it, and is deleted by the ack. A nack, or a lease that runs
-out, makes it wait for the back-off; after the last attempt it moves to the dead letters, a second table of the same
-file that is pulled like any other queue. Any number of processes and threads may use one file at once.
+A message waits until it is due, is leased to the worker that pulls it, and is deleted by the ack. A nack, or a lease
+that runs out, makes it wait for the back-off; after the last attempt it becomes a dead letter, in a queue of the same
+file that is pulled like any other. Any number of processes and threads may use one file at once.
+
+A row waits (`leased` 0; `due`: when it may be delivered) or is leased (`leased` 1; `due`: when the lease runs out), in
+the queue itself (`dead` 0) or among the dead letters (`dead` 1). Times are wall clock times. Where the clock was set
+back, rows lie further ahead than any lease or back-off reaches: those count as due, so that nothing is held for longer
+than its own length.
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 from transport.event import Message
 from transport.queue import Backlog, Policy, QueueError
-from transport.queues.sqlite import lease_table
 from transport.queues.sqlite.queue_file import QueueFile, policy_in
 
 BATCH = 1000  # messages per transaction: long enough to be fast, short enough (about 10 ms) for others to wait for
 POLL = 0.025  # seconds between two looks of a pull that waits; a look reads a few places of an index
+SUBSCRIPTION = "workers"  # what dead letters call the queue that they come from
+CLOCK_NOISE = 1.0  # seconds that a clock may be set back without that being taken for a jump
+
+_INSERT = "INSERT INTO message (dead, due, published, attributes, data) VALUES (?, ?, ?, ?, ?)"
+# What is there for a pull to do: is a message due, and is any overdue? A few places of the index.
+# Parameters: dead, now, noise.
+_WORK = """
+SELECT EXISTS (SELECT 1 FROM message WHERE dead = :dead AND leased = 0 AND due <= :now),
+       EXISTS (SELECT 1 FROM message WHERE dead IN (0, 1) AND leased = 1 AND due <= :now)
+    OR EXISTS (SELECT 1 FROM message WHERE dead IN (0, 1) AND leased = 0 AND due > :now + max_backoff + :noise)
+    OR EXISTS (SELECT 1 FROM message WHERE dead IN (0, 1) AND leased = 1 AND due > :now + lease + :noise)
+FROM policy"""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalDelivery:
-    """One delivery: number and attempt name it, so that a message that went to another is never acked by mistake."""
+    """One delivery: number and attempt name it, so that no worker acks a message that went to another."""
 
     message: Message
     id: str
@@ -78,7 +96,8 @@ class LocalQueue:
         while batch := list(islice(coming, BATCH)):
             rows = [(json.dumps(dict(message.attributes)), message.data) for message in batch]
             with self._file.transaction() as connection:
-                lease_table.insert(connection, self._dead, self._clock(), rows)
+                now = self._clock()
+                connection.executemany(_INSERT, ((self._dead, now, now, *row) for row in rows))
             count += len(rows)
         return count
 
@@ -102,22 +121,27 @@ class LocalQueue:
     def ack(self, number: int, attempt: int) -> None:
         """Deletes message `number`, if that attempt is still the newest."""
         with self._file.transaction() as connection:
-            lease_table.delete(connection, self._dead, number, attempt)
+            connection.execute(
+                "DELETE FROM message WHERE number = ? AND dead = ? AND attempt = ?", (number, self._dead, attempt)
+            )
 
     def nack(self, number: int, attempt: int) -> None:
         """Ends that attempt's lease at once."""
         with self._file.transaction() as connection:
-            lease_table.give_back(connection, policy_in(connection), self._dead, number, attempt, self._clock())
+            _give_back(connection, policy_in(connection), self._dead, number, attempt, self._clock())
 
     def extend(self, number: int, attempt: int) -> None:
         """A whole lease from now, if the lease is still that attempt's."""
         with self._file.transaction() as connection:
-            lease_table.extend(connection, policy_in(connection), self._dead, number, attempt, self._clock())
+            connection.execute(
+                "UPDATE message SET due = ? WHERE number = ? AND dead = ? AND attempt = ? AND leased = 1",
+                (self._clock() + policy_in(connection).lease, number, self._dead, attempt),
+            )
 
     def backlog(self) -> Backlog:
         with self._file.transaction() as connection:
             now = self._clock()
-            lease_table.end_overdue(connection, policy_in(connection), now)
+            _end_overdue(connection, policy_in(connection), now)
             counts = dict(connection.execute("SELECT dead * 2 + leased, count(*) FROM message GROUP BY dead, leased"))
             # The unary plus keeps SQLite to the order of numbers, in which the first that waits is the oldest.
             oldest = connection.execute(
@@ -135,7 +159,7 @@ class LocalQueue:
         """Writes to the file and takes it back. Raises QueueError where the file cannot be written."""
         with self._file.transaction() as connection:
             connection.execute("SAVEPOINT trial")
-            lease_table.insert(connection, self._dead, self._clock(), [("{}", b"")])
+            connection.execute(_INSERT, (self._dead, self._clock(), self._clock(), "{}", b""))
             connection.execute("ROLLBACK TO trial")
 
     def close(self) -> None:
@@ -145,8 +169,8 @@ class LocalQueue:
 
     def _work(self) -> tuple[bool, bool]:
         # Asked outside a transaction: a pull that finds nothing must not take the writers' turn 40 times a second.
-        parameters = {"dead": self._dead, "now": self._clock(), "noise": lease_table.CLOCK_NOISE}
-        [(due, unsettled)] = self._file.read(lease_table.WORK, parameters)
+        parameters = {"dead": self._dead, "now": self._clock(), "noise": CLOCK_NOISE}
+        [(due, unsettled)] = self._file.read(_WORK, parameters)
         return bool(due), bool(unsettled)
 
     def _take(self, max_messages: int, unsettled: bool) -> list[LocalDelivery]:
@@ -154,9 +178,66 @@ class LocalQueue:
             # The time is read inside the transaction: before it, others may have given leases that begin later.
             now, policy = self._clock(), policy_in(connection)
             if unsettled:
-                lease_table.end_overdue(connection, policy, now)
-            rows = lease_table.take(connection, policy, self._dead, now, max_messages)
+                _end_overdue(connection, policy, now)
+            rows = connection.execute(
+                "UPDATE message SET leased = 1, due = ?, attempt = attempt + 1 WHERE number IN"
+                " (SELECT number FROM message WHERE dead = ? AND leased = 0 AND due <= ? ORDER BY due LIMIT ?)"
+                " RETURNING number, attempt, attributes, data",
+                (now + policy.lease, self._dead, now, max_messages),
+            ).fetchall()
         return [
             LocalDelivery(Message(data, json.loads(attributes)), str(number), attempt, self)
-            for number, attempt, attributes, data in rows
+            for number, attempt, attributes, data in sorted(rows)
         ]
+
+
+def backoff(policy: Policy, attempt: int) -> float:
+    """How many seconds a message waits after its `attempt`-th delivery (from 1) was nacked or its lease ran out."""
+    return min(policy.max_backoff, policy.min_backoff * 2.0 ** min(attempt - 1, 60))
+
+
+def _end_overdue(connection: sqlite3.Connection, policy: Policy, now: float) -> None:
+    """Ends the leases that ran out by `now`, and makes due what a clock that was set back would hold for too long."""
+    for leased, longest in ((0, policy.max_backoff), (1, policy.lease)):
+        connection.execute(
+            "UPDATE message SET due = ? WHERE dead IN (0, 1) AND leased = ? AND due > ?",
+            (now, leased, now + longest + CLOCK_NOISE),
+        )
+    expired = connection.execute(
+        "SELECT number, dead, attempt, due FROM message WHERE dead IN (0, 1) AND leased = 1 AND due <= ?", (now,)
+    ).fetchall()
+    for number, dead, attempt, ended in expired:
+        _give_back(connection, policy, bool(dead), number, attempt, ended)
+
+
+def _give_back(
+    connection: sqlite3.Connection, policy: Policy, dead: bool, number: int, attempt: int, ended: float
+) -> None:
+    """Ends the lease of `attempt` at the time `ended`, if it still stands; back-off, or death after the last one."""
+    if not dead and attempt >= policy.max_delivery_attempts:
+        _bury(connection, number, attempt, ended)
+        return
+    connection.execute(
+        "UPDATE message SET leased = 0, due = ? WHERE number = ? AND dead = ? AND attempt = ? AND leased = 1",
+        (ended + backoff(policy, attempt), number, dead, attempt),
+    )
+
+
+def _bury(connection: sqlite3.Connection, number: int, attempt: int, now: float) -> None:
+    row = connection.execute(
+        "SELECT attributes, published FROM message WHERE number = ? AND dead = 0 AND attempt = ? AND leased = 1",
+        (number, attempt),
+    ).fetchone()
+    if row is None:
+        return
+    attributes, published = row
+    arrived = datetime.fromtimestamp(published, UTC).isoformat(timespec="milliseconds")
+    source = {  # named and written as Pub/Sub does it
+        "CloudPubSubDeadLetterSourceDeliveryCount": str(attempt),
+        "CloudPubSubDeadLetterSourceSubscription": SUBSCRIPTION,
+        "CloudPubSubDeadLetterSourceTopicPublishTime": arrived.replace("+00:00", "Z"),
+    }
+    connection.execute(
+        "UPDATE message SET dead = 1, leased = 0, attempt = 0, due = ?, published = ?, attributes = ? WHERE number = ?",
+        (now, now, json.dumps({**json.loads(attributes), **source}), number),
+    )

@@ -24,11 +24,23 @@ from typing import Any, TypeVar
 import structlog
 
 from transport.queue import Policy, QueueError
-from transport.queues.sqlite.lease_table import INDEX, TABLE
 
 APPLICATION_ID = 0x55515545  # in the file's header: this is a queue of ours
 LAYOUT = 1
 PATIENCE = 60.0  # seconds to wait for other writers, whose transactions take milliseconds
+# AUTOINCREMENT: a number is never used again, so number, queue and attempt name one delivery for good.
+_TABLE = """
+CREATE TABLE message (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    dead INTEGER NOT NULL,
+    leased INTEGER NOT NULL DEFAULT 0,
+    due REAL NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    published REAL NOT NULL,
+    attributes TEXT NOT NULL,
+    data BLOB NOT NULL
+)"""
+_INDEX = "CREATE INDEX message_due ON message (dead, leased, due)"
 _POLICY = "CREATE TABLE policy (lease REAL, max_delivery_attempts INTEGER, min_backoff REAL, max_backoff REAL)"
 _READ_POLICY = "SELECT lease, max_delivery_attempts, min_backoff, max_backoff FROM policy"
 _SETTINGS = (
@@ -90,8 +102,8 @@ class QueueFile:
     def _stay_at_path(self) -> None:
         """Goes over to the file that has the path now, and makes it where it was removed.
 
-        A connection goes on with a removed file as if nothing had happened, while whoever starts later uses another
-        one: messages would be published to where nobody looks.
+        A connection goes on with a removed file as if nothing had happened, while a program that starts later uses the
+        new file: messages would be published to a file that no worker reads.
         """
         if self._closed or (self._connection and self._identity in (None, self._identity_at_path())):
             return
@@ -128,7 +140,7 @@ class QueueFile:
         with self.transaction() as connection:
             new = connection.execute("PRAGMA application_id").fetchone() == (0,)
             if new:
-                for statement in (TABLE, INDEX, _POLICY):
+                for statement in (_TABLE, _INDEX, _POLICY):
                     connection.execute(statement)
                 # So that a delivery of an earlier file at this path never has the number of one from this file.
                 connection.execute("INSERT INTO sqlite_sequence VALUES ('message', ?)", (time.time_ns() // 1_000_000,))
@@ -169,7 +181,7 @@ class QueueFile:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The file to oneself while the block lasts; what it wrote is kept unless it raises."""
+        """The file for this block alone; what the block writes is kept unless it raises."""
         with self._lock, self._explained():
             self._stay_at_path()
             connection = self._patiently(lambda connection: connection.execute("BEGIN IMMEDIATE").connection)
@@ -184,8 +196,8 @@ class QueueFile:
                 raise
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
-        """Empties the log into the file, for whoever tries again: on a small disk it alone may take all the room."""
-        with suppress(sqlite3.Error):  # there is no room for that either; somebody has to make some
+        """Empties the log into the file, before the next try: on a small disk the log alone may take all the room."""
+        with suppress(sqlite3.Error):  # there is no room for that either: a person has to free some
             connection.execute(f"PRAGMA wal_autocheckpoint={LEAST_PAGES}")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
@@ -226,10 +238,10 @@ class QueueFile:
 
 
 def _index_is_anothers(error: BaseException | None) -> bool:
-    """True while somebody still has a removed file open: its index (-shm) lies where the new file's belongs."""
+    """True while another program has a removed file open: its index (-shm) lies where the new file's belongs."""
     return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def policy_in(connection: sqlite3.Connection) -> Policy:
-    """The same inside a transaction."""
+    """The policy in force, read inside a transaction."""
     return Policy(*connection.execute(_READ_POLICY).fetchone())

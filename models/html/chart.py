@@ -1,7 +1,7 @@
 """Small drawings as SVG text: scales, axes, lines, bands, bars and points. Colours and type come from the page.
 
-Every mark carries a class: `production`, `staging`, or a quiet one (`grid`, `rule`). A drawing is 440 units wide, made
-to be read at that width in pixels, so that it fits a phone and grows on a desk.
+Every mark carries a class that the page's style knows, or a quiet one (`grid`, `rule`). A drawing is 440 units wide,
+made to be read at that width in pixels, so that it fits a phone and grows on a desk.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+from models.printable import escaped
 
 WIDTH = 440.0
 
@@ -115,7 +117,7 @@ class Plot:
         else:
             shape = Markup('<circle class="{}" cx="{}" cy="{}" r="4">').format(name, self.x(x), self.y(y))
             end = Markup("</circle>")
-        self.parts.append(shape + Markup("<title>{}</title>").format(title) + end)
+        self.parts.append(shape + Markup("<title>{}</title>").format(escaped(title)) + end)
 
     def span(self, x: tuple[float, float], y: tuple[float, float], style: str) -> None:
         """A straight line between two points of the drawing, for intervals."""
@@ -127,7 +129,7 @@ class Plot:
         upper, lower = sorted(self.y(value) for value in y)
         self.parts.append(
             Markup('<rect class="bar {}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>').format(
-                style, left, upper, round(max(right - left, 0.5), 1), round(max(lower - upper, 0.5), 1), title
+                style, left, upper, round(max(right - left, 0.5), 1), round(max(lower - upper, 0.5), 1), escaped(title)
             )
         )
 
@@ -138,7 +140,7 @@ class Plot:
     def svg(self, title: str, description: str) -> Markup:
         """The drawing; screen readers get the title and the description in its place."""
         head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-            f"{WIDTH:g}", f"{self.height:g}", f"{title}. {description}"
+            f"{WIDTH:g}", f"{self.height:g}", escaped(f"{title}. {description}")
         )
         return head + Markup("").join(self.parts) + Markup("</svg>")
 
@@ -150,4 +152,4 @@ class Plot:
             place = Markup('<text class="{}" x="{}" y="{}" text-anchor="{}">').format(
                 style, round(x, 1), round(y, 1), anchor
             )
-            self.parts.append(place + escape(text) + Markup("</text>"))
+            self.parts.append(place + escaped(text) + Markup("</text>"))

@@ -1,4 +1,4 @@
-"""What a prefix may be: every program that has one asks here, so that none takes what another refuses."""
+"""What a prefix may be. Every program asks here, so that all of them accept the same prefixes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transport.event import why_bad_name
 
 
 def good_prefix(prefix: str) -> str:
-    """The prefix. Raises ValueError where it can hold no inputs, or is not what it seems to be."""
+    """The prefix. Raises ValueError where it can hold no inputs, or misleads its reader."""
     parts = prefix.split("/")
     if prefix.startswith((OUTPUT, LABELS, "/", ".understudy")) or any(part in (".", "..") for part in parts):
         raise ValueError(f"{prefix!r} can hold no inputs: use a plain path that is not below {OUTPUT} or {LABELS}")

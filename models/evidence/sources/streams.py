@@ -1,13 +1,19 @@
-"""The rows of a CSV stream, packed or not."""
+"""Objects of a bucket as seekable streams, and the rows of a CSV stream, packed or not."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, BinaryIO
+
+from transport.bucket import Bucket
+
+MEMORY_OF_SPOOL = 8 << 20
 
 
 def csv_rows(stream: BinaryIO, errors: str = "strict") -> Iterator[list[str]]:
@@ -25,3 +31,13 @@ def csv_rows(stream: BinaryIO, errors: str = "strict") -> Iterator[list[str]]:
     finally:
         with suppress(ValueError):  # the stream may be closed already
             text.detach()
+
+
+def spooled(stack: ExitStack, bucket: Bucket, name: str, generation: int) -> BinaryIO:
+    """An object's content, there until `stack` is closed. Raises ObjectNotFound."""
+    spool: Any = tempfile.SpooledTemporaryFile(max_size=MEMORY_OF_SPOOL)  # noqa: SIM115 - `stack` closes it
+    stack.enter_context(spool)
+    with bucket.read(name, generation) as stream:
+        shutil.copyfileobj(stream, spool, 1 << 20)
+    spool.seek(0)
+    return spool  # type: ignore[no-any-return]
