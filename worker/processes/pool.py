@@ -19,7 +19,7 @@ from models.registry.client import FetchedVersion
 from models.registry.spec import ModelSpec, UnfitModel
 from worker.processes.describe import Describe, read_in
 from worker.processes.process import Abandoned, NotBegun, ScorerDied, ScoringProcess
-from worker.processes.scoring_process import Task
+from worker.processes.scoring_process import NICENESS_OF_LOADING, Task
 
 log = structlog.get_logger()
 
@@ -31,8 +31,8 @@ Result = TypeVar("Result")
 class Pool:
     """`size` scoring processes on one bucket, once a version serves. Any number of threads may call `run`.
 
-    A version is read, tried and loaded in new processes, which do no tasks meanwhile. Once the version serves, the new
-    processes do the tasks, and each old process ends after the task that it has.
+    A version is read and tried in a process at low priority, which ends then, and loaded in new processes. Once the
+    version serves, these do the tasks, and each old process ends after the task that it has.
 
     `load_seconds`: how long one process may take to load a version.
     """
@@ -92,9 +92,9 @@ class Pool:
         return spec
 
     def prepare(self, version: FetchedVersion, abandoned: Event) -> FetchedVersion:
-        """Tries a version in one new process, then loads it in the others; gives the version with its blocks.
+        """Tries a version, then loads it in new processes; gives the version with its blocks.
 
-        Half of the others load at once, which leaves most of the machine to the tasks. Raises UnfitModel where the
+        Half of the processes load at once, which leaves most of the machine to the tasks. Raises UnfitModel where the
         version must not serve, and Abandoned.
         """
         made = [self._reader_or_new()]
@@ -107,8 +107,9 @@ class Pool:
         try:
             tried = replace(version, blocks=made[0].load(version, self._load_seconds, abandoned))
             log.info("version tried", version=version.spec.version, blocks=list(tried.blocks or ()))
+            self._end(made.pop())
             with ThreadPoolExecutor((self._size + 1) // 2, thread_name_prefix="load") as threads:
-                list(threads.map(add_one, range(1, self._size)))
+                list(threads.map(add_one, range(self._size)))
         except BaseException:
             self._end(*made)
             if self._ended:
@@ -141,8 +142,8 @@ class Pool:
         self._ended = True
         self._end(*self._living)
 
-    def _start(self) -> ScoringProcess:
-        process = ScoringProcess(*self._arguments)
+    def _start(self, niceness: int = 0) -> ScoringProcess:
+        process = ScoringProcess(*self._arguments, niceness)
         self._living.add(process)
         if self._ended:
             self._end(process)
@@ -156,7 +157,7 @@ class Pool:
     def _reader_or_new(self) -> ScoringProcess:
         with self._changing:
             reader, self._reader = self._reader, None
-        return reader or self._start()
+        return reader or self._start(NICENESS_OF_LOADING)
 
     def _try(self, process: ScoringProcess, make: Callable[[], Task[Result]], timeout: float) -> Result:
         tries_left = TRIES

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
+import sys
 import time
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 from typing import TypeVar
 
 from edge.log import MayQuoteRows
@@ -79,8 +81,9 @@ class Abandoned(Exception):
 class ScoringProcess:
     """One process; once it has died it waits for `mend`."""
 
-    def __init__(self, bucket_url: str, log_level: str) -> None:
+    def __init__(self, bucket_url: str, log_level: str, niceness: int = 0) -> None:
         self._arguments = (bucket_url, log_level)
+        self._niceness = niceness
         self._ended = False
         self._running = Lock()
         with STARTING:
@@ -195,11 +198,19 @@ class ScoringProcess:
         context = get_context("spawn")
         self._tasks, tasks = context.Pipe()
         self._process = context.Process(target=serve, args=(tasks, *self._arguments), daemon=True)
+        # A thread takes on the niceness and starts the process, which inherits it: importing is work too.
+        starter = Thread(target=self._start_niced, name="start")
+        starter.start()
+        starter.join()
+        tasks.close()
+
+    def _start_niced(self) -> None:
+        if sys.platform == "linux":  # where niceness is a thread's own, and inherited
+            os.nice(self._niceness)
         try:
             self._process.start()
         except OSError as error:
             self._not_started = error
-        tasks.close()
 
     def _end(self) -> None:
         if self._process.pid is not None:

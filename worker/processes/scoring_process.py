@@ -117,7 +117,7 @@ def serve(tasks: Connection, bucket_url: str, log_level: str) -> None:
 
 def _step_back() -> None:
     if sys.platform == "linux":  # where niceness is a thread's own
-        os.nice(NICENESS_OF_LOADING)
+        os.nice(max(0, NICENESS_OF_LOADING - os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 class _Forbidden(MetaPathFinder):

@@ -19,6 +19,7 @@ from tests.unit.registered import laughs, mlmodel
 from tests.worker_fixtures import SPEC, Hostile, Touch, Until, alive, fetched, slow_to_load, with_example
 from worker.processes.pool import Pool
 from worker.processes.process import Abandoned, ScorerDied
+from worker.processes.scoring_process import NICENESS_OF_LOADING
 
 
 @pytest.fixture
@@ -234,13 +235,23 @@ class TestTrials:
         assert own.pids == before
         assert loaded(own) == ["good"]
 
-    def test_the_process_that_has_read_a_description_tries_the_version_and_then_serves(self, own, children, tmp_path):
+    def test_the_process_that_has_read_a_description_tries_the_version_and_is_gone(self, own, children, tmp_path):
+        # Given a process that has read one, behind all that serve
         assert own.read(mlmodel(), "model", "1").classes == ("neutral", "satisfied")
         [reader] = set(multiprocessing.active_children()) - children
+        assert os.getpriority(os.PRIO_PROCESS, reader.pid) == NICENESS_OF_LOADING
 
-        load(own, good(tmp_path, "1"))
+        # When the version has no example, then that process has told so, and no other was started
+        with pytest.raises(UnfitModel, match="has no input example"):
+            own.prepare(fetched(tmp_path, "plain"), threading.Event())
+        assert set(multiprocessing.active_children()) <= children
+        assert not reader.is_alive()
 
-        assert reader.pid in own.pids
+        # And the processes that serve a better one have the usual priority
+        own.read(mlmodel(), "model", "2")
+        load(own, good(tmp_path, "2"))
+        assert len(set(multiprocessing.active_children()) - children) == 2
+        assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in own.pids] == [os.getpriority(os.PRIO_PROCESS, 0)] * 2
 
     def test_a_process_that_has_read_one_for_nothing_ends_with_the_next_reading(self, own, children):
         for _ in range(2):
