@@ -10,7 +10,10 @@ PATIENCE = 60.0
 
 
 def load(pool, version):
-    return pool.load(version, threading.Event())
+    """Has new processes of the pool serve the version; gives it, tried."""
+    tried = pool.prepare(version, threading.Event())
+    pool.serve(tried)
+    return tried
 
 
 def loaded(pool):

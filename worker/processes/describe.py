@@ -1,0 +1,39 @@
+"""The task of reading a version's description, for a process that does not serve with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.registry.description.read import read_spec
+from models.registry.spec import ModelSpec, UnfitModel
+from worker.processes.process import ScoringProcess, TaskFailed
+from worker.processes.scoring_process import Workshop
+
+READ_SECONDS = 60.0  # it takes a hundredth of a second; the rest is for a busy machine
+
+
+@dataclass(frozen=True)
+class Describe:
+    """The task of reading one `MLmodel` file; raises UnfitModel as `read_spec` does."""
+
+    mlmodel: bytes
+    name: str
+    version: str
+
+    def run(self, workshop: Workshop) -> ModelSpec:
+        return read_spec(self.mlmodel, self.name, self.version)
+
+
+def read_in(process: ScoringProcess, task: Describe) -> ModelSpec:
+    """What the process gives for the task. Raises UnfitModel, and ScorerDied as `run` does.
+
+    Where a process ends or hangs over it, the machine may be at fault: the version is tried again.
+    """
+    try:
+        return process.run(task, READ_SECONDS)
+    except TaskFailed as error:
+        if error.kind == UnfitModel.__name__:
+            raise UnfitModel(str(error)) from None
+        raise UnfitModel(
+            f"{task.name} version {task.version}: its MLmodel file cannot be read ({error.kind}: {error})"
+        ) from None
