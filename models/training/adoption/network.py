@@ -21,6 +21,7 @@ from models.onnx.unfit import UnfitStep
 from models.training.register import RegistrationRefused
 
 BATCH = 4096  # rows at once
+CLOSE = 1e-4  # of probabilities to 0, and of their sum to 1
 
 
 class KerasNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -33,7 +34,12 @@ class KerasNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Raises RegistrationRefused where it takes something else, or classes and outputs do not go together."""
         self.model = model
         self.classes = classes
-        taken, given = model.input_shape, model.output_shape
+        taken, given = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
+        if taken is None or given is None:
+            raise RegistrationRefused(
+                f"this {type(model).__name__} is no Keras network whose inputs and outputs are known: log the "
+                f"keras.Model itself, once it was called on features"
+            )
         if not isinstance(taken, tuple) or len(taken) != 2:
             raise RegistrationRefused(
                 f"this network takes {taken}, and what can be adopted is one matrix of features [N, F]: give it a "
@@ -74,11 +80,15 @@ class KerasNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def features_graph(self) -> onnx.ModelProto:
         """Its own ONNX export, from features [N, F] to probabilities [N, K], float32.
 
-        Raises RegistrationRefused where tf2onnx is missing, UnfitStep where the network cannot be exported.
+        Raises RegistrationRefused where tf2onnx is missing, UnfitStep where it cannot be exported or gives no
+        probabilities.
         """
         if find_spec("tf2onnx") is None:
             raise RegistrationRefused("Keras exports ONNX by tf2onnx, which `make adopt` installs")
-        self.predict_proba(np.zeros((1, self.n_features_in_)))  # Keras exports what was called once
+        # Any features will do; besides, Keras exports only what was called once.
+        answers = self.predict_proba(np.random.default_rng(0).normal(scale=10, size=(64, self.n_features_in_)))
+        if answers.min() < -CLOSE or np.abs(answers.sum(axis=1) - 1).max() > CLOSE:
+            raise UnfitStep("its outputs are no probabilities: let it end with a sigmoid or a softmax")
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _silent():
             warnings.simplefilter("ignore")
             file = Path(folder) / "network.onnx"

@@ -201,6 +201,17 @@ def test_what_is_lacking_is_asked_for_by_name(house: House, capsys: pytest.Captu
     assert columns == NUMBERS
 
 
+def test_a_library_that_is_missing_is_named(
+    house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.log("sklearn", pipeline(), NAME, **SKLEARN)
+    monkeypatch.setattr("models.training.adoption.flavors.find_spec", lambda name: None)
+
+    assert adopt(f"models:/{NAME}/1", "--trust") == 1
+
+    assert "needs sklearn, which `make adopt` installs" in capsys.readouterr().err
+
+
 def test_what_is_no_such_model_is_said_in_a_sentence(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     import mlflow
 
