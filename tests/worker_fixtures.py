@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -244,17 +244,6 @@ class Here:
 
     def kill(self) -> None:
         return
-
-
-AnyPool = TypeVar("AnyPool", bound=Pool)
-
-
-def manned(pool: AnyPool) -> AnyPool:
-    """The pool, with processes that are for no version: its tasks may be about any, or none."""
-    pool._all = [pool._start() for _ in range(pool._size)]
-    for process in pool._all:
-        pool._idle.put(process)
-    return pool
 
 
 @dataclass

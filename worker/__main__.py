@@ -110,6 +110,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         from worker.shadow_line import ShadowLine
         from worker.versions.follow import Follower
         from worker.versions.refusals import Refusals
+        from worker.versions.trial import Trial, TriedPool
         from worker.vitals import Vitals
 
         name = f"{socket.gethostname()}-{os.getpid()}"
@@ -128,10 +129,11 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         scorers, shadows = (
             Pool(self.processes, bucket.url, log_level=self.log_level, load_seconds=self.load_seconds) for _ in range(2)
         )
+        trial = Trial(bucket.url, self.log_level, self.load_seconds)
         follower = Follower(
             Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts),
             self.model_cache,
-            {PRODUCTION: scorers, STAGING: shadows},
+            {PRODUCTION: TriedPool(scorers, trial), STAGING: TriedPool(shadows, trial)},
             self.registry_poll_seconds,
             Refusals(bucket, self.model, name).record,
         )

@@ -19,7 +19,7 @@ from ledger.names import Key
 from ledger.receipt import Status
 from tests.cloud.holding import HeldPool, WatchedQueue
 from tests.contract.queues import MARKER, PUBSUB, Queues, ensure_topology
-from tests.worker_fixtures import Worker, dropped, fetched, manned, receipt_of, survey
+from tests.worker_fixtures import Worker, dropped, fetched, receipt_of, survey
 from transport.buckets.folder.bucket import FolderBucket
 from transport.queue import Delivery
 from transport.queues.pubsub.names import Names
@@ -61,7 +61,7 @@ class HoldTheLock:
 
 @pytest.fixture
 def held_pool(tmp_path: Path) -> Iterator[HeldPool]:
-    pool = manned(HeldPool(1, str(tmp_path / "bucket"), log_level="error"))
+    pool = HeldPool(1, str(tmp_path / "bucket"), log_level="error")
     pool.first = HoldTheLock(tmp_path / "pipe", tmp_path / "longest", tmp_path / "begun")
     os.mkfifo(pool.first.pipe)
     yield pool

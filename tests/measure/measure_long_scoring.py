@@ -19,7 +19,7 @@ from tests.cloud.holding import HeldPool, WatchedQueue
 from tests.contract import queues as contract_queues
 from tests.contract.queues import Queues
 from tests.measure.figures import Figures
-from tests.worker_fixtures import Worker, dropped, fetched, manned, receipt_of, survey
+from tests.worker_fixtures import Worker, dropped, fetched, receipt_of, survey
 from transport.buckets.folder.bucket import FolderBucket
 from worker.versions.follow import InForce
 
@@ -61,7 +61,7 @@ class HoldTheLock:
 
 @pytest.fixture
 def held_pool(tmp_path: Path) -> Iterator[HeldPool]:
-    pool = manned(HeldPool(1, str(tmp_path / "bucket"), log_level="error"))
+    pool = HeldPool(1, str(tmp_path / "bucket"), log_level="error")
     pool.first = HoldTheLock(tmp_path / "longest")
     yield pool
     pool.kill()

@@ -38,7 +38,7 @@ if "half-started" in sys.argv:  # its scoring process is there, and has not been
         return pid
 
     util.spawnv_passfds = spawn_and_be_slow
-    ScoringProcess("bucket", "info")
+    ScoringProcess("bucket", "info", 0)
 if "working" in sys.argv:
     end.work_begins()
 print("there", flush=True)

@@ -22,6 +22,7 @@ from worker.processes.process import Abandoned
 from worker.processes.scoring_process import load
 from worker.versions.follow import Follower
 from worker.versions.swap import InForce
+from worker.versions.trial import Trial, TriedPool
 
 PATIENCE = SECONDS
 
@@ -40,7 +41,6 @@ class World:
         self.prepared = []
         self.unfit = set()
         self.serving = {}
-        self.dropped = []
         self.slow = {}
         self.servers = servers or {PRODUCTION: Counted(self, PRODUCTION), STAGING: Counted(self, STAGING)}
         self.poll_seconds = poll_seconds
@@ -97,10 +97,6 @@ class Counted:
 
     def serve(self, version):
         self.world.serving[self.alias] = version and version.spec.version
-
-    def drop(self, version):
-        if self.world.serving.get(self.alias) != version.spec.version:
-            self.world.dropped.append((self.alias, version.spec.version))
 
 
 @pytest.fixture
@@ -186,29 +182,6 @@ class TestSwaps:
         world.slow[second].set()
         assert world.look() == []
         assert world.versions == (wanted, None)
-
-    def test_what_was_prepared_for_an_alias_that_moves_at_the_last_moment_is_dropped(self, world, monkeypatch):
-        # Given a version that is loaded in the very moment in which its alias moves back
-        first, second = (world.register(weight=weight) for weight in (1.0, 2.0))
-        world.move(PRODUCTION, first)
-        world.look()
-        prepare = world.servers[PRODUCTION].prepare
-
-        def moving(version, abandoned):
-            world.move(PRODUCTION, first)
-            world.follower.look()
-            return prepare(version, threading.Event())
-
-        monkeypatch.setattr(world.servers[PRODUCTION], "prepare", moving)
-
-        # When it is looked at
-        world.move(PRODUCTION, second)
-        world.follower.look()
-
-        # Then what serves goes on, and the processes of the other are not kept
-        wait_for(lambda: world.dropped)
-        assert world.dropped == [(PRODUCTION, second)]
-        assert (world.versions, world.serving) == ((first, None), {PRODUCTION: first})
 
     def test_a_staging_version_that_takes_its_time_does_not_hold_up_production(self, world):
         first, second, third = (world.register(weight=weight) for weight in (1.0, 2.0, 3.0))
@@ -838,7 +811,10 @@ def test_a_planted_version_is_refused_and_never_run_and_what_serves_goes_on(
     plant, reason, alias, uri, tmp_path, pools, planted
 ):
     # Given both versions in force, through the real registry and real scoring processes
-    world = World(uri, tmp_path, pools)
+    for pool in pools.values():
+        pool.serve(None)
+    trial = Trial(str(tmp_path / "bucket"), "error")
+    world = World(uri, tmp_path, {name: TriedPool(pool, trial) for name, pool in pools.items()})
     first, second = world.register(), world.register(weight=2.0)
     world.move(PRODUCTION, first)
     world.move(STAGING, second)

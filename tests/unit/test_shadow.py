@@ -28,7 +28,6 @@ from tests.worker_fixtures import (
     contents,
     dropped,
     fetched,
-    manned,
     receipt_of,
     survey,
     table,
@@ -371,7 +370,7 @@ def place(folder):
 
 @pytest.fixture(scope="module")
 def pools(place):
-    made = tuple(manned(Pool(1, place[0].url, log_level="error")) for _ in range(2))
+    made = Pool(1, place[0].url, log_level="error"), Pool(1, place[0].url, log_level="error")
     yield made
     for pool in made:
         pool.kill()

@@ -1,4 +1,4 @@
-"""A scoring process as its parent sees it: tasks go to it one at a time."""
+"""A scoring process as its parent sees it: tasks go to it one at a time, and beside them versions to load."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.log import MayQuoteRows
 from models.registry.client import FetchedVersion
 from models.registry.spec import UnfitModel
 from worker.processes.ending import STARTING
-from worker.processes.scoring_process import Bring, Task, serve
+from worker.processes.scoring_process import Load, Task, serve
 
 Result = TypeVar("Result")
 
@@ -79,13 +79,13 @@ class Abandoned(Exception):
 
 
 class ScoringProcess:
-    """One process; once it has died it waits for `mend`."""
+    """One process. A thread may have it `load` while another has it `run`; once it has died it waits for `mend`."""
 
-    def __init__(self, bucket_url: str, log_level: str, niceness: int = 0) -> None:
-        self._arguments = (bucket_url, log_level)
-        self._niceness = niceness
+    def __init__(self, bucket_url: str, log_level: str, niceness: int) -> None:
+        self._arguments = (bucket_url, log_level, niceness)
         self._ended = False
-        self._running = Lock()
+        self._running, self._loading = Lock(), Lock()  # where both are held, `_running` was taken first
+        self._requests = 0
         with STARTING:
             self._start()
         atexit.register(self.kill)  # before multiprocessing's own, which would wait for processes deaf to SIGTERM
@@ -94,20 +94,18 @@ class ScoringProcess:
     def pid(self) -> int:
         return self._process.pid or 0
 
-    def run(self, task: Task[Result], timeout: float, abandoned: Event | None = None) -> Result:
+    def run(self, task: Task[Result], timeout: float) -> Result:
         """Does a task within `timeout` seconds. Raises TaskFailed and ScorerDied; NotBegun where it never had the task.
 
-        Raises Abandoned once `abandoned` is set; the caller has to kill the process then.
-
-        How NotBegun is known: where the process dies with the task unread in the pipe, Linux gives ECONNRESET here;
-        once the task was read, the pipe just ends. On a system without this difference the task is blamed.
+        How that is known: where the process dies with the task unread in the pipe, Linux gives ECONNRESET here; once
+        the task was read, the pipe just ends. On a system without this difference the task is blamed.
         """
         with self._running:
             try:
                 self._tasks.send(task)
             except OSError:
                 raise self._not_begun() from None
-            if not self._wait(timeout, abandoned):
+            if not wait([self._tasks, self._process.sentinel], timeout):
                 self._end()
                 raise ScorerSlow(
                     f"scoring took longer than {timeout:g} s and was ended;"
@@ -124,8 +122,12 @@ class ScoringProcess:
         result: Result = answer
         return result
 
-    def load(self, version: FetchedVersion, timeout: float, abandoned: Event) -> tuple[int, ...]:
-        """Has the process load a version and score its example; gives the sizes of the version's blocks.
+    def load(
+        self, version: FetchedVersion, beside: FetchedVersion | None, timeout: float, abandoned: Event
+    ) -> tuple[int, ...]:
+        """Has the process load a version beside the one that it serves, and score its example; tasks go on meanwhile.
+
+        Gives the sizes of the version's blocks.
 
         Raises UnfitModel where the version must not serve, Abandoned once `abandoned` is set. One death may have
         another cause (memory, a kill): the version is at fault only where it ends three processes, or takes too long.
@@ -133,25 +135,25 @@ class ScoringProcess:
         deadline, tries_left = time.monotonic() + timeout, TRIES
         while True:
             try:
-                return self.run(Bring(version), max(0.0, deadline - time.monotonic()), abandoned)
-            except TaskFailed as error:
-                kind = "" if error.kind == UnfitModel.__name__ else f"{version.spec}: {error.kind}: "
-                raise UnfitModel(f"{kind}{error}") from None
+                return self._have_loaded(Load(version, beside), deadline, abandoned)
             except ScorerSlow:
+                with self._running:  # what it has in hand is finished first
+                    self._end()
+                self.mend()
                 raise UnfitModel(f"{version.spec}: it took longer than {timeout:g} s to load") from None
-            except ScorerDied:
+            except ScorerDied as error:
                 tries_left -= 1
                 if not tries_left:
-                    ended = f"its process {self._how_it_ended()} while it was loaded, three times"
-                    raise UnfitModel(f"{version.spec}: {ended}") from None
+                    raise UnfitModel(f"{version.spec}: {error} while it was loaded, three times") from None
                 self.mend()
 
     def mend(self) -> None:
         """Starts a new process in place of one that has died."""
-        with self._running, STARTING:
+        with self._running, self._loading, STARTING:
             if self._ended or not self._has_died():
                 return
             self._tasks.close()
+            self._loads.close()
             self._start()
 
     def kill(self) -> None:
@@ -161,16 +163,28 @@ class ScoringProcess:
             self._end()
         atexit.unregister(self.kill)
 
-    def _wait(self, timeout: float, abandoned: Event | None) -> bool:
-        """Whether there is an answer, or the process has ended, within the time."""
-        give_up = time.monotonic() + timeout
-        while not wait([self._tasks, self._process.sentinel], min(timeout, ABANDONED_WITHIN_SECONDS)):
-            if abandoned is not None and abandoned.is_set():
-                raise Abandoned
-            timeout = give_up - time.monotonic()
-            if timeout <= 0:
-                return False
-        return True
+    def _have_loaded(self, load: Load, deadline: float, abandoned: Event) -> tuple[int, ...]:
+        with self._loading:
+            self._requests += 1
+            try:
+                self._loads.send((self._requests, load))
+                while (left := deadline - time.monotonic()) > 0:
+                    if abandoned.is_set():
+                        raise Abandoned(str(load.version.spec))
+                    ready = wait([self._loads, self._process.sentinel], min(left, ABANDONED_WITHIN_SECONDS))
+                    if self._loads in ready:
+                        request, answer = self._loads.recv()
+                        if request != self._requests:
+                            continue  # the answer about a version that was abandoned
+                        if isinstance(answer, str):
+                            raise UnfitModel(answer)
+                        sizes: tuple[int, ...] = answer
+                        return sizes
+                    if ready:
+                        raise EOFError
+            except (EOFError, OSError):
+                raise ScorerDied(f"its process {self._how_it_ended()}") from None
+        raise ScorerSlow
 
     def _not_begun(self) -> NotBegun:
         return NotBegun(f"its scoring process {self._how_it_ended()} before the file was begun")
@@ -197,16 +211,18 @@ class ScoringProcess:
         """The caller holds `STARTING`. A process that cannot be started counts as one that died."""
         context = get_context("spawn")
         self._tasks, tasks = context.Pipe()
-        self._process = context.Process(target=serve, args=(tasks, *self._arguments), daemon=True)
+        self._loads, loads = context.Pipe()
+        self._process = context.Process(target=serve, args=(tasks, loads, *self._arguments), daemon=True)
         # A thread takes on the niceness and starts the process, which inherits it: importing is work too.
         starter = Thread(target=self._start_niced, name="start")
         starter.start()
         starter.join()
         tasks.close()
+        loads.close()
 
     def _start_niced(self) -> None:
         if sys.platform == "linux":  # where niceness is a thread's own, and inherited
-            os.nice(self._niceness)
+            os.nice(self._arguments[2])
         try:
             self._process.start()
         except OSError as error:
@@ -219,4 +235,5 @@ class ScoringProcess:
 
     _process: SpawnProcess
     _tasks: Connection
+    _loads: Connection
     _not_started: OSError | None = None

@@ -1,5 +1,7 @@
 """What runs in a scoring process: it takes tasks over a pipe and does them one at a time, with models kept loaded.
 
+Over a second pipe it learns which version comes next, and a thread loads that version beside the tasks.
+
 It knows the bucket and onnxruntime, and nothing of queue, registry or the other processes. It dies with its parent.
 """
 
@@ -11,13 +13,14 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from itertools import takewhile
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
-from threading import Thread
+from threading import Lock, Thread
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
@@ -28,6 +31,7 @@ from models.scoring.scorer import Scorer
 from transport.bucket import Bucket
 from transport.open import open_bucket
 
+MAX_LOADED = 2  # the version in force and, during a swap, its successor
 NICENESS_OF_LOADING = 5  # of two busy threads on one core the other gets three quarters, and a load still ends
 FORBIDDEN = ("mlflow", "pandas", "sklearn", "tensorflow", "keras", "cloudpickle", "skops")
 
@@ -43,28 +47,64 @@ class Task(Protocol[Result]):
 
 @dataclass
 class Workshop:
-    """What a task finds in its process: the bucket, and the model of the version that the process is for."""
+    """What a task finds in its process: the bucket, and loaded models.
+
+    One thread does tasks; another may `bring` versions meanwhile.
+    """
 
     bucket: Bucket
-    _loaded: dict[str, Scorer] = field(default_factory=dict)
-    _own: str = ""
-
-    def bring(self, version: FetchedVersion) -> tuple[int, ...]:
-        """Loads the version that the process is for and scores its example; gives its blocks. Raises UnfitModel."""
-        self._own = _key(version)
-        return self.scorer(version).prepare()
+    _loaded: dict[str, Future[Scorer]] = field(default_factory=dict)  # in the order in which they were asked for
+    _changing: Lock = field(default_factory=Lock)
 
     def scorer(self, version: FetchedVersion) -> Scorer:
-        """The model of this version. A version that the process is not for is loaded now, and dropped after its tasks.
+        """The model of this version, loaded now if it is not yet; the models asked for before it are dropped.
 
-        A shadow that has waited in line needs such a version, and so does a task that was made just before a swap.
-        Raises UnfitModel where the version's bytes changed or cannot be run.
+        Raises UnfitModel where its bytes changed or cannot be run.
         """
+        scorer = self._load(version)
         key = _key(version)
-        self._loaded = {other: scorer for other, scorer in self._loaded.items() if other in (key, self._own)}
-        if key not in self._loaded:
-            self._loaded[key] = load(version)
-        return self._loaded[key]
+        with self._changing:
+            for older in list(takewhile(lambda other: other != key, self._loaded)):
+                del self._loaded[older]
+        return scorer
+
+    def bring(self, version: FetchedVersion, beside: FetchedVersion | None = None) -> tuple[int, ...]:
+        """Loads a version, has it score its example, and keeps only `beside` with it; gives the sizes of its blocks.
+
+        Raises UnfitModel.
+        """
+        wanted = [beside, version] if beside else [version]
+        with self._changing:
+            for other in self._loaded.keys() - set(map(_key, wanted)):
+                del self._loaded[other]
+        for one in wanted:
+            scorer = self._load(one)
+        try:
+            return scorer.prepare()
+        except UnfitModel:
+            with self._changing:
+                self._loaded.pop(_key(version), None)
+            raise
+
+    def _load(self, version: FetchedVersion) -> Scorer:
+        key = _key(version)
+        with self._changing:
+            found = self._loaded.get(key)
+            if found is None:
+                while len(self._loaded) >= MAX_LOADED:
+                    del self._loaded[next(iter(self._loaded))]
+                mine = self._loaded[key] = Future()
+        if found is not None:
+            return found.result()
+        try:
+            mine.set_result(load(version))
+        except BaseException as error:
+            with self._changing:
+                if self._loaded.get(key) is mine:
+                    del self._loaded[key]
+            mine.set_exception(error)
+            raise
+        return mine.result()
 
 
 def _key(version: FetchedVersion) -> str:
@@ -83,26 +123,28 @@ def load(version: FetchedVersion) -> Scorer:
 
 
 @dataclass(frozen=True)
-class Bring:
-    """The task of loading a version that scores its example; gives the sizes of its blocks. Raises UnfitModel."""
+class Load:
+    """A request to load a version beside one that is served."""
 
     version: FetchedVersion
-
-    def run(self, workshop: Workshop) -> tuple[int, ...]:
-        # In a thread of its own: its niceness cannot be taken back, and the tasks that follow need none.
-        with ThreadPoolExecutor(1, initializer=_step_back) as thread:
-            return thread.submit(workshop.bring, self.version).result()
+    beside: FetchedVersion | None
 
 
-def serve(tasks: Connection, bucket_url: str, log_level: str) -> None:
-    """Takes tasks until the pipe closes. Answers each with (True, result) or (False, kind and text of its error)."""
+def serve(tasks: Connection, loads: Connection, bucket_url: str, log_level: str, niceness: int) -> None:
+    """Takes tasks until the pipe closes. Answers each with (True, result) or (False, kind and text of its error).
+
+    Meanwhile it takes (number, Load) from `loads` and answers with (number, sizes of its blocks, or as a text why the
+    version must not serve).
+    """
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group, they reach us too; the parent decides
         signal.signal(number, signal.SIG_IGN)
     sys.meta_path.insert(0, _Forbidden())
     _die_with_parent()
+    _be_nice(niceness)
     start_log("worker", log_level)
     tempfile.gettempdir()  # decided now: with a full TMPDIR it would silently choose another folder later
     workshop = Workshop(open_bucket(bucket_url))
+    Thread(target=_bring_versions, args=(workshop, loads), daemon=True, name="load").start()
     while True:
         try:
             task: Task[Any] = tasks.recv()
@@ -115,9 +157,28 @@ def serve(tasks: Connection, bucket_url: str, log_level: str) -> None:
         tasks.send(answer)
 
 
-def _step_back() -> None:
-    if sys.platform == "linux":  # where niceness is a thread's own
-        os.nice(max(0, NICENESS_OF_LOADING - os.getpriority(os.PRIO_PROCESS, 0)))
+def _bring_versions(workshop: Workshop, loads: Connection) -> None:
+    # onnxruntime lets go of the interpreter while it loads (measured: no other thread waited for more than 10 ms), and
+    # on Linux niceness is a thread's own: the tasks have the processor first.
+    if sys.platform == "linux":
+        _be_nice(NICENESS_OF_LOADING)
+    while True:
+        try:
+            number, load = loads.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer: tuple[int, ...] | str = workshop.bring(load.version, load.beside)
+        except UnfitModel as error:
+            answer = str(error)
+        except Exception as error:  # noqa: BLE001 - after any error the version must not serve
+            answer = f"{load.version.spec}: {type(error).__name__}: {str(error)[:1000]}"
+        loads.send((number, answer))
+
+
+def _be_nice(niceness: int) -> None:
+    """Makes this process (on Linux this thread) so nice, unless it is already."""
+    os.nice(max(0, niceness - os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 class _Forbidden(MetaPathFinder):

@@ -180,7 +180,7 @@ class Follower:
 
     def _fetched(self, alias: str, version: VersionId) -> FetchedVersion:
         before = self.in_force.of(alias)
-        if before is not None and not before.lies_there:  # a process in place of a dead one loads it
+        if before is not None and not before.lies_there:  # a new scoring process loads it beside the other
             self.repair(before)
         return self._registry.fetch(version, self._cache, self._servers[alias].read)
 

@@ -28,16 +28,13 @@ class Servers(Protocol):
         """What a version's `MLmodel` file says, read in a process where it can do no harm. Raises UnfitModel."""
 
     def prepare(self, version: FetchedVersion, abandoned: Event) -> FetchedVersion:
-        """Loads a version in processes of its own, and has it score its example; gives it, tried.
+        """Loads a version where it will serve, beside what serves, and has it score its example; gives it, tried.
 
         Raises UnfitModel where it must not serve, Abandoned soon after `abandoned` is set.
         """
 
     def serve(self, version: FetchedVersion | None) -> None:
-        """From now on this, as `prepare` gave it, is the version in force."""
-
-    def drop(self, version: FetchedVersion) -> None:
-        """Whatever was prepared for this version, as `prepare` gave it, is of no use; no effect where it serves."""
+        """From now on this is the version in force."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,7 @@ class Swaps:
             seat.coming = None
 
     def _try(self, seat: Seat, attempt: Coming, fetch: Callable[[], FetchedVersion]) -> None:
-        """The order of a swap: download and verify, load and score the example, only then serve."""
+        """The order of a swap: download and verify, load beside the old one and score the example, only then serve."""
         began = time.monotonic()
         version = None
         try:
@@ -137,7 +134,8 @@ class Swaps:
         except Abandoned:
             return
         except UnfitModel as error:
-            if version is None or version.lies_there:
+            needed = (version, seat.in_force)  # one is loaded beside the other
+            if all(one is None or one.lies_there for one in needed):
                 self._end(seat, attempt, partial(self._refuse, reason=str(error)))
             else:  # the cache lost files meanwhile, which does not speak against the version
                 self._end(seat, attempt, partial(self._put_off, reason=str(error)))
@@ -147,7 +145,6 @@ class Swaps:
         else:
             seconds = time.monotonic() - began
             self._end(seat, attempt, partial(self._put_in_force, version=version, seconds=seconds))
-            self._servers[seat.alias].drop(version)
 
     def _end(self, seat: Seat, attempt: Coming, outcome: Callable[[Seat, Coming], None]) -> None:
         with self.changed:

@@ -83,19 +83,22 @@ SAFEGUARDS = (
     ),
     Safeguard(
         4,
-        "one file, one version: the one that its task names, whatever its process is for",
+        "one file, one version: a swap takes effect with the next file",
         "worker/processes/scoring_process.py",
         'return f"{version.spec.version}:{version.sha256}"',
         'return "the model"',
-        ("tests/unit/pool/test_loading.py::TestLoading::test_a_task_about_another_version_gets_that_one",),
+        (
+            SWAPPED + "test_a_swap_while_files_run_leaves_each_file_to_one_version[24-400-2]",
+            SWAPPED + "test_a_swap_under_one_file_takes_effect_with_the_next",
+        ),
         nightly=True,
     ),
     Safeguard(
         4,
         "a version serves only once it has scored its own example",
         "worker/processes/scoring_process.py",
-        "        return self.scorer(version).prepare()\n",
-        "        return self.scorer(version) and (256,)\n",
+        "            return scorer.prepare()\n",
+        "            return (256,)\n",
         (SWAPPED + "test_a_version_that_fails_its_own_example_never_serves",),
     ),
     Safeguard(
@@ -154,8 +157,8 @@ SAFEGUARDS = (
         7,
         "workers hold no state: a scoring process ends with its parent",
         "worker/processes/scoring_process.py",
-        "    _die_with_parent()\n    start_log",
-        "    start_log",
+        "    _die_with_parent()\n    _be_nice",
+        "    _be_nice",
         (KILLS + "test_a_worker_killed_in_mid_file_costs_one_redelivery",),
     ),
     Safeguard(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.worker_fixtures import alive, manned
+from tests.worker_fixtures import alive
 from transport.buckets.folder.bucket import FolderBucket
 from worker.processes.pool import Pool
 
@@ -17,7 +17,7 @@ def bucket(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pool(bucket):
     """One process, shared by tests that each leave it able to work."""
-    pool = manned(Pool(1, bucket.url, log_level="error"))
+    pool = Pool(1, bucket.url, log_level="error")
     yield pool
     pool.kill()
     assert not any(alive(pid) for pid in pool.pids)

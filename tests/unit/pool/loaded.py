@@ -10,10 +10,7 @@ PATIENCE = 60.0
 
 
 def load(pool, version):
-    """Has new processes of the pool serve the version; gives it, tried."""
-    tried = pool.prepare(version, threading.Event())
-    pool.serve(tried)
-    return tried
+    return pool.load(version, threading.Event())
 
 
 def loaded(pool):

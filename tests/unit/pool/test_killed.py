@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from deploy.waiting import wait_for
 from tests.unit.pool.loaded import PATIENCE
-from tests.worker_fixtures import Hostile, alive, fetched, manned
+from tests.worker_fixtures import Hostile, alive, fetched
 from worker.processes.pool import Pool
 from worker.processes.process import ScorerDied, ScoringProcess
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_several_threads_share_the_processes_and_a_kill_ends_all(bucket, tmp_path):
     # Given two processes that hang
-    pool = manned(Pool(2, bucket.url))
+    pool = Pool(2, bucket.url)
     pool.serve(fetched(tmp_path, "1"))
     pids = list(pool.pids)
     ended = []
@@ -56,11 +56,11 @@ def test_several_threads_share_the_processes_and_a_kill_ends_all(bucket, tmp_pat
 
 PARENT = """
 import sys
-from tests.worker_fixtures import Hostile, manned
+from tests.worker_fixtures import Hostile
 from worker.processes.pool import Pool
 if __name__ == "__main__":
     from threading import Thread
-    pool = manned(Pool(2, sys.argv[1]))
+    pool = Pool(2, sys.argv[1])
     print(*pool.pids, flush=True)
     Thread(target=pool.run, args=(Hostile("sleeps for ever"), 600), daemon=True).start()
     sys.stdin.read()
@@ -69,7 +69,7 @@ if __name__ == "__main__":
 
 def test_a_kill_ends_a_process_too_that_is_just_being_started_in_place_of_a_dead_one(bucket, monkeypatch):
     # given a process that died, and a thread that is starting another
-    process = ScoringProcess(bucket.url, "error")
+    process = ScoringProcess(bucket.url, "error", 0)
     dead = process.pid
     os.kill(dead, signal.SIGKILL)
     assert wait_for(lambda: not alive(dead))

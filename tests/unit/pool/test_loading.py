@@ -1,4 +1,4 @@
-"""Versions come into processes of their own, beside those that serve."""
+"""Versions come into scoring processes beside the files that these have in hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -16,150 +16,181 @@ from models.scoring.scorer import BLOCK_ROWS, LARGER, SMALLER
 from tests.chaos.understudy import scoring_processes
 from tests.unit.pool.loaded import PATIENCE, load, loaded
 from tests.unit.registered import laughs, mlmodel
-from tests.worker_fixtures import SPEC, Hostile, Touch, Until, alive, fetched, slow_to_load, with_example
+from tests.worker_fixtures import SPEC, Call, Hostile, Touch, Until, alive, fetched, slow_to_load, with_example
 from worker.processes.pool import Pool
 from worker.processes.process import Abandoned, ScorerDied
-from worker.processes.scoring_process import NICENESS_OF_LOADING
-
-
-@pytest.fixture
-def children():
-    """Whatever processes there are beforehand."""
-    return set(multiprocessing.active_children())
-
-
-@pytest.fixture
-def own(bucket):
-    """A pool of two processes, once a version serves."""
-    pool = Pool(2, bucket.url, log_level="error")
-    yield pool
-    pool.kill()
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """Tells the sizes of the blocks that its process's own version is scored in."""
-
-    def run(self, workshop):
-        return workshop._loaded[workshop._own]._block_sizes
-
-
-def good(folder, name, bias=0.0):
-    return fetched(folder, name, bias=bias, spec=with_example(SPEC, bias))
+from worker.versions.trial import Trial, TriedPool
 
 
 class TestLoading:
-    def test_a_version_that_scores_its_example_is_served_by_processes_of_its_own(self, own, tmp_path):
-        load(own, good(tmp_path, "a"))
-        before = own.pids
-        assert len(before) == 2
-        assert loaded(own) == ["a"]
+    def test_a_version_that_scores_its_example_is_fit(self, pool, tmp_path):
+        load(pool, fetched(tmp_path, "fit", spec=with_example(SPEC)))
 
-        load(own, good(tmp_path, "b", 1.0))
+        assert loaded(pool) == ["fit"]
 
-        assert len(own.pids) == 2
-        assert not set(own.pids) & set(before)
-        assert [loaded(own), loaded(own)] == [["b"], ["b"]]
-        assert not any(map(alive, before))
+    def test_changed_bytes_are_refused(self, pool, tmp_path):
+        version = fetched(tmp_path, "changed")
+        version.graph.write_bytes(version.graph.read_bytes() + b"\0")
 
-    @pytest.mark.parametrize(
-        ("spoil", "reason"),
-        [
-            (lambda graph: graph.write_bytes(graph.read_bytes() + b"\0"), "have changed"),
-            (lambda graph: graph.unlink(), "cannot be read"),
-        ],
-    )
-    def test_changed_bytes_and_a_missing_file_are_refused(self, spoil, reason, own, children, tmp_path):
-        version = good(tmp_path, "spoilt")
-        spoil(version.graph)
+        with pytest.raises(UnfitModel, match="have changed"):
+            load(pool, version)
 
-        with pytest.raises(UnfitModel, match=reason):
-            load(own, version)
+    def test_a_missing_file_is_refused(self, pool, tmp_path):
+        version = fetched(tmp_path, "missing")
+        version.graph.unlink()
 
-        assert set(multiprocessing.active_children()) <= children
+        with pytest.raises(UnfitModel, match="cannot be read"):
+            load(pool, version)
 
-    def test_a_version_without_an_example_is_refused_and_what_serves_goes_on(self, own, tmp_path):
-        load(own, good(tmp_path, "good"))
-        before = own.pids
-
+    def test_a_version_without_an_example_is_refused_and_not_kept(self, pool, tmp_path):
         with pytest.raises(UnfitModel, match="has no input example"):
-            load(own, fetched(tmp_path, "plain"))
+            load(pool, fetched(tmp_path, "plain"))
 
-        assert own.pids == before
-        assert loaded(own) == ["good"]
+        assert "plain" not in loaded(pool)
 
-    def test_it_is_loaded_while_a_file_is_in_hand_whose_process_ends_with_it(self, own, tmp_path):
+    def test_it_is_loaded_while_the_process_is_busy(self, pool, tmp_path):
         # Given a process that works on something
-        load(own, good(tmp_path, "old"))
-        before, done, results = own.pids, tmp_path / "done", []
-        busy = threading.Thread(target=lambda: results.append(own.run(Until(done), PATIENCE)))
+        done = tmp_path / "done"
+        busy = threading.Thread(target=pool.run, args=(Until(done), PATIENCE))
         busy.start()
-        wait_for(lambda: own._idle.qsize() == 1)
 
-        # When another version takes over meanwhile
-        load(own, good(tmp_path, "new", 1.0))
-
-        # Then the next task is done with that one, and the first goes on to its end
-        assert loaded(own) == ["new"]
+        # Then it loads a version meanwhile
+        load(pool, fetched(tmp_path, "beside", spec=with_example(SPEC)))
         assert busy.is_alive()
-        [at_work] = filter(alive, before)
+
         done.touch()
         busy.join(PATIENCE)
-        assert results == [None]
-        wait_for(lambda: not alive(at_work))
-        assert len(own._living) == 2
+        assert loaded(pool) == ["beside"]
 
-    def test_a_task_about_another_version_gets_that_one(self, own, tmp_path):
-        # Given processes for one version, and a task about another: a shadow that has waited, say
-        old, new = good(tmp_path, "old"), good(tmp_path, "new", 1.0)
-        pool = Pool(1, own._arguments[0], log_level="error")
+    def test_at_most_two_are_in_memory_and_the_old_one_goes_with_the_first_file_of_the_new(self, bucket, tmp_path):
+        versions = [
+            fetched(tmp_path, name, bias=bias, spec=with_example(SPEC, bias)) for bias, name in enumerate("abc")
+        ]
+        pool = Pool(1, bucket.url, log_level="error")
         try:
-            load(pool, new)
-            pool.run(Touch(old), PATIENCE)
+            for version in versions[:2]:
+                load(pool, version)
+                assert loaded(pool)[-1:] == [version.spec.version]
+                pool.run(Touch(version), PATIENCE)
+                pool.serve(version)
+                assert loaded(pool) == [version.spec.version]
 
-            # Then it is loaded beside, until the next task is about the process's own
-            assert loaded(pool) == ["new", "old"]
-            pool.run(Touch(new), PATIENCE)
-            assert loaded(pool) == ["new"]
+            # The version that serves is kept beside whichever is loaded next, though that is none that will serve
+            load(pool, versions[0])
+            load(pool, versions[2])
+            assert loaded(pool) == ["b", "c"]
+            load(pool, versions[0])
+            assert loaded(pool) == ["b", "a"]
         finally:
             pool.kill()
 
-    def test_a_process_in_place_of_a_dead_one_has_loaded_what_serves_before_its_first_task(self, own, tmp_path):
-        load(own, good(tmp_path, "serves"))
+    def test_a_process_that_died_idle_is_replaced_and_loads_what_served_and_what_comes(self, bucket, tmp_path):
+        pool = Pool(1, bucket.url, log_level="error")
+        try:
+            old, new = (fetched(tmp_path, name, spec=with_example(SPEC)) for name in ("old", "new"))
+            load(pool, old)
+            pool.serve(old)
+            [idle] = pool.pids
+            os.kill(idle, signal.SIGKILL)
+            wait_for(lambda: not alive(idle))
 
-        for _ in range(2):
+            load(pool, new)
+
+            assert loaded(pool) == ["old", "new"]
+        finally:
+            pool.kill()
+
+    def test_a_process_in_place_of_a_dead_one_has_loaded_what_serves_before_its_first_task(self, bucket, tmp_path):
+        pool = Pool(1, bucket.url, log_level="error")
+        try:
+            version = fetched(tmp_path, "serves", spec=with_example(SPEC))
+            load(pool, version)
+            pool.serve(version)
+
             with pytest.raises(ScorerDied):
-                own.run(Hostile("kills its process"), PATIENCE)
+                pool.run(Hostile("kills its process"), PATIENCE)
 
-        assert [loaded(own), loaded(own)] == [["serves"], ["serves"]]
+            assert loaded(pool) == ["serves"]
+        finally:
+            pool.kill()
 
-    def test_a_process_of_an_old_version_that_dies_over_its_task_is_not_replaced(self, own, tmp_path):
-        # Given an old version's process with a task in hand
-        load(own, good(tmp_path, "old"))
-        before, ended = own.pids, []
-
-        def hang():
-            with pytest.raises(ScorerDied):
-                own.run(Hostile("sleeps for ever"), PATIENCE)
-            ended.append(True)
-
-        busy = threading.Thread(target=hang)
-        busy.start()
-        wait_for(lambda: own._idle.qsize() == 1)
-        load(own, good(tmp_path, "new", 1.0))
-        [at_work] = filter(alive, before)
-
-        # When that dies
-        os.kill(at_work, signal.SIGKILL)
-        busy.join(PATIENCE)
-
-        # Then the new version's processes are all there are
-        assert ended == [True]
-        wait_for(lambda: len(own._living) == 2)
-        assert {process.pid for process in own._living} == set(own.pids)
-
-    def test_an_abandoned_version_is_waited_for_no_longer_and_leaves_no_process(self, own, children, tmp_path):
+    def test_an_abandoned_version_is_waited_for_no_longer(self, pool, tmp_path):
+        version = fetched(tmp_path, "abandoned", spec=with_example(SPEC))
         abandoned = threading.Event()
+        abandoned.set()
+
+        with pytest.raises(Abandoned):
+            pool.load(version, abandoned)
+
+        # and the next one's answer is its own
+        load(pool, fetched(tmp_path, "next", spec=with_example(SPEC)))
+        with pytest.raises(UnfitModel, match="has no input example"):
+            load(pool, fetched(tmp_path, "plain"))
+
+    def test_one_that_takes_too_long_is_unfit_and_costs_the_file_in_hand_nothing(self, bucket, tmp_path):
+        # Given a process that has a file in hand, and a version that needs seconds to load
+        pool = Pool(1, bucket.url, log_level="error", load_seconds=0.3)
+        try:
+            pool.run(Call(sum, ((1,),)), PATIENCE)
+            done, results = tmp_path / "done", []
+            busy = threading.Thread(target=lambda: results.append(pool.run(Until(done), PATIENCE)))
+            busy.start()
+            wait_for(lambda: pool._idle.empty())
+            refused = []
+
+            def refuse():
+                with pytest.raises(UnfitModel, match=r"took longer than 0\.3 s to load"):
+                    load(pool, slow_to_load(tmp_path, "slow", seconds=5))
+                refused.append(True)
+
+            loading = threading.Thread(target=refuse, daemon=True)
+            loading.start()
+            loading.join(1.0)
+            assert not refused, "the process was ended under its file"
+            done.touch()
+            busy.join(PATIENCE)
+            loading.join(PATIENCE)
+            assert (results, refused) == ([None], [True])
+            assert pool.run(Call(sum, ((1,),)), PATIENCE) == 1
+        finally:
+            pool.kill()
+
+
+class TestTrials:
+    def test_what_crashes_its_process_three_times_is_refused_and_comes_near_no_other(self, bucket, pool, tmp_path):
+        # Given a pool that serves a version, and a trial whose processes are killed
+        pool.serve(None)
+        good = fetched(tmp_path, "good", spec=with_example(SPEC))
+        load(pool, good)
+        pool.serve(good)
+        before = pool.pids
+        killed = []
+        stop = threading.Event()
+
+        def kill_the_others():
+            while not stop.wait(0.02):
+                for pid in scoring_processes(os.getpid()):
+                    if pid not in [*before, *killed]:
+                        killed.append(pid)
+                        os.kill(pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_the_others, daemon=True)
+        killer.start()
+        try:
+            tried = TriedPool(pool, Trial(bucket.url, "error"))
+            bad = fetched(tmp_path, "bad", spec=with_example(SPEC))
+            with pytest.raises(UnfitModel, match=r"was killed by SIGKILL \(out of memory\?\) while it was loaded"):
+                tried.prepare(bad, threading.Event())
+        finally:
+            stop.set()
+            killer.join(PATIENCE)
+        assert len(killed) >= 3
+        assert pool.pids == before
+        assert loaded(pool) == ["good"]
+
+    def test_an_abandoned_trial_ends_with_its_process(self, bucket, tmp_path):
+        abandoned = threading.Event()
+        children = set(multiprocessing.active_children())
 
         def abandon():
             wait_for(lambda: set(multiprocessing.active_children()) - children)
@@ -168,113 +199,50 @@ class TestLoading:
         abandoning = threading.Thread(target=abandon, daemon=True)
         abandoning.start()
         with pytest.raises(Abandoned):
-            own.prepare(slow_to_load(tmp_path, "slow", seconds=60), abandoned)
+            Trial(bucket.url, "error").hold(slow_to_load(tmp_path, "slow", seconds=60), abandoned)
         abandoning.join(PATIENCE)
         assert set(multiprocessing.active_children()) <= children
 
-    def test_one_that_was_prepared_for_nothing_leaves_no_process(self, own, children, tmp_path):
-        tried = own.prepare(good(tmp_path, "late"), threading.Event())
-        assert len(set(multiprocessing.active_children()) - children) == 2
+    def test_the_process_that_has_read_a_description_tries_the_version_and_is_gone(self, bucket, tmp_path):
+        trial, children = Trial(bucket.url, "error"), set(multiprocessing.active_children())
+        version = fetched(tmp_path, "1", spec=with_example(SPEC))
 
-        own.drop(tried)
+        for _ in range(2):  # the second time it has passed already
+            assert trial.read(mlmodel(), "model", "1").classes == ("neutral", "satisfied")
+            [reader] = set(multiprocessing.active_children()) - children
+            trial.hold(version, threading.Event())
+            assert set(multiprocessing.active_children()) <= children
+            assert not reader.is_alive()
 
-        assert set(multiprocessing.active_children()) <= children
+    def test_a_description_is_refused_in_the_words_of_its_reader_and_leaves_no_process(self, bucket):
+        trial, children = Trial(bucket.url, "error"), set(multiprocessing.active_children())
 
-    def test_one_that_serves_is_not_dropped(self, own, tmp_path):
-        own.drop(load(own, good(tmp_path, "serves")))
-
-        assert loaded(own) == ["serves"]
-
-    def test_one_that_takes_too_long_is_unfit_and_costs_what_serves_nothing(self, bucket, tmp_path):
-        pool = Pool(1, bucket.url, log_level="error", load_seconds=PATIENCE)
-        try:
-            load(pool, good(tmp_path, "good"))
-            before = pool.pids
-            pool._load_seconds = 0.3
-
-            with pytest.raises(UnfitModel, match=r"took longer than 0\.3 s to load"):
-                load(pool, slow_to_load(tmp_path, "slow", seconds=60))
-
-            assert pool.pids == before
-            assert loaded(pool) == ["good"]
-        finally:
-            pool.kill()
-
-    def test_a_pool_that_has_ended_refuses_nothing(self, own, children, tmp_path):
-        own.kill()
-
-        with pytest.raises(Abandoned):
-            own.prepare(good(tmp_path, "good"), threading.Event())
-
-        assert set(multiprocessing.active_children()) <= children
-
-
-class TestTrials:
-    def test_what_crashes_its_process_three_times_is_refused_and_comes_near_no_other(self, own, tmp_path):
-        # Given a pool that serves a version, and another whose processes are killed
-        load(own, good(tmp_path, "good"))
-        before = own.pids
-        others, killed = set(scoring_processes(os.getpid())), []
-        stop = threading.Event()
-
-        def kill_the_new():
-            while not stop.wait(0.02):
-                for pid in set(scoring_processes(os.getpid())) - {*others, *killed}:
-                    killed.append(pid)
-                    os.kill(pid, signal.SIGKILL)
-
-        killer = threading.Thread(target=kill_the_new, daemon=True)
-        killer.start()
-        try:
-            with pytest.raises(UnfitModel, match=r"was killed by SIGKILL \(out of memory\?\) while it was loaded"):
-                own.prepare(good(tmp_path, "bad"), threading.Event())
-        finally:
-            stop.set()
-            killer.join(PATIENCE)
-        assert len(killed) >= 3
-        assert own.pids == before
-        assert loaded(own) == ["good"]
-
-    def test_the_process_that_has_read_a_description_tries_the_version_and_is_gone(self, own, children, tmp_path):
-        # Given a process that has read one, behind all that serve
-        assert own.read(mlmodel(), "model", "1").classes == ("neutral", "satisfied")
-        [reader] = set(multiprocessing.active_children()) - children
-        assert os.getpriority(os.PRIO_PROCESS, reader.pid) == NICENESS_OF_LOADING
-
-        # When the version has no example, then that process has told so, and no other was started
-        with pytest.raises(UnfitModel, match="has no input example"):
-            own.prepare(fetched(tmp_path, "plain"), threading.Event())
-        assert set(multiprocessing.active_children()) <= children
-        assert not reader.is_alive()
-
-        # And the processes that serve a better one have the usual priority
-        own.read(mlmodel(), "model", "2")
-        load(own, good(tmp_path, "2"))
-        assert len(set(multiprocessing.active_children()) - children) == 2
-        assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in own.pids] == [os.getpriority(os.PRIO_PROCESS, 0)] * 2
-
-    def test_a_process_that_has_read_one_for_nothing_ends_with_the_next_reading(self, own, children):
-        for _ in range(2):
-            own.read(mlmodel(), "model", "1")
-            assert len(set(multiprocessing.active_children()) - children) == 1
-
-    def test_a_description_is_refused_in_the_words_of_its_reader_and_leaves_no_process(self, own, children):
         with pytest.raises(UnfitModel, match=r"model version 1: its MLmodel file is not read: line 1 has an anchor"):
-            own.read(laughs(), "model", "1")
+            trial.read(laughs(), "model", "1")
 
         assert set(multiprocessing.active_children()) <= children
 
-    def test_the_sizes_of_blocks_are_found_once_and_told_to_the_others(self, own, tmp_path):
-        # Given a version whose blocks its trial has found
-        tried = load(own, good(tmp_path, "version"))
-        assert tried.blocks == (*sorted(SMALLER), BLOCK_ROWS, *LARGER)
+    def test_what_has_passed_is_not_tried_again(self, bucket, tmp_path):
+        trial = Trial("no://bucket", "error")
+        version = fetched(tmp_path, "passed")
+        trial.passed(version, (64, 256))
 
-        # Then whatever process serves it knows these, and no other
+        assert trial.hold(version, threading.Event()).blocks == (64, 256)
+
+    def test_the_sizes_of_blocks_are_found_in_the_trial_and_not_beside_what_serves(self, bucket, pool, tmp_path):
+        # Given a pool that serves, and the trial of a version
+        good = fetched(tmp_path, "good", spec=with_example(SPEC))
+        pool.serve(replace(good, blocks=load(pool, good)))
+        tried = TriedPool(pool, Trial(bucket.url, "error"))
+        version = tried.prepare(fetched(tmp_path, "next", spec=with_example(SPEC)), threading.Event())
+        assert version.blocks == (*sorted(SMALLER), BLOCK_ROWS, *LARGER)
+
+        # When processes load one whose trial is told to have found fewer, then they have no others
+        fewer = tried.trial.passed(fetched(tmp_path, "fewer", spec=with_example(SPEC)), (128, 256))
+        assert tried.prepare(replace(fewer, blocks=None), threading.Event()).blocks == (128, 256)
+        # and one that is started in place of a dead one finds none itself either
+        pool.serve(fewer)
         with pytest.raises(ScorerDied):
-            own.run(Hostile("kills its process"), PATIENCE)
-        assert [own.run(Blocks(), PATIENCE) for _ in range(2)] == [tried.blocks] * 2
-
-    def test_a_process_that_is_told_its_blocks_tries_none(self, own, tmp_path):
-        fewer = replace(good(tmp_path, "fewer"), blocks=(128, 256))
-
-        assert load(own, fewer).blocks == (128, 256)
+            pool.run(Hostile("kills its process"), PATIENCE)
+        assert loaded(pool) == ["fewer"]
+        assert load(pool, fewer) == (128, 256)

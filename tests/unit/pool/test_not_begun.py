@@ -29,7 +29,6 @@ from tests.worker_fixtures import (
     alive,
     dropped,
     fetched,
-    manned,
     receipt_of,
     survey,
     with_example,
@@ -80,7 +79,7 @@ class TestAProcessThatEndsBeforeItsTask:
     @pytest.fixture
     def own(self, bucket, starts):
         """A pool of one process whose starts are counted."""
-        pool = manned(Pool(1, bucket.url, log_level="error"))
+        pool = Pool(1, bucket.url, log_level="error")
         yield pool
         pool.kill()
 
@@ -144,6 +143,7 @@ class TestAProcessThatEndsBeforeItsTask:
     def test_killed_with_nothing_to_do_it_costs_the_next_task_nothing(self, own, tmp_path):
         version = fetched(tmp_path, "serves", spec=with_example(SPEC))
         load(own, version)
+        own.serve(version)
         idle = killed_idle(own)
 
         with capture_logs() as logs:
@@ -211,6 +211,7 @@ class TestAFileWhoseProcessEndsBeforeIt:
         version = fetched(tmp_path, spec=with_example(SPEC))
         pool = Pool(1, bucket.url, log_level="error")
         load(pool, version)
+        pool.serve(version)
         made = Worker(bucket, MemoryQueue(Policy(lease=1_000.0), clock=clock), pool, pool, InForce(version))
         yield made
         made.leases.give_all_back()
@@ -218,7 +219,7 @@ class TestAFileWhoseProcessEndsBeforeIt:
 
     def test_is_scored_at_its_first_attempt(self, worker, starts):
         # given a worker whose scoring process was killed while it had nothing to do, and whose next one cannot exec
-        before, starts.failing = starts.count, 1
+        starts.failing = 1
         killed_idle(worker.scorers)
         event = dropped(worker.bucket, "a.csv", survey(5))
         worker.queue.publish([event.to_message()])
@@ -233,7 +234,7 @@ class TestAFileWhoseProcessEndsBeforeIt:
         assert read_failure(worker.bucket, Key("a.csv", event.generation)) is None
         assert len(worker.queue) == 0
         assert [log["event"] for log in logs] == ["file taken", REPLACED, "receipt written"]
-        assert starts.count == before + 2
+        assert starts.count == 3
 
     def test_comes_again_where_that_goes_on(self, worker, starts, clock):
         # given a worker whose scoring process was killed, and a machine that can start no other
