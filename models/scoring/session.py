@@ -33,12 +33,16 @@ def open_session(graph: bytes, what: object) -> Any:
     except Exception as error:  # noqa: BLE001 - onnxruntime raises many kinds, all of which mean: unfit
         locale = _NO_LOCALE.search(str(error))
         if locale:
-            raise UnfitModel(
-                f"{what} takes text apart and needs the locale {locale[1]}, which this machine lacks: as root "
-                f"`apt-get install locales` and `localedef -i {locale[1].partition('.')[0]} -f UTF-8 {locale[1]}`, "
-                f"then start the program again; the images have en_US.UTF-8"
-            ) from None
+            raise UnfitModel(f"{what} takes text apart and {without_locale(locale[1])}") from None
         raise UnfitModel(f"{what}: onnxruntime refuses its graph: {first_line(error)}") from None
+
+
+def without_locale(name: str) -> str:
+    """What a graph of texts lacks on this machine, and what to do."""
+    return (
+        f"needs the locale {name}, which this machine lacks: as root `apt-get install locales` and "
+        f"`localedef -i {name.partition('.')[0]} -f UTF-8 {name}`, then start the program again; the images have it"
+    )
 
 
 def first_line(error: Exception) -> str:

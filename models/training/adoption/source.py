@@ -51,6 +51,7 @@ def find(reference: str, tracking_uri: str, into: Path) -> Logged:
             client = mlflow.MlflowClient(tracking_uri, tracking_uri)
             reference, model = _fixed(client, reference)
             mlflow.set_tracking_uri(tracking_uri)
+            mlflow.set_registry_uri(tracking_uri)  # else that of MLFLOW_REGISTRY_URI would be asked
             folder = Path(mlflow.artifacts.download_artifacts(reference, dst_path=str(into)))
         else:
             folder = Path(reference)

@@ -14,6 +14,7 @@ from models.onnx.conversion import texts
 from models.onnx.conversion.compose import picks_columns
 from models.onnx.conversion.convert import last_step
 from models.onnx.trees.known import library
+from models.scoring.session import without_locale
 
 _HOLDERS = (
     "steps",
@@ -33,11 +34,8 @@ _INSTEAD = {"KNNImputer": "take SimpleImputer instead", "IterativeImputer": "tak
 def reason(estimator: Any, error: BaseException) -> str:
     """Of an error that skl2onnx or onnxruntime raised about a fitted estimator, or about its graph."""
     message = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-    if "StringNormalizer" in message or "Failed to construct locale" in message:
-        return (
-            f"a model of texts needs the locale {texts.LOCALE}, here and on each worker's machine, and it is missing "
-            f"here: apt-get install locales && locale-gen {texts.LOCALE}"
-        )
+    if "needs the locale" in message:
+        return f"a model of texts {without_locale(texts.LOCALE)}"
     if "could not convert string to float" in message:
         return (
             f"{type(last_step(estimator)).__name__} is given texts by the steps before it, which a graph cannot pass "

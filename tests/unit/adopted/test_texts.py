@@ -111,6 +111,6 @@ def test_a_locale_that_is_missing_is_named_with_what_installs_it(monkeypatch: py
     monkeypatch.setattr(texts, "LOCALE", "xx_XX.UTF-8")
     fitted = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TABLE["text"], ANSWERS)
     assert said(fitted, TABLE[["text"]]) == (
-        "a model of texts needs the locale xx_XX.UTF-8, here and on each worker's machine, and it is missing here: "
-        "apt-get install locales && locale-gen xx_XX.UTF-8"
+        "a model of texts needs the locale xx_XX.UTF-8, which this machine lacks: as root `apt-get install locales` "
+        "and `localedef -i xx_XX -f UTF-8 xx_XX.UTF-8`, then start the program again; the images have it"
     )

@@ -92,6 +92,20 @@ def test_the_new_version_answers_as_the_logged_one(
     assert tags["understudy.adopted_flavor"] == flavor
 
 
+def test_another_registry_of_the_shell_is_not_asked(
+    house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.log("sklearn", pipeline(), NAME, input_example=flowers()[0].head(20), **SKLEARN)
+    mlflow = library("mlflow")
+    mlflow.set_registry_uri(f"sqlite:///{house.folder / 'another.db'}")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{house.folder / 'another.db'}")
+
+    assert adopt(f"models:/{NAME}/1", "--trust") == 0
+
+    assert f"{NAME} version 2 answers as models:/{NAME}/1" in capsys.readouterr().out
+    assert not (house.folder / "another.db").exists()
+
+
 def test_aliases_runs_and_folders_name_models_too(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     import mlflow
 
