@@ -162,7 +162,7 @@ class TestBombs:
         assert "200 to 1 that UNDERSTUDY_MAX_GZIP_RATIO allows" in refusal
         assert given < UNPACKED_FREELY + 4 * MB
         assert taken < MB
-        assert held < UNPACKED_FREELY
+        assert held < 40 * MB
 
     def test_what_packs_well_and_is_small_is_no_bomb(self, bucket):
         data = gzip.compress(HEADER.encode() + b"\n" + ROW * 200_000)

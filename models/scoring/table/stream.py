@@ -17,6 +17,7 @@ from models.scoring.table.limits import Limits
 GZIP_DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error)
 CTRL_Z = b"\x1a"  # the end of a text file, as DOS wrote it
 MARKS = 4  # bytes that tell an encoding
+UNPACKED_AT_ONCE = 1 << 16  # bytes; zlib and gzip hold what they give three times over
 
 _UNPACK = "unpack it, and drop the CSV file that is in it"
 _SAVE = "save it as CSV"
@@ -104,7 +105,7 @@ class Unpacked(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
+        data = self._stream.read(min(size, UNPACKED_AT_ONCE) if size >= 0 else size)
         self._count += len(data)
         self._limits.check_unpacked(self._count, self._stored.count)
         return data
@@ -185,7 +186,7 @@ class Blocks(io.RawIOBase):
     def __init__(self, stream: io.RawIOBase, end: bytes) -> None:
         self._stream = stream
         self._end = end
-        self._ready = bytearray()
+        self._ready = b""
         self.quotes = False
         self.count = 0
 
@@ -193,18 +194,21 @@ class Blocks(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        while len(self._ready) < size:
-            more = self._stream.read(size - len(self._ready))
+        parts, have = [self._ready] if self._ready else [], len(self._ready)
+        while have < size:
+            more = self._stream.read(size - have)
             self.count += len(more)
             if not more:
                 more, self._end = self._end, b""
                 if not more:
                     break
             self.quotes = self.quotes or b'"' in more
-            self._ready += more
-        taken = bytes(self._ready[:size])
-        del self._ready[:size]
-        return taken
+            parts.append(more)
+            have += len(more)
+        # Arrow reads far ahead. One read that gave the whole block is passed on as it is, without a copy.
+        whole = b"".join(parts)
+        self._ready = whole[size:]
+        return whole[:size]
 
 
 def _substitute(error: UnicodeError) -> tuple[str, int]:
