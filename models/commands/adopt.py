@@ -13,13 +13,14 @@ from pydantic_settings import CliPositionalArg
 from edge.command import Command
 from edge.options import ArtifactHosts, RegistryOption
 from edge.terminal import harmless
+from models.commands.options import Unsaid, names
 from models.registry.address import fit_to_show, shown
 
 if TYPE_CHECKING:
     from models.training.adoption.source import Logged
 
 
-class Adopt(RegistryOption):
+class Adopt(RegistryOption, Unsaid):
     """Converts a model that was logged to MLflow, and registers it as a new version beside the old one.
 
     scikit-learn, XGBoost, LightGBM, CatBoost and Keras. Loading such a model runs code out of its files, so the command
@@ -32,11 +33,6 @@ class Adopt(RegistryOption):
     model: str | None = Field(None, description="registered model of the new version (default: the source's own)")
     example: Path | None = Field(None, description="CSV of raw rows to compare on (default: its input_example)")
     preprocess: Path | None = Field(None, description="pickle of the fitted preprocessing that stands before the model")
-    classes: str | None = Field(None, description="the classes in the order of the probabilities, by commas")
-    positive: str | None = Field(None, description="of two classes the one whose probability is written (the second)")
-    input_columns: str | None = Field(None, description="the columns of its inputs in order, by commas")
-    id_column: str | None = Field(None, description="input column to carry over into the predictions")
-    label_column: str | None = Field(None, description="input column that holds the answer where it is known")
     trust: bool = Field(False, description="load the files without asking")
     artifact_hosts: ArtifactHosts = ""
 
@@ -69,9 +65,9 @@ class Adopt(RegistryOption):
         if older := older_libraries(logged, flavor):
             print(harmless(f"adopt: {older}"), file=sys.stderr)
         wanted = Wanted(
-            classes=_names(self.classes) or (),
+            classes=names(self.classes) or (),
             positive=self.positive,
-            columns=_names(self.input_columns),
+            columns=names(self.input_columns),
             id_column=self.id_column,
             label_column=self.label_column,
             example=self.example,
@@ -111,10 +107,6 @@ def _ask(whose: str) -> None:
     print("Do you trust them? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise RegistrationRefused("nothing was run, and nothing registered")
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",")]
 
 
 COMMANDS: dict[str, type[Command]] = {"adopt": Adopt}

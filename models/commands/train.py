@@ -20,6 +20,7 @@ from rich.table import Table
 from edge.command import Command
 from edge.options import ArtifactHosts, ModelOption, RegistryOption
 from edge.terminal import harmless
+from models.commands.options import Unsaid, names
 from models.registry.address import fit_to_show
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Train(_RegistryCommand):
         return training, test
 
 
-class Register(_RegistryCommand):
+class Register(_RegistryCommand, Unsaid):
     """Registers a classifier's ONNX graph from elsewhere as a new version, in the form that workers serve.
 
     Inputs: per column a tensor [N] or [N, 1] of strings, doubles, floats or int64; or one matrix [N, F], and then
@@ -150,15 +151,6 @@ class Register(_RegistryCommand):
     """
 
     file: CliPositionalArg[Path] = Field(description="the .onnx file")
-    classes: str | None = Field(
-        None,
-        description="the classes in the order of the probabilities, by commas (where the graph names none, or 0, 1)",
-    )
-    positive: str | None = Field(None, description="of two classes the one whose probability is written (the second)")
-    # Not `columns`: in the environment COLUMNS is how wide the terminal is.
-    input_columns: str | None = Field(None, description="the columns of its inputs in order, separated by commas")
-    id_column: str | None = Field(None, description="input column to carry over into the predictions")
-    label_column: str | None = Field(None, description="input column that holds the answer where it is known")
     example: Path | None = Field(None, description="CSV of raw rows to check with; from 500 rows on also for drift")
 
     def run(self) -> int:
@@ -173,9 +165,9 @@ class Register(_RegistryCommand):
         try:
             candidate, rows = foreign_candidate(
                 self.file,
-                classes=_names(self.classes),
+                classes=names(self.classes),
                 positive=self.positive,
-                columns=_names(self.input_columns),
+                columns=names(self.input_columns),
                 id_column=self.id_column,
                 label_column=self.label_column,
                 example=self.example,
@@ -218,10 +210,6 @@ def _print_outcomes(outcomes: Sequence[TrainingOutcome], model: str, training: s
         figures = (f"{one.metrics[name]:.4f}" for name in ("test_accuracy", "test_roc_auc", "test_log_loss"))
         table.add_row(one.kind, one.version, one.alias or "", *figures, f"{one.seconds:.1f}")
     Console().print(table)
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",")]
 
 
 def _refused(command: str, error: Exception, registry: str = "") -> int:

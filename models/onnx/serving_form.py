@@ -12,9 +12,10 @@ from models.onnx.decision import MOST_PROBABLE, Decision
 from models.onnx.given.classes import label_numbers
 from models.onnx.given.outputs import final_zipmaps, find_outputs, shape_of
 from models.onnx.given.sound import UnfitGraph as UnfitGraph
-from models.onnx.given.sound import core_opset, first_line, refuse_unsound
+from models.onnx.given.sound import core_opset, refuse_unsound
 from models.onnx.graph import IR_VERSION, OPSETS, GraphParts
 from models.registry.spec import LABEL_OUTPUT, PROBABILITIES_OUTPUT
+from models.scoring.session import first_line
 
 # An input's element type and its name in an MLflow signature.
 INPUT_TYPES: Mapping[int, str] = {

@@ -31,6 +31,7 @@ from models.registry.spec import (
     UnfitModel,
 )
 from models.scoring.scorer import Scorer, Scores
+from models.scoring.session import first_line
 from models.scoring.table.gaps import trimmed
 from models.training.footprint import memory_bytes
 from models.training.tracking import Tracking
@@ -90,7 +91,7 @@ class Candidate:
         except (UnfitModel, ValueError, TypeError) as error:
             raise RegistrationRefused(str(error)) from None
         except Exception as error:  # onnxruntime's own errors have no base of theirs
-            raise RegistrationRefused(f"the graph cannot score the rows given: {str(error).splitlines()[0]}") from error
+            raise RegistrationRefused(f"the graph cannot score the rows given: {first_line(error)}") from error
         sums = scores.probabilities.sum(axis=1)
         if not np.allclose(sums, 1, atol=1e-3) or scores.probabilities.min(initial=0) < -1e-6:
             raise RegistrationRefused(

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import onnx
 from onnx import TensorProto
 
+from models.scoring.session import first_line
+
 OLDEST_OPSET = 7  # older ones onnxruntime does not run
 
 
@@ -37,10 +39,6 @@ def refuse_unsound(model: onnx.ModelProto) -> None:
 def core_opset(model: onnx.ModelProto) -> int | None:
     """The version of ONNX's own operators that the graph is written for; None where it uses none of them."""
     return next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), None)
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300]
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from models.registry.spec import METADATA_KEY
+from models.scoring.session import first_line
 from models.training.adoption.boosters import as_classifier
 from models.training.adoption.network import KerasNetwork
 from models.training.adoption.source import Logged
@@ -33,9 +35,11 @@ def flavor_of(logged: Logged) -> str:
     Nothing of the model is run.
     """
     if "onnx" in logged.flavors:
+        if METADATA_KEY in (logged.description.metadata or {}):
+            raise RegistrationRefused(f"{logged.reference} is a version that workers serve as it is")
         raise RegistrationRefused(
-            f"{logged.reference} is an ONNX model already: register its file, "
-            f"`python -m models register {logged.folder}/{logged.flavors['onnx'].get('data', 'model.onnx')}`"
+            f"{logged.reference} is an ONNX model already: `.venv/bin/python -m mlflow artifacts download "
+            f"--artifact-uri {logged.reference} --dst-path .` gives its file, and `python -m models register` takes it"
         )
     flavor = next((flavor for flavor in LIBRARIES if flavor in logged.flavors), None)
     if flavor is None:
@@ -64,7 +68,7 @@ def load(logged: Logged, flavor: str, classes: Sequence[str]) -> Any:
         raise RegistrationRefused(_lacking(logged, str(error.name))) from None
     except Exception as error:
         raise RegistrationRefused(
-            f"{logged.reference} cannot be loaded: {_line(error)}. It was logged with "
+            f"{logged.reference} cannot be loaded: {first_line(error)}. It was logged with "
             f"{', '.join(_versions(logged)) or 'libraries that it does not name'}: load it with those"
         ) from error
     if LIBRARIES[flavor] == "keras":
@@ -104,7 +108,3 @@ def _versions(logged: Logged) -> list[str]:
 def _distribution(requirement: str) -> str:
     """The name in a requirement, as PyPI compares names."""
     return re.sub(r"[-_.]+", "-", re.split(r"[=<>~!\[; ]", requirement)[0]).lower()
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from models.onnx.graph import OPSETS
 from models.onnx.unfit import UnfitStep
+from models.scoring.session import first_line
 from models.training.register import RegistrationRefused
 
 BATCH = 4096  # rows at once
@@ -96,8 +97,7 @@ class KerasNetwork(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 self.model.export(str(file), format="onnx", verbose=False)
                 exported = version_converter.convert_version(onnx.load(file), OPSETS[""])
             except Exception as error:
-                line = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-                raise UnfitStep(f"Keras exports no ONNX of it: {line}") from error
+                raise UnfitStep(f"Keras exports no ONNX of it: {first_line(error)}") from error
         if self.model.output_shape[1] == 1:
             _of_both(exported)
         return exported

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from models.scoring.session import first_line
 from models.training.register import RegistrationRefused
 
 
@@ -24,8 +25,7 @@ def load_steps(file: Path) -> list[tuple[str, Any]]:
             f"{file} needs {error.name}, which is not installed: `.venv/bin/python -m pip install` the package of it"
         ) from None
     except Exception as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        raise RegistrationRefused(f"{file} cannot be loaded: {line}") from error
+        raise RegistrationRefused(f"{file} cannot be loaded: {first_line(error)}") from error
     steps = list(found.values()) if isinstance(found, dict) else found if isinstance(found, list | tuple) else [found]
     for step in steps:
         if not hasattr(step, "transform"):

@@ -14,7 +14,7 @@ from models.onnx.conversion import texts
 from models.onnx.conversion.compose import picks_columns
 from models.onnx.conversion.convert import last_step
 from models.onnx.trees.known import library
-from models.scoring.session import without_locale
+from models.scoring.session import first_line, without_locale
 
 _HOLDERS = (
     "steps",
@@ -31,9 +31,9 @@ _EXPORT = "register an ONNX export of your own with `python -m models register`"
 _INSTEAD = {"KNNImputer": "take SimpleImputer instead", "IterativeImputer": "take SimpleImputer instead"}
 
 
-def reason(estimator: Any, error: BaseException) -> str:
+def reason(estimator: Any, error: Exception) -> str:
     """Of an error that skl2onnx or onnxruntime raised about a fitted estimator, or about its graph."""
-    message = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    message = first_line(error)
     if "needs the locale" in message:
         return f"a model of texts {without_locale(texts.LOCALE)}"
     if "could not convert string to float" in message:

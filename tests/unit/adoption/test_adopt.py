@@ -21,6 +21,7 @@ from models.__main__ import COMMANDS
 from models.registry.client import Registry
 from models.registry.spec import UnfitModel
 from tests.unit.adoption.logged import NUMBERS, House, columns_of_numbers_and_texts, flowers, library
+from tests.unit.registered import graph
 
 NAME = "flowers"
 SKLEARN: dict[str, Any] = {"serialization_format": "cloudpickle"}
@@ -224,6 +225,34 @@ def test_a_library_that_is_missing_is_named(
     assert adopt(f"models:/{NAME}/1", "--trust") == 1
 
     assert "needs sklearn, which `make adopt` installs" in capsys.readouterr().err
+
+
+def test_what_is_onnx_already_is_not_adopted(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    import onnx
+
+    house.log("sklearn", pipeline(), NAME, input_example=flowers()[0].head(20), **SKLEARN)
+    assert adopt(f"models:/{NAME}/1", "--trust") == 0
+    house.log("onnx", onnx.load_from_string(graph()), NAME, save_as_external_data=False)
+    capsys.readouterr()
+
+    for version, said in (
+        ("2", "is a version that workers serve as it is"),
+        ("3", "`python -m models register` takes"),
+    ):
+        assert adopt(f"models:/{NAME}/{version}", "--trust") == 1
+        assert said in capsys.readouterr().err
+
+
+def test_a_booster_without_probabilities_is_refused(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    xgboost, (rows, kinds) = library("xgboost"), flowers()
+    learned = xgboost.train({"objective": "reg:squarederror"}, xgboost.DMatrix(rows[NUMBERS], kinds), 5)
+    house.log("xgboost", learned, NAME, input_example=rows[NUMBERS].head(20))
+
+    assert adopt(f"models:/{NAME}/1", "--trust") == 1
+
+    assert "its objective reg:squarederror gives no probabilities: fit it with binary:logistic" in (
+        capsys.readouterr().err
+    )
 
 
 def test_what_is_no_such_model_is_said_in_a_sentence(house: House, capsys: pytest.CaptureFixture[str]) -> None:
