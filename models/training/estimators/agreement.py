@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 from models.onnx.conversion.probable import probable
 from models.onnx.decision import Decision
 from models.training.estimators.answers import EstimatorAnswers, answers
+from models.training.estimators.inputs import is_numeric
 from models.training.estimators.probes import GAP, Probes, gaps_together, probes
 from models.training.estimators.rule import ADVICE
 from models.training.estimators.thresholds import thresholds
@@ -51,6 +52,7 @@ def columns_without_gaps(
     no_numbers = [str(name) for name in rows if name in others or name not in candidate.types]
     special = thresholds(probable(estimator), rows, no_numbers)
     made = probes(rows, texts, special, booleans, list(candidate.types))
+    _refuse_what_the_graph_passes_over(candidate, compared, rows, others)
     found = compared(made.rows)
     of_gap = np.array([value == GAP for value in made.values])
     closed = tuple(dict.fromkeys(made.columns[at] for at in np.flatnonzero(found.differs & of_gap)))
@@ -65,6 +67,20 @@ def columns_without_gaps(
         if also.differs.any():
             raise RegistrationRefused(_parted(candidate, together, also, np.flatnonzero(also.differs)))
     return closed
+
+
+def _refuse_what_the_graph_passes_over(
+    candidate: Candidate, compared: Callable[[pd.DataFrame], Compared], rows: pd.DataFrame, others: Sequence[str]
+) -> None:
+    """Raises RegistrationRefused where the estimator looks at a column that is no input of the graph."""
+    left = [str(name) for name in rows if name not in candidate.types]
+    if not left:
+        return
+    words = [name for name in left if not is_numeric(rows[name])]
+    made = probes(rows, [*others, *words], {}, columns=left)
+    found = compared(made.rows)
+    if found.differs.any():
+        raise RegistrationRefused(_parted(candidate, made, found, np.flatnonzero(found.differs)))
 
 
 def _compared(

@@ -148,6 +148,14 @@ SAFEGUARDS = (
     ),
     Safeguard(
         14,
+        "a column that the graph passes over is tried on the estimator",
+        "models/training/estimators/agreement.py",
+        "    _refuse_what_the_graph_passes_over(candidate, compared, rows, others)\n",
+        "",
+        ("tests/unit/estimators/test_candidate.py::test_a_column_that_the_graph_passes_over_is_tried_too",),
+    ),
+    Safeguard(
+        14,
         "a version takes the columns that its model looks at, and no others",
         "models/onnx/conversion/inlined.py",
         "[value for value in inputs if value.name in needed]",

@@ -47,6 +47,7 @@ TABLE, SPECIES_OF = penguins(500, 1)
 WHOLE, SPECIES_OF_WHOLE = penguins(500, 2, gaps=False)
 CODES = np.searchsorted(SPECIES, SPECIES_OF)
 IS_GENTOO = (SPECIES_OF == "Gentoo").astype(int)
+DRAWN, TWO = (TABLE, SPECIES_OF), (TABLE, IS_GENTOO)
 LATER = penguins(ASKED, 3, unknown=True)[0].assign(  # what comes in files
     code=lambda table: table.island.map({"Biscoe": 0, "Dream": 3, "Torgersen": 7, "Île": 44}).where(
         table.depth < 19, -3

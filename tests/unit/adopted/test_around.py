@@ -39,10 +39,11 @@ from tests.unit.adopted.models import (
     scaled,
 )
 from tests.unit.adopted.penguins import (
-    IS_GENTOO,
+    DRAWN,
     NUMBERS,
     SPECIES_OF,
     TABLE,
+    TWO,
     assert_served,
 )
 
@@ -57,10 +58,6 @@ def selected(last: Any) -> Any:
         ),
         last,
     )
-
-
-DRAWN = (TABLE, SPECIES_OF)
-TWO = (TABLE, IS_GENTOO)
 
 
 def parties() -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.preprocessing import (
     OrdinalEncoder,
@@ -11,12 +10,15 @@ from sklearn.preprocessing import (
 
 from tests.unit.adopted.models import (
     Case,
+    categories,
+    codes,
     each,
     encoded,
     histogram,
     on,
 )
 from tests.unit.adopted.penguins import (
+    DRAWN,
     IS_GENTOO,
     NUMBERS,
     SPECIES_OF,
@@ -30,20 +32,13 @@ from tests.unit.adopted.penguins import (
 pytestmark = pytest.mark.filterwarnings("ignore")  # what the libraries say of gaps and of few rows
 
 
-def typed(table: pd.DataFrame) -> pd.DataFrame:
-    return table[[*NUMBERS, *TEXTS]].astype(dict.fromkeys(TEXTS, "category"))
-
-
-DRAWN = (TABLE, SPECIES_OF)
-TWO = (TABLE, IS_GENTOO)
-NUMBERED = TABLE[NUMBERS].assign(code=TABLE.island.map({"Biscoe": 0, "Dream": 3, "Torgersen": 7, "Île": 9}))
 SERVED: dict[str, Case] = {
     "numbers with gaps": on(TABLE[NUMBERS], SPECIES_OF, lambda: histogram()),
     "numbers without gaps": on(WHOLE[NUMBERS], SPECIES_OF_WHOLE, lambda: histogram()),
-    "from_dtype": on(typed(TABLE), SPECIES_OF, lambda: histogram(categorical_features="from_dtype")),
-    "from_dtype, two classes, early stopping": on(typed(TABLE), IS_GENTOO, lambda: histogram(early_stopping=True)),
-    "by name, of texts": on(typed(TABLE), SPECIES_OF, lambda: histogram(categorical_features=TEXTS)),
-    "by name, of numbers": on(NUMBERED, SPECIES_OF, lambda: histogram(categorical_features=["code"])),
+    "from_dtype": on(categories(TABLE), SPECIES_OF, lambda: histogram(categorical_features="from_dtype")),
+    "from_dtype, two classes, early stopping": on(categories(TABLE), IS_GENTOO, lambda: histogram(early_stopping=True)),
+    "by name, of texts": on(categories(TABLE), SPECIES_OF, lambda: histogram(categorical_features=TEXTS)),
+    "by name, of numbers": on(codes, SPECIES_OF, lambda: histogram(categorical_features=["code"])),
     "by place behind an OrdinalEncoder": on(
         *DRAWN,
         lambda: encoded(

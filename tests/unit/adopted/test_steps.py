@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.datasets import load_breast_cancer
@@ -36,6 +35,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from tests.unit.adopted.models import (
     Case,
+    categories,
     each,
     encoded,
     forest,
@@ -45,12 +45,13 @@ from tests.unit.adopted.models import (
     scaled,
 )
 from tests.unit.adopted.penguins import (
-    IS_GENTOO,
+    DRAWN,
     NUMBERS,
     SPECIES_OF,
     SPECIES_OF_WHOLE,
     TABLE,
     TEXTS,
+    TWO,
     WHOLE,
     assert_served,
 )
@@ -58,12 +59,6 @@ from tests.unit.adopted.penguins import (
 pytestmark = pytest.mark.filterwarnings("ignore")  # what the libraries say of gaps and of few rows
 
 
-def typed(table: pd.DataFrame) -> pd.DataFrame:
-    return table[[*NUMBERS, *TEXTS]].astype(dict.fromkeys(TEXTS, "category"))
-
-
-DRAWN = (TABLE, SPECIES_OF)
-TWO = (TABLE, IS_GENTOO)
 CANCER, MALIGNANT = load_breast_cancer(return_X_y=True, as_frame=True)
 SERVED: dict[str, Case] = {
     "breast cancer, scaler and forest": lambda: (
@@ -190,7 +185,7 @@ SERVED: dict[str, Case] = {
         400,
     ),
     "pandas output": on(*DRAWN, lambda: encoded(logistic(), scaled).set_output(transform="pandas")),
-    "pandas categories": on(typed(TABLE), SPECIES_OF, lambda: encoded(logistic(), scaled)),
+    "pandas categories": on(categories(TABLE), SPECIES_OF, lambda: encoded(logistic(), scaled)),
     "whole numbers with gaps, Int64": on(
         TABLE[NUMBERS].assign(mass=TABLE.mass.astype("Int64")),
         SPECIES_OF,

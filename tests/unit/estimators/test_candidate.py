@@ -282,6 +282,23 @@ def test_where_they_part_the_column_is_named_and_what_was_put_into_it() -> None:
         sklearn_candidate(pipeline, ROWS)
 
 
+def test_a_column_that_the_graph_passes_over_is_tried_too() -> None:
+    # given an estimator that looks at a column which its first step drops, and does not where the rows are as usual
+    first = ColumnTransformer([("text", OneHotEncoder(handle_unknown="ignore"), ["colour"])])
+    pipeline = make_pipeline(first, LogisticRegression()).fit(ROWS, ANSWERS)
+    assert list(sklearn_candidate(pipeline, ROWS).types) == ["colour"]
+    usual = pipeline.predict_proba
+
+    def swapped(rows: pd.DataFrame) -> Any:
+        return rows.stars.to_numpy() > ROWS.stars.max()
+
+    pipeline.predict_proba = lambda rows: np.where(swapped(rows)[:, np.newaxis], usual(rows)[:, ::-1], usual(rows))
+    pipeline.predict = lambda rows: pipeline.classes_[pipeline.predict_proba(rows).argmax(axis=1)]
+
+    with pytest.raises(RegistrationRefused, match="part on 'stars' with "):
+        sklearn_candidate(pipeline, ROWS)
+
+
 @pytest.mark.parametrize(
     "classifier",
     [
