@@ -31,7 +31,7 @@ class GuardAnswer:
         if self.state is GuardState.MET:
             return f"{self.by.title} is no worse than {borne}"
         if self.state is GuardState.BROKEN:
-            return f"{self.by.title} is worse than {borne}"
+            return f"{self.by.title} is worse by more than {borne}"
         return f"{self.by.title} is not yet known to be no worse than {borne}"
 
 
@@ -68,7 +68,8 @@ def _guarded(verdict: Verdict, guards: Sequence[GuardAnswer]) -> Verdict:
         return verdict
     broken = [str(guard) for guard in guards if guard.state is GuardState.BROKEN]
     if broken:
-        return replace(verdict, kind=Kind.GUARD, look=None, more_rows=None, reason="; ".join(broken))
+        known = [str(verdict)] if verdict.look is not None else []
+        return replace(verdict, kind=Kind.GUARD, look=None, more_rows=None, reason="; ".join((*known, *broken)))
     if verdict.look is None:
         return verdict
     unsure = [str(guard) for guard in guards if guard.state is GuardState.OPEN]

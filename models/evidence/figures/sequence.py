@@ -83,7 +83,7 @@ def looks_by_file(won: Integers, lost: Integers, rows: Integers, error: float = 
     return Looks("file", total, share(up - down, total), low, high, *evidence, moved)
 
 
-def log_e_value(won: Integers, lost: Integers) -> Floats:
+def log_e_value(won: Integers | Floats, lost: Integers | Floats) -> Floats:
     """Logarithm of the e-value against "of the discordant rows at most half are won", from counts so far.
 
     The likelihood ratio of a share θ against 1/2, mixed over θ > 1/2 by a Beta(5, 5) cut off at 1/2. Each θ > 1/2 is a
@@ -99,7 +99,7 @@ def log_e_value(won: Integers, lost: Integers) -> Floats:
     )
 
 
-def log_row_capital(won: Integers, lost: Integers, rows: Integers, mean: Floats) -> Floats:
+def log_row_capital(won: Integers | Floats, lost: Integers | Floats, rows: Integers | Floats, mean: Floats) -> Floats:
     """Logarithm of the capital won by betting that the difference in accuracy is above `mean`; from counts so far.
 
     A row's difference D is 1, 0 or -1, so (1 + D)/(1 + mean) is never negative and on average 1 where `mean` is true. A

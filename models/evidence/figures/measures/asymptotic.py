@@ -43,7 +43,7 @@ class Moments:
 
 def asymptotic_looks(unit: str, labelled: Integers, found: Moments, error: float, reach: float) -> Looks:
     """Looks after each of F files; the difference lies within ±`reach`."""
-    usable, clock = is_open(unit, found), _clock(unit, found.units)
+    usable, clock = is_open(unit, found), clock_of(unit, found.units)
     spread = np.sqrt(np.where(usable, found.second, 1.0))
     score = found.difference / spread
     sides = [np.where(usable, log_mixture(each, clock), 0.0) for each in (score, -score)]
@@ -106,7 +106,8 @@ def file_moments(difference: Floats, gradient: Floats, parts: Floats) -> Moments
     return Moments(units, difference, *sums)
 
 
-def _clock(unit: str, units: Floats) -> Floats:
+def clock_of(unit: str, units: Floats) -> Floats:
+    """The prior's variance beside that of the estimate, at so many units."""
     # Tightest at so many units: Waudby-Smith et al. 2024, on the choice of ρ.
     log_error = -2 * np.log(ERROR / 2)
     return np.asarray(np.maximum(units, 1) * (log_error + np.log(log_error) + 1) / _TIGHTEST[unit])

@@ -64,7 +64,7 @@ def log_loss_capital(total: Floats, squares: Floats, rows: Integers, mean: Float
     return np.asarray(logsumexp(_BETS * above - _PAID * paid, axis=-1) - np.log(_BETS.size))
 
 
-def loss_moments(sums: Floats, rows: Integers) -> Moments:
+def loss_moments(sums: Floats, rows: Integers | Floats) -> Moments:
     """By file [..., F]: the mean difference is a ratio of totals, Σ sums / Σ rows.
 
     The files' balances, on which accuracy by file bets, would not do: with losses large and rare on one side they can
@@ -73,4 +73,4 @@ def loss_moments(sums: Floats, rows: Integers) -> Moments:
     total, count = np.cumsum(sums, axis=-1), np.maximum(np.cumsum(rows, axis=-1), 1)
     difference = total / count
     gradient = np.stack([1 / count, -difference / count], axis=-1)
-    return file_moments(difference, gradient, np.stack([sums, rows.astype(np.float64)], axis=-1))
+    return file_moments(difference, gradient, np.stack([sums, np.asarray(rows, dtype=np.float64)], axis=-1))
