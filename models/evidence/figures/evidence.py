@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from models.evidence.figures.judge import GuardAnswer, Judgement
 from models.evidence.figures.measures import wording
+from models.evidence.figures.measures.guards import GuardState
 from models.evidence.figures.measures.yardstick import Yardstick
 from models.evidence.figures.sequence import Looks, log_threshold
 from models.evidence.figures.summary import ByMeasure, Evidence, GuardFigures, Look
@@ -53,9 +54,11 @@ def _sentence(judgement: Judgement) -> str:
     sure = f"between {wording.interval(by, low, high)}" if low > -by.reach or high < by.reach else "not yet bounded"
     now = wording.difference(by, float(looks.difference[-1]))
     now = f"less production's is {now} points" if by.shares else f"is {now} than production's"
+    met = "; ".join(str(guard) for guard in judgement.guards if guard.state is GuardState.MET)
+    kept = f" Guards that are met: {met}." if met else ""
     return (
         f"{text}. Over {int(looks.rows[-1]):,} labelled rows staging's {by.title} {now}, {sure} at every look"
-        f"{' (asymptotic)' if looks.asymptotic else ''}."
+        f"{' (asymptotic)' if looks.asymptotic else ''}.{kept}"
     )
 
 
