@@ -157,9 +157,6 @@ def _so_far(summary: Summary, files: Sequence[FileFigures], step: int) -> dict[s
             "accuracy_production": (both + sum(file.lost for file in part)) / labelled,
             "accuracy_staging": (both + sum(file.won for file in part)) / labelled,
             **_of_measure(summary, look),
-            "log_e_staging": look.log_e_staging,
-            "log_e_production": look.log_e_production,
-            "log_e_threshold": summary.evidence.threshold,
         }
     if step == len(files):
         for name, measure in summary.measures.items():
@@ -170,14 +167,20 @@ def _so_far(summary: Summary, files: Sequence[FileFigures], step: int) -> dict[s
 
 
 def _of_measure(summary: Summary, look: Look) -> dict[str, float]:
-    """By how much staging is better by the measure that decides; the name says where bounds are asymptotic."""
+    """By how much staging is better by the measure that decides; the names say which, and what is asymptotic."""
     by = summary.evidence.measure
-    if by.name == "accuracy":
-        name = "accuracy_difference"
-    else:
-        readable = re.sub(r"[^\w\-./ ]", "_", by.name.replace(":", "_of_").replace("-", "_"))
-        name = f"{readable}_better_by{'_asymptotic' if by.asymptotic else ''}"
-    return {name: look.difference, f"{name}_low": look.low, f"{name}_high": look.high}
+    difference, behind = "accuracy_difference", ""
+    if by.name != "accuracy":
+        name = re.sub(r"[^\w./ ]", "_", by.name.replace(":", "_of_")) + ("_asymptotic" if by.asymptotic else "")
+        difference, behind = f"{name}_better_by", f"_by_{name}"
+    return {
+        difference: look.difference,
+        f"{difference}_low": look.low,
+        f"{difference}_high": look.high,
+        f"log_e_staging{behind}": look.log_e_staging,
+        f"log_e_production{behind}": look.log_e_production,
+        "log_e_threshold": summary.evidence.threshold,
+    }
 
 
 def verdict_tags(summary: Summary, run_id: str) -> Mapping[str, str]:
@@ -194,7 +197,8 @@ def verdict_tags(summary: Summary, run_id: str) -> Mapping[str, str]:
 def verdict_block(summary: Summary, link: str) -> str:
     """What stands in the staging version's description, as Markdown."""
     verdict, _, rest = summary.evidence.sentence.partition(". ")
-    command = f"python -m models compare --production {summary.production.version} --staging {summary.staging.version}"
+    pair = f"--production {summary.production.version} --staging {summary.staging.version}"
+    command = f"python -m models compare {pair}{words.options(summary)}"
     parts = [
         f"**{verdict.rstrip('.')}** (against production version {summary.production.version}). {rest}".strip(),
         *filter(None, [words.doubt(summary)]),

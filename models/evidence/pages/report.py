@@ -51,11 +51,11 @@ def _next_step(summary: Summary) -> tuple[str, str]:
     if summary.seen_before.doubts and kind is not Kind.PRODUCTION:
         return "Production stays until there are rows that neither came before nor were learned from.", ""
     if kind is Kind.STAGING:
-        return "To move production to it:", "python -m models promote staging --if-better"
+        return "To move production to it:", f"python -m models promote staging --if-better{words.options(summary)}"
     if kind is Kind.NO_DIFFERENCE and summary.cheaper:
         return (
             "Staging takes less time per row. To move production to it:",
-            "python -m models promote staging --no-worse",
+            f"python -m models promote staging --no-worse{words.options(summary)}",
         )
     if kind is Kind.NOT_YET:
         return "Production stays. Look again as often as you like: looking does not wear the evidence out.", ""

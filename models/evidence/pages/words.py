@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from math import exp, inf, log
 
@@ -133,6 +134,17 @@ def guards(summary: Summary) -> list[tuple[str, ...]]:
 
 def _both(by: ByMeasure) -> tuple[str, str]:
     return measured(by, by.production), measured(by, by.staging)
+
+
+def options(summary: Summary) -> str:
+    """What a command takes to judge on the same terms; the costs are not repeated."""
+    evidence = summary.evidence
+    guards = [(each.measure, each.at_least * (100 if each.measure.shares else 1)) for each in evidence.guards]
+    asked = [] if evidence.measure.name == "accuracy" else ["--measure", evidence.measure.name]
+    asked += [word for by, least in guards for word in ("--guard", f"{by.name}:{least:g}")]
+    asked += ["--cost", "COSTS"] if "cost" in {evidence.measure.name, *(by.name for by, _ in guards)} else []
+    asked += ["--unit", evidence.unit] if evidence.unit != "row" else []
+    return "".join(f" {shlex.quote(word)}" for word in asked)
 
 
 def sentence_case(text: str) -> str:

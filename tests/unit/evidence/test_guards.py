@@ -116,6 +116,12 @@ def test_a_report_speaks_of_the_measure_and_its_direction(whole: Comparison) -> 
     assert "has the lower log loss, row by row" in text
 
 
+def test_the_next_step_is_on_the_same_terms(whole: Comparison) -> None:
+    text = report.render(summarise(whole, terms=terms("recall:a:-5", "log-loss:-0.5", measure="log-loss")))
+
+    assert "promote staging --if-better --measure log-loss --guard recall:a:-5 --guard log-loss:-0.5<" in text
+
+
 @pytest.mark.parametrize(
     "text", ["accuracy", "accuracy:0.5", "accuracy:x", "accuracy:nan", "accuracy:-inf", "recall:-1", "", ":-1", "x:-1"]
 )
