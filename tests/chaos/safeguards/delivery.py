@@ -15,8 +15,8 @@ SAFEGUARDS = (
         1,
         "one receipt per generation: the first one written stands",
         "ledger/commit.py",
-        "outcome.to_json().encode(),\n            if_generation=ABSENT,",
-        "outcome.to_json().encode(),\n            if_generation=None,",
+        '\\n".encode(),\n            if_generation=ABSENT,',
+        '\\n".encode(),\n            if_generation=None,',
         (INTERLEAVINGS,),
     ),
     Safeguard(
