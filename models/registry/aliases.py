@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from models.registry.advice import advice
 from models.registry.client import PRODUCTION, STAGING, Registry, VersionId
 
 MOVE_TAG = "understudy.move."  # + time + "." + alias: a JSON object
@@ -128,7 +129,7 @@ class Aliases:
             raise MoveRefused(f"version {version} is {alias} already; nothing was changed")
         known = [known.version for known in self.registry.versions()]
         if version not in known:
-            there = f"there are {', '.join(known)}" if known else "it has none: `python -m models train all` makes some"
+            there = f"there are {', '.join(known)}" if known else advice(self.registry)
             raise MoveRefused(f"{self.registry.model} has no version {version}; {there}")
         return self._move(alias, version, why, now)
 

@@ -494,7 +494,7 @@ class TestAtTheStart:
         assert not waiting.is_alive()
         assert world.versions == (version, None)
         assert told[0]["event"] == "waiting for a production version"
-        assert "python -m models train all" in told[0]["todo"]
+        assert "python -m models promote VERSION`, of version" in told[0]["todo"]
         assert told[0]["reason"] == "no version of the model has the alias 'production'"
         world.follower.stop()
 

@@ -10,6 +10,7 @@ from threading import Event, Thread
 import structlog
 
 from edge import metrics
+from models.registry.advice import advice
 from models.registry.client import PRODUCTION, STAGING, FetchedVersion, Registry, RegistryUnreachable, VersionId
 from models.registry.spec import UnfitModel
 from worker.versions.last_good import LastGood
@@ -243,7 +244,7 @@ class Follower:
             model=self._registry.model,
             reason=self._trouble(),
             cache=f"no version in {self._cache} that has served here before",
-            todo="train one with `python -m models train all`, or `python -m models promote VERSION`",
+            todo=advice(self._registry),
         )
 
     def _say_once(self, event: str, **fields: str) -> None:
