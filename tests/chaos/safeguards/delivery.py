@@ -69,8 +69,8 @@ SAFEGUARDS = (
         3,
         "production never waits for the shadow: it has processes of its own",
         "worker/__main__.py",
-        "        scorers, shadows = (\n            Pool(",
-        "        scorers, shadows = (lambda pools: [next(pools)] * 2)(\n            Pool(",
+        "        shadows = {alias: new_pool() for",
+        "        shadows = {alias: scorers for",
         (POISON + "test_production_goes_on_while_a_shadow_stands_still",),
     ),
     Safeguard(
@@ -78,7 +78,7 @@ SAFEGUARDS = (
         "production never fails because of the shadow: whatever it does, the message is acked",
         "worker/shadow_line.py",
         "            self._failed(shadow, for_logs(error), kind_of(error))\n",
-        "            self._leases.give_back(delivery)\n            return\n",
+        "            shared.end(ran=False)\n            return\n",
         (POISON + "test_a_file_whose_shadow_is_killed_is_served_and_acked",),
     ),
     Safeguard(
