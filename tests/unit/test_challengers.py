@@ -176,6 +176,8 @@ def start(bucket, pools, in_force):
         return worker
 
     yield begin
+    for pool in pools.values():
+        pool.kill()
     for worker in started:
         worker.leases.give_all_back()
 
