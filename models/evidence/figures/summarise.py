@@ -22,6 +22,7 @@ from models.evidence.figures.summary import (
     UnknownTexts,
 )
 from models.evidence.figures.verdict import MARGIN, Verdict, decide
+from models.evidence.figures.without_labels import without_labels
 from models.evidence.record import bins
 from models.evidence.record.columns import OUTCOMES, TrainingBins
 from models.evidence.record.comparison import ROWS, Comparison
@@ -97,6 +98,7 @@ def summarise(
         difference_quantiles=_quantiles(whole),
         difference_histogram=_coarse_difference(whole),
         measures=measures(whole),
+        without_labels=without_labels(whole.confidence),
         mcnemar=mcnemar(int(whole.paired[2]), int(whole.paired[1])) if whole.paired.any() else None,
         paired=dict(zip(OUTCOMES, whole.paired.tolist(), strict=True)),
         confusion=tuple(_table(table) for table in whole.confusion),

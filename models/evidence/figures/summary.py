@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 from models.evidence.figures.clusters import Slice
 from models.evidence.figures.statistics import Estimate, Measure
 from models.evidence.figures.verdict import Verdict
+from models.evidence.figures.without_labels import WithoutLabels
 from models.evidence.record.pair import Version
 from models.evidence.record.sketch import Share
 
@@ -139,6 +140,12 @@ class Summary:
     difference_quantiles: Mapping[str, float]
     difference_histogram: Annotated[tuple[int, ...], Field(description="41 bins of equal width from -1 to 1")]
     measures: Mapping[str, Measure]
+    without_labels: Annotated[
+        WithoutLabels | None,
+        Field(
+            description="estimated accuracy on rows without a label; no verdict rests on it. Null where all have one"
+        ),
+    ]
     mcnemar: Annotated[float | None, Field(description="p of McNemar's exact test, for one look only")]
     paired: Mapping[str, int]
     confusion: Annotated[

@@ -33,6 +33,9 @@ def render(summary: Summary) -> str:
         agreement=_agreement(summary),
         costs=_costs(summary),
         unknown=_unknown(summary),
+        estimated=_estimated(summary),
+        basis=words.basis_of_estimate(summary),
+        estimated_says=words.ESTIMATED,
         doubt=words.doubt(summary),
         threshold=words.evidence(summary.evidence.threshold),
         scope=words.scope(summary),
@@ -118,6 +121,17 @@ def _costs(summary: Summary) -> PictureTable:
         for name, cost in (("production", summary.production_cost), ("staging", summary.staging_cost))
     )
     return PictureTable(("", "per row", "per file", "memory", "artifact"), rows)
+
+
+def _estimated(summary: Summary) -> PictureTable | None:
+    found = summary.without_labels
+    if found is None:
+        return None
+    rows = tuple(
+        (name, words.figure(estimate, shares=True), words.bounds(estimate, shares=True))
+        for name, estimate in (("production", found.production), ("staging", found.staging))
+    )
+    return PictureTable(("", "estimated accuracy", f"interval, {words.INTERVAL}"), rows)
 
 
 def _unknown(summary: Summary) -> PictureTable | None:

@@ -9,6 +9,7 @@ from rich.text import Text
 from models.evidence.figures.clusters import Slice
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.verdict import Kind
+from models.evidence.figures.without_labels import WithoutLabels
 from models.evidence.pages import words
 from models.printable import printable
 
@@ -33,6 +34,12 @@ def render(summary: Summary) -> RenderableType:
     ]
     if summary.measures:
         parts.append(_measures(summary))
+    if summary.without_labels is not None:
+        parts += [
+            _without_labels(summary.without_labels),
+            Text(words.basis_of_estimate(summary)),
+            Text(words.ESTIMATED),
+        ]
     parts += [_agreement(summary), _costs(summary)]
     drifted = [column for column in summary.drift if column.grade != "stable"]
     if summary.drift:
@@ -80,6 +87,13 @@ def _measures(summary: Summary) -> Table:
             words.figure(measure.difference, signed=True, shares=shares),
             words.bounds(measure.difference, signed=True, shares=shares),
         )
+    return table
+
+
+def _without_labels(found: WithoutLabels) -> Table:
+    table = _table("Rows without a label: estimated accuracy", "", "estimate", "interval")
+    for name, estimate in (("production", found.production), ("staging", found.staging)):
+        table.add_row(name, words.figure(estimate, shares=True), words.bounds(estimate, shares=True))
     return table
 
 

@@ -103,3 +103,19 @@ def scope(summary: Summary) -> str:
         f"{summary.files:,} files, {moment(summary.first_event)} to {moment(summary.last_event)} UTC; "
         f"{rows['read']:,} rows, {rows['labelled']:,} labelled, {failed:,} not scored by both"
     )
+
+
+ESTIMATED = (
+    "An estimate from the models' own confidence, and never a reason to promote: it does not see where the answers "
+    "themselves have changed."
+)
+
+
+def basis_of_estimate(summary: Summary) -> str:
+    """Of how many rows the estimate without labels is, and what it was calibrated on."""
+    found = summary.without_labels
+    if found is None:
+        return ""
+    if not found.calibrated_on:
+        return f"{found.rows:,} rows; too few labelled rows to calibrate on, so the models' own probabilities are taken"
+    return f"{found.rows:,} rows, calibrated on {found.calibrated_on:,} labelled rows"

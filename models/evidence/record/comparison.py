@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from models.evidence.record import bins
 from models.evidence.record.columns import SLICE_COUNTS, UNLABELLED, Cells, Counted, Levels, Unknown, row_places
+from models.evidence.record.confidence import Confidence
 from models.evidence.record.exact import Floats, Integers, exact_sum, exact_sums_by_bin
 from models.evidence.record.files import FileFigures, FileHeader, Files
 from models.evidence.record.identity import hashes
@@ -44,10 +45,10 @@ class Comparison:
     `difference` [2000]: histogram of staging's minus production's probability. `scores` [2, 3, 4096] per model and
     target (false, true, unknown). `joint` [2, J, J]: production's score by staging's, target false and true.
     `calibration` [2, 10, 2]: per model and tenth, rows and those with a true target; `calibration_sums` [2][10]: exact
-    sums of their scores. `sums`: exact sums by name. `inputs`: per column counts in the bins of `pair.training`.
-    `slices`: per column its Levels. `identified`: rows that have an id; `ids`: a sample of those of labelled rows.
-    `unknown`: rows with texts that a version was never shown; the caller adds to it with its rows. `files`: those
-    that were taken; no part of the record that is written.
+    sums of their scores. `confidence`: of both models in their answers. `sums`: exact sums by name. `inputs`: per
+    column counts in the bins of `pair.training`. `slices`: per column its Levels. `identified`: rows that have an id;
+    `ids`: a sample of those of labelled rows. `unknown`: rows with texts that a version was never shown; the caller
+    adds to it with its rows. `files`: those that were taken; no part of the record that is written.
 
     Score and target: with two classes the positive class's probability, and whether the row is of that class. With
     more, the probability of the model's own predicted class, and whether that was right; the difference is then that
@@ -68,6 +69,7 @@ class Comparison:
         self.joint: Integers = np.zeros((2, bins.JOINT_BINS, bins.JOINT_BINS), dtype=np.int64)
         self.calibration: Integers = np.zeros((2, bins.CALIBRATION_BINS, 2), dtype=np.int64)
         self.calibration_sums = [[0] * bins.CALIBRATION_BINS for _ in range(2)]
+        self.confidence = Confidence()
         self.sums = dict.fromkeys(_SUMS, 0)
         self.inputs = {name: np.zeros(len(known.counts), dtype=np.int64) for name, known in pair.training.items()}
         self.slices = {name: Levels() for name in pair.columns}
@@ -124,8 +126,8 @@ class Comparison:
         outcome = np.where(true < 0, UNLABELLED, 3 - 2 * (first == true) - (second == true))
         # 3 - 2·right - right: 0 both, 1 only production, 2 only staging, 3 neither
         self._add_columns(columns, ok, first == second, outcome.astype(np.int64))
-        self.sums["seconds.production"] += exact_sum(np.array([production.seconds]))
-        self.sums["seconds.staging"] += exact_sum(np.array([staging.seconds]))
+        for side, model in (("production", production), ("staging", staging)):
+            self.sums[f"seconds.{side}"] += exact_sum(np.array([model.seconds]))
 
     def _add_answers(self, first: Integers, second: Integers, p: Floats, s: Floats, true: Integers) -> None:
         rows, k = np.arange(first.size), len(self.pair.classes)
@@ -146,6 +148,7 @@ class Comparison:
         known = true >= 0
         for model, (score, target, predicted) in enumerate(zip(scores, targets, (first, second), strict=True)):
             np.add.at(self.scores[model], (target, bins.score_bin(score)), 1)
+            self.confidence.add(model, (p, s)[model][rows, predicted], predicted, true)
             np.add.at(self.confusion[model], (true[known], predicted[known]), 1)
             tenth = bins.calibration_bin(score[known])
             self.calibration[model, :, 0] += np.bincount(tenth, minlength=bins.CALIBRATION_BINS)
@@ -207,6 +210,7 @@ class Comparison:
             self.sums[name] += value
         for mine, theirs in zip(self.calibration_sums, other.calibration_sums, strict=True):
             mine[:] = [a + b for a, b in zip(mine, theirs, strict=True)]
+        self.confidence.merge(other.confidence)
         for name, counts in self.inputs.items():
             counts += other.inputs[name]
         for name, levels in self.slices.items():
@@ -237,6 +241,7 @@ class Comparison:
             "tables": {name: bins.to_sparse(getattr(self, name)) for name in _TABLES},
             "sums": dict(self.sums),
             "calibration_sums": self.calibration_sums,
+            "confidence": self.confidence.to_json(),
             "inputs": {name: counts.tolist() for name, counts in self.inputs.items()},
             "slices": {
                 name: None if of.levels is None else {level: of.levels[level].tolist() for level in sorted(of.levels)}
@@ -272,6 +277,7 @@ class Comparison:
             if "ids" in fields:  # not in records of before these were kept
                 record.identified, record.ids = int(fields["identified"]), Sketch.from_json(fields["ids"])
                 record.unknown = Unknown.from_json(fields["unknown"])
+            record.confidence = Confidence.from_json(fields.get("confidence"))
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(f"a damaged comparison record: {error!r}") from None
         return record
