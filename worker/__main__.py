@@ -59,7 +59,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         description="how many challengers are followed and scored in the shadow: staging, then staging-2, staging-3 …",
     )
     shadow_fraction: float = Field(1.0, ge=0, le=1, description="share of the files that have a shadow, by their names")
-    shadow_backlog: int = Field(1000, ge=0, description="files that may wait for their shadow; beyond it is skipped")
+    shadow_backlog: int = Field(1000, ge=0, description="files that may wait for a challenger; beyond it is skipped")
     block_bytes: int = Field(1 << 20, ge=1 << 10, description="how much of a file is read at once; no row is longer")
     max_file_bytes: ByteSize = Field(
         ByteSize(USUAL_LIMITS.max_file_bytes),

@@ -33,6 +33,7 @@ from tests.worker_fixtures import Here, Worker, contents, dropped, fetched, surv
 from transport.bucket import get
 from transport.event import Generation
 from transport.queue import Policy
+from worker.__main__ import Work
 from worker.versions.swap import InForce
 
 SECOND, THIRD = "staging-2", "staging-3"
@@ -118,6 +119,11 @@ class TestNames:
     )
     def test_other_names_are_no_comparisons(self, name):
         assert parse_comparison(name) is None
+
+    def test_a_worker_follows_at_most_all_of_them(self):
+        [most] = [bound.le for bound in Work.model_fields["shadow_versions"].metadata if hasattr(bound, "le")]
+
+        assert most == len(CHALLENGERS)
 
     def test_the_longest_alias_is_one_that_the_length_of_names_allows_for(self):
         assert max(map(len, CHALLENGERS)) == len(LONGEST_ALIAS)
