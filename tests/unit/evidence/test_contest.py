@@ -62,8 +62,7 @@ def test_the_pairs_of_all_challengers_come_from_one_reading_with_the_number_that
     }
     assert list(pairs) == ["staging", SECOND]
     assert contest.shares == 3
-    files = [found.summary(pair, unit="row", margin=0.005).files for pair in pairs.values()]
-    assert files == [3, 3]
+    assert [len(found.pairs[pair].files.in_order()) for pair in pairs.values()] == [3, 3]
 
 
 def test_without_production_there_is_no_contest_and_without_a_challenger_no_error_is_shared(registry: Registry) -> None:
@@ -109,8 +108,6 @@ def test_labels_that_came_later_find_the_outputs_of_each_challenger(bucket: Fold
     }
     assert all(found.pairs[pair].paired.sum() == 3 * 400 for pair in found.pairs)
     assert won[SECOND] > won["staging"] > 0
-    notes = found.summary(contest.pairs(found)[SECOND], unit="row", margin=0.005).notes
-    assert not any("could not be joined" in note for note in notes)
 
 
 def test_the_watcher_writes_each_challenger_s_verdict_and_reads_what_is_new_only(
