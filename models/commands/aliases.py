@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 from pydantic_settings import CliPositionalArg, CliToggleFlag
@@ -22,6 +22,7 @@ from rich.text import Text
 from edge.command import Command
 from edge.options import ArtifactHosts, BucketOption, ModelOption, RegistryOption
 from edge.terminal import harmless
+from models.commands.terms import TermsOptions
 from models.printable import printable
 from models.registry.aliases import Aliases, Move, MoveRefused, named
 from models.registry.challengers import CHALLENGERS, IN_WORDS
@@ -110,7 +111,7 @@ class MoveCommand(RegistryCommand):
             Scorer(fetched.graph.read_bytes(), fetched.spec).check_example()
 
 
-class Promote(MoveCommand, BucketOption):
+class Promote(TermsOptions, MoveCommand, BucketOption):
     """Makes a version production: workers serve it from their next file on.
 
     With --if-better only on the verdict "staging is better" of its comparison with the present production, with
@@ -126,8 +127,6 @@ class Promote(MoveCommand, BucketOption):
     even_if_seen_before: bool = Field(
         False, description="with both: also where much of the evidence came twice, or a model has learned from it"
     )
-    unit: Literal["row", "file"] = Field("row", description="of the evidence; file: where rows of a file hang together")
-    margin: float = Field(0.005, gt=0, lt=1, description="the difference in accuracy that matters")
 
     def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
         """Points production at the version, if it can serve and the evidence allows it."""
@@ -144,6 +143,7 @@ class Promote(MoveCommand, BucketOption):
 
     def _evidence(self, registry: Registry, production: str | None, version: str) -> str:
         """What the evidence says, where it allows the move. Raises NotProven."""
+        from models.evidence.figures.measures.bad_measure import BadMeasure
         from models.evidence.judging.question import NothingCompared, Question, ask, learned, missing_for_promotion
         from models.evidence.sources.labels import BadLabels
         from transport.bucket import BucketError
@@ -155,11 +155,12 @@ class Promote(MoveCommand, BucketOption):
         if production == version:
             raise MoveRefused(f"version {version} is production already; nothing was changed")
         try:
+            terms = self.terms()
             found, pair, _ = ask(self.bucket, Question(self.model, production, version))
-        except (NothingCompared, BadLabels, BucketError) as error:
+            training, unsaid = learned(registry, pair)
+            summary = found.summary(pair, terms=terms, learned=training)
+        except (NothingCompared, BadLabels, BucketError, BadMeasure) as error:
             raise NotProven(f"not promoted: {error}") from None
-        training, unsaid = learned(registry, pair)
-        summary = found.summary(pair, unit=self.unit, margin=self.margin, learned=training)
         sentence = f"{summary.evidence.sentence} ({summary.files:,} files, against version {production})"
         sentence = " ".join((sentence, *unsaid))
         if missing := missing_for_promotion(summary, no_worse=self.no_worse, anyway=self.even_if_seen_before):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.evidence.figures.summary import Summary
@@ -117,9 +117,8 @@ def missing_for_promotion(summary: Summary, *, no_worse: bool, anyway: bool = Fa
         return f"it takes the verdict '{Kind.STAGING}'"
     if verdict.kind is Kind.NO_DIFFERENCE:
         return "it takes less time per row than production's"
-    return (
-        f"it takes the verdict '{Kind.STAGING}', or 'no difference above {verdict.margin * 100:g} points' at less cost"
-    )
+    no_different = replace(verdict, kind=Kind.NO_DIFFERENCE, reason="")
+    return f"it takes the verdict '{Kind.STAGING}', or '{no_different}' at less cost"
 
 
 def _troubles(found: EvidenceReader) -> list[str]:

@@ -7,7 +7,10 @@ import structlog
 from edge import metrics
 from edge.log import MayQuoteRows
 from ledger.names import ShadowKey
+from models.evidence.figures.measures.bad_measure import BadMeasure
+from models.evidence.figures.summarise import USUAL_TERMS
 from models.evidence.figures.summary import Summary
+from models.evidence.figures.terms import Terms
 from models.evidence.judging.question import learned, sizes
 from models.evidence.pages.registry_page import RegistryPage
 from models.evidence.record.comparison import Comparison
@@ -25,11 +28,9 @@ log = structlog.get_logger()
 class Watcher:
     """Remembers what it has read and written: a look reads what is new and writes what has changed."""
 
-    def __init__(
-        self, bucket: Bucket, registry: Registry, page: RegistryPage, *, unit: str = "row", margin: float
-    ) -> None:
+    def __init__(self, bucket: Bucket, registry: Registry, page: RegistryPage, terms: Terms = USUAL_TERMS) -> None:
         self._bucket, self._registry, self._page = bucket, registry, page
-        self._unit, self._margin = unit, margin
+        self._terms = terms
         self._evidence: EvidenceReader | None = None
         self._read: set[ShadowKey] = set()
         self._stale: set[PairId] = set()
@@ -94,14 +95,18 @@ class Watcher:
             training, unsaid = (self._learned[pair], ()) if pair in self._learned else learned(self._registry, pair)
             if not unsaid:
                 self._learned[pair] = training
-            summary = evidence.summary(
-                pair,
-                unit=self._unit,
-                margin=self._margin,
-                sizes=self._sizes[pair],
-                learned=training,
-                more_notes=unsaid,
-            )
+            try:
+                summary = evidence.summary(
+                    pair,
+                    terms=self._terms,
+                    sizes=self._sizes[pair],
+                    learned=training,
+                    more_notes=unsaid,
+                )
+            except BadMeasure as error:
+                self._stale.discard(pair)
+                log.warning("pair not judged", staging=pair[1].version, error=str(error))
+                continue
             _tell(summary)
             run_id, changed = self._page.keep_run(summary, pairs[pair].files.in_order())
             # A version that was compared with several says what the newest comparison came to.

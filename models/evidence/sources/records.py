@@ -12,8 +12,9 @@ from itertools import islice
 from pathlib import Path
 
 from ledger.names import COMPARISONS, COMPARISONS_OF, ShadowKey, parse_comparison
-from models.evidence.figures.summarise import UNKNOWN_SIZES, summarise
+from models.evidence.figures.summarise import UNKNOWN_SIZES, USUAL_TERMS, summarise
 from models.evidence.figures.summary import Summary
+from models.evidence.figures.terms import Terms
 from models.evidence.record.comparison import Comparison
 from models.evidence.record.pair import Incomparable, Version
 from models.evidence.record.training import UNKNOWN, Learned
@@ -98,14 +99,13 @@ class EvidenceReader:
         self,
         pair: PairId,
         *,
-        unit: str,
-        margin: float,
+        terms: Terms = USUAL_TERMS,
         sizes: tuple[Size, Size] = UNKNOWN_SIZES,
         learned: Learned = UNKNOWN,
         more_notes: Iterable[str] = (),
     ) -> Summary:
-        """What the pair's files come to, with notes on what is not in it."""
-        made = summarise(self.pairs[pair], unit=unit, margin=margin, sizes=sizes, learned=learned)
+        """What the pair's files come to, with notes on what is not in it. Raises BadMeasure."""
+        made = summarise(self.pairs[pair], terms=terms, sizes=sizes, learned=learned)
         return replace(made, notes=(*more_notes, *self._notes(pair), *made.notes))
 
     def _notes(self, pair: PairId) -> list[str]:
