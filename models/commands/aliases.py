@@ -24,12 +24,13 @@ from edge.options import ArtifactHosts, BucketOption, ModelOption, RegistryOptio
 from edge.terminal import harmless
 from models.commands.terms import TermsOptions
 from models.printable import printable
-from models.registry.aliases import Aliases, Move, MoveRefused
+from models.registry.aliases import Aliases, Move, MoveRefused, named
+from models.registry.challengers import CHALLENGERS, IN_WORDS
 from models.registry.client import PRODUCTION, STAGING, RegisteredVersion, Registry, RegistryUnreachable
 from models.registry.description.read import not_onnx
 from models.registry.spec import UnfitModel
 
-ROLE_STYLE = {PRODUCTION: "bold green", STAGING: "bold yellow"}
+ROLE_STYLE = {PRODUCTION: "bold green", **dict.fromkeys(CHALLENGERS, "bold yellow")}
 
 
 class NotProven(MoveRefused):
@@ -117,7 +118,7 @@ class Promote(TermsOptions, MoveCommand, BucketOption):
     --no-worse also on "no difference" where it takes less time per row; else the status is 3.
     """
 
-    version: CliPositionalArg[str] = Field(description="the number of the version, or `staging`")
+    version: CliPositionalArg[str] = Field(description="the number of the version, or a challenger's alias: `staging`")
     force: bool = Field(False, description="also where a worker could not load it")
     if_better: bool = Field(False, description="only if the evidence says that it is better")
     no_worse: CliToggleFlag[bool] = Field(  # argparse would take a plain --no-worse for a False
@@ -130,7 +131,7 @@ class Promote(TermsOptions, MoveCommand, BucketOption):
     def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
         """Points production at the version, if it can serve and the evidence allows it."""
         standing, why = aliases.registry.aliases(), self.why
-        version = standing.get(self.version, self.version)
+        version = named(self.version, standing)
         if self.if_better or self.no_worse:
             seen = self._evidence(aliases.registry, standing.get(PRODUCTION), version)
             why = f"{why}; {seen}" if why else seen
@@ -170,16 +171,17 @@ class Promote(TermsOptions, MoveCommand, BucketOption):
 
 
 class Stage(MoveCommand):
-    """Makes a version staging: workers score with it in production's shadow."""
+    """Makes a version staging, or a further challenger: workers score with it in production's shadow."""
 
     version: CliPositionalArg[str] = Field(description="the number of the version")
+    challenger: str = Field(STAGING, alias="as", description=f"its alias: {IN_WORDS}, as far as workers follow them")
 
     def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
-        """Points staging at the version, unless it is no ONNX model."""
+        """Points the challenger's alias at the version, unless it is no ONNX model."""
         flavors = aliases.registry.flavors(self.version)
         if flavors and "onnx" not in flavors:
             raise MoveRefused(not_onnx(flavors, self.model, self.version))
-        return [aliases.point(STAGING, self.version, self.why, now)]
+        return [aliases.stage(self.challenger, self.version, self.why, now)]
 
 
 class Swap(MoveCommand):

@@ -14,7 +14,7 @@ from models.evidence.sources.records import EvidenceReader, PairId, Window, comp
 from models.registry.client import Registry, RegistryUnreachable
 from models.registry.spec import Size
 from transport.bucket import Bucket
-from transport.open import open_bucket
+from transport.open import missing, open_bucket
 
 
 class NothingCompared(Exception):
@@ -47,9 +47,9 @@ class Question:
 
 def open_evidence_bucket(url: str) -> Bucket:
     """The bucket at `url`. Raises NothingCompared for a folder that does not exist: reading must not make one."""
-    if not url.startswith("gs://") and not Path(url).is_dir():
+    if folder := missing(url):
         raise NothingCompared(
-            f"there is no folder {Path(url).absolute()}: set BUCKET, or --bucket, to where the files are scored"
+            f"there is no folder {folder}: set UNDERSTUDY_BUCKET, or --bucket, to where the files are scored"
         )
     return open_bucket(url)
 

@@ -6,7 +6,7 @@ import structlog
 
 from edge import metrics
 from edge.log import MayQuoteRows
-from ledger.names import Key
+from ledger.names import ShadowKey
 from models.evidence.figures.measures.bad_measure import BadMeasure
 from models.evidence.figures.summarise import USUAL_TERMS
 from models.evidence.figures.summary import Summary
@@ -32,7 +32,7 @@ class Watcher:
         self._bucket, self._registry, self._page = bucket, registry, page
         self._terms = terms
         self._evidence: EvidenceReader | None = None
-        self._read: set[Key] = set()
+        self._read: set[ShadowKey] = set()
         self._stale: set[PairId] = set()
         self._sizes: dict[PairId, tuple[Size, Size]] = {}
         self._learned: dict[PairId, Learned] = {}
@@ -57,13 +57,12 @@ class Watcher:
     def _read_new(self) -> None:
         keys = comparison_keys(self._bucket)
         new = [key for key in keys if key not in self._read]
-        contents = {(key.name, key.generation.content) for key in self._read}
         known = self._evidence
         if (
             known is None
             or known.label_objects != label_objects(self._bucket)
             or not self._read <= set(keys)
-            or any((key.name, key.generation.content) in contents for key in new)  # a re-scoring takes a place
+            or self._takes_a_place(new)
         ):
             known, new = EvidenceReader(self._bucket, self._takes), keys
         self._stale |= known.add(new)
@@ -71,6 +70,16 @@ class Watcher:
             log.warning("labels not used", error=MayQuoteRows(problem))
         known.bad_labels.clear()
         self._evidence, self._read = known, set(keys)
+
+    def _takes_a_place(self, new: list[ShadowKey]) -> bool:
+        """True where one is a re-scoring of what was read: of one content the newest scoring counts."""
+        read: dict[tuple[str, int], int] = {}
+        for key in self._read:
+            content = key.name, key.generation.content
+            read[content] = max(key.generation.rescore, read.get(content, 0))
+        return any(
+            key.generation.rescore > read.get((key.name, key.generation.content), key.generation.rescore) for key in new
+        )
 
     def _takes(self, production: Version, staging: Version) -> bool:
         return production.name == staging.name == self._registry.model
