@@ -168,8 +168,9 @@ def slice_differences(summary: Summary) -> Picture | None:
         level = _cut(each.level, 9)
         plot.label(plot.left - 6, plot.y(at) + 4, f"{_cut(each.column, 20 - len(level))} = {level}", "end")
     says = (
-        f"Where staging is worst and best against production, among {summary.slices_tested} slices at a false "
-        f"discovery rate of 5 %." + ("" if found else " None stands out; these are the largest differences seen.")
+        f"Where staging is worst and best{words.in_accuracy(summary)} against production, among "
+        f"{summary.slices_tested} slices at a false discovery rate of 5 %."
+        + ("" if found else " None stands out; these are the largest differences seen.")
     )
     rows = tuple(
         (
@@ -183,8 +184,7 @@ def slice_differences(summary: Summary) -> Picture | None:
         for s in (*worst, *best)
     )
     head = ("slice", "rows", "only staging right", "only production right", "difference, points", "q")
-    title = "Slices"
-    return Picture("slices", title, says, plot.svg(title, says), PictureTable(head, rows), ())
+    return Picture("slices", "Slices", says, plot.svg("Slices", says), PictureTable(head, rows), ())
 
 
 def _rows_plot(count: int, x_range: tuple[float, float], left: float = 162.0) -> Plot:

@@ -154,8 +154,12 @@ def _unknown(summary: Summary) -> Table:
 def _slices(summary: Summary) -> RenderableType:
     found = (*summary.slices_worst, *summary.slices_best)
     if not found:
-        return Text(f"None of {summary.slices_tested} slices stands out (false discovery rate 5 %).")
-    title = f"Slices that stand out among {summary.slices_tested} (false discovery rate 5 %)"
+        return Text(
+            f"None of {summary.slices_tested} slices stands out{words.in_accuracy(summary)} (false discovery rate 5 %)."
+        )
+    title = (
+        f"Slices that stand out{words.in_accuracy(summary)} among {summary.slices_tested} (false discovery rate 5 %)"
+    )
     table = _table(title, "slice", "rows", "difference", "q")
     for each in sorted(found, key=lambda of: of.difference):
         table.add_row(*_slice(each))

@@ -149,6 +149,11 @@ def options(summary: Summary) -> str:
     return "".join(f" {shlex.quote(word)}" for word in asked)
 
 
+def in_accuracy(summary: Summary) -> str:
+    """Said of what is always by accuracy, where another measure decides."""
+    return "" if summary.evidence.measure.name == "accuracy" else " in accuracy"
+
+
 def sentence_case(text: str) -> str:
     """With a capital."""
     return text[:1].upper() + text[1:]
