@@ -9,7 +9,7 @@ import numpy as np
 
 from models.evidence.figures.measures.bad_measure import BadMeasure
 from models.evidence.figures.measures.costs import Costs
-from models.evidence.figures.measures.ratios import f1, precision
+from models.evidence.figures.measures.ratios import precision
 from models.evidence.figures.measures.yardstick import (
     Accuracy,
     Brier,
@@ -71,7 +71,7 @@ def yardstick(name: MeasureName, pair: Pair, costs: Costs | None = None) -> Yard
         margin = 0.005 * float(np.ptp(np.array(matrix)))
         return CostPerRow("cost", "cost per row", k, margin, shares=False, lower_is_better=True, matrix=matrix)
     if name.kind == "f1":
-        return RatioMeasure("f1", "F1", k, of=_f1_classes(classes, pair.positive), ratio=f1)
+        return RatioMeasure("f1", "F1", k, of=_f1_classes(classes, pair.positive))
     if name.of not in classes:
         raise BadMeasure(f"{name}: {name.of!r} is none of the classes {', '.join(classes)}")
     place, title = classes.index(name.of), f"{name.kind} of {name.of}"

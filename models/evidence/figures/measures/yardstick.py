@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from models.evidence.figures.measures.losses import LossSeries
-from models.evidence.figures.measures.ratios import Ratio, RatioSeries, parts_of
+from models.evidence.figures.measures.ratios import Ratio, RatioSeries, f1, parts_of
 from models.evidence.figures.measures.series import CountSeries, Series
 from models.evidence.record.comparison import Comparison
 from models.evidence.record.exact import Floats, Integers, as_float
@@ -177,10 +177,9 @@ class RatioMeasure(Yardstick):
     """Precision of one class, or F1. `of`: the places of the classes that it is the mean of."""
 
     of: tuple[int, ...] = ()
-    ratio: Ratio | None = None
+    ratio: Ratio = f1
 
     def series(self, files: Files) -> RatioSeries:
-        assert self.ratio is not None  # noqa: S101 - a dataclass has its defaults before its own fields
         answered = [self.judged(file) for file in files]
         sizes = [each.at.size for each in answered]
         at = np.concatenate([each.at for each in answered]) if answered else NO_ANSWERS.at
@@ -192,7 +191,6 @@ class RatioMeasure(Yardstick):
         return RatioSeries(self.labelled(files), table, parts, self.ratio)
 
     def figures(self, whole: Comparison) -> tuple[float, float]:
-        assert self.ratio is not None  # noqa: S101 - as above
         judged = whole.judged
         totals = judged.counts @ parts_of(judged.answers(self.classes), self.of)
         found = []
