@@ -16,6 +16,7 @@ FILES, ROWS = 100, 100
 TOGETHER = 0.3
 SURER, BETTER = World(noise=0.4), World(noise=0.6)
 BORNE = 0.01
+CHALLENGERS = 3
 # How a model with less noise is made as bad as the other: by saying too surely what it says, or by its threshold.
 MADE_EQUAL = {
     "precision": ("threshold", (-3.0, 0.0)),
@@ -50,6 +51,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for measure, guard in GUARDED:
             shares = at_the_edge(measure, guard, unit, together, runs)
             print(f"| {measure} | {guard} | {unit} | {' | '.join(f'{share:.2%}' for share in shares)} |", flush=True)
+    print(f"\n{CHALLENGERS} challengers, each as good as production and looked at after every file")
+    print("| measure | unit | any of them is said to be better |")
+    print("| --- | --- | --- |")
+    for unit, together in (("row", 0.0), ("file", TOGETHER)):
+        for measure in MEASURES:
+            print(f"| {measure} | {unit} | {any_promoted(measure, unit, together, runs):.2%} |", flush=True)
+
+
+def any_promoted(measure: str, unit: str, together: float, runs: int) -> float:
+    """The share of comparisons in which one of CHALLENGERS is falsely said to be better.
+
+    They are drawn apart from each other: errors that hang together make it rarer.
+    """
+    random, error = np.random.default_rng(19), shared_error(CHALLENGERS)
+    wrong = np.zeros(runs, dtype=bool)
+    for _ in range(CHALLENGERS):
+        wrong |= seen(measure, unit, draw(random, World(together=together), runs, FILES, ROWS), 0.0, error).decides(0)
+    return float(wrong.mean())
 
 
 def uneven_world(measure: str, together: float) -> World:

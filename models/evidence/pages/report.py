@@ -8,7 +8,7 @@ from models.evidence.figures.measures import wording
 from models.evidence.figures.statistics import Estimate
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.verdict import Kind
-from models.evidence.pages import reading, words
+from models.evidence.pages import challengers, reading, words
 from models.evidence.pages.picture import PictureTable
 from models.evidence.pages.pictures import pictures
 from models.html.template import template
@@ -35,6 +35,8 @@ def render(summary: Summary) -> str:
         agreement=_agreement(summary),
         costs=_costs(summary),
         guards=_guards(summary),
+        challengers=PictureTable(challengers.HEAD, tuple(challengers.rows(summary))),
+        challengers_say=challengers.says(summary),
         reading=reading.says(summary),
         unknown=_unknown(summary),
         estimated=_estimated(summary),
