@@ -109,8 +109,9 @@ def _line(whole: Comparison, name: MeasureName, costs: Costs, sides: Sequence[An
         after = "" if verdict.look is None else f" after {evidence.looks[verdict.look].rows:,} rows"
         cells.append(f"{said}{after}{' (asymptotic)' if by.asymptotic else ''}")
     expected = [_by_sklearn(name, side, whole.pair.classes, costs) for side in sides]
-    off = max(abs(by.production - expected[0]), abs(by.staging - expected[1]))
-    return f"| {name} | {by.production:.5f} | {by.staging:.5f} | {off:.0e} | {' | '.join(cells)} |"
+    shown = [by.production or 0.0, by.staging or 0.0]
+    off = max(abs(figure - known) for figure, known in zip(shown, expected, strict=True))
+    return f"| {name} | {shown[0]:.5f} | {shown[1]:.5f} | {off:.0e} | {' | '.join(cells)} |"
 
 
 def _by_sklearn(name: MeasureName, side: Answers, classes: Sequence[str], costs: Costs) -> float:

@@ -110,9 +110,8 @@ class Promote(TermsOptions, MoveCommand, BucketOption):
         sentence = " ".join((sentence, *unsaid))
         if missing := missing_for_promotion(summary, no_worse=self.no_worse, anyway=self.even_if_seen_before):
             raise NotProven(f"version {version} is not promoted: {missing}. What the evidence says: {sentence}")
-        if doubts := summary.seen_before.doubts:
-            sentence = f"{sentence} Promoted all the same, although {'; '.join(doubts)}."
-        return sentence
+        doubts = "; ".join(summary.seen_before.doubts)
+        return f"{sentence} Promoted all the same, although {doubts}." if doubts else sentence
 
 
 class Stage(MoveCommand):

@@ -50,8 +50,8 @@ class ByMeasure:
     shares: Annotated[bool, Field(description="figures are shares, and differences are written in points")]
     lower_is_better: bool
     asymptotic: Annotated[bool, Field(description="bounds and evidence keep their error in large samples only")]
-    production: float
-    staging: float
+    production: Annotated[float | None, Field(description="null where no labelled row can answer")]
+    staging: float | None
 
 
 @dataclass(frozen=True)

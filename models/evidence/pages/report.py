@@ -118,8 +118,7 @@ def _agreement(summary: Summary) -> str:
 
 
 def _guards(summary: Summary) -> PictureTable | None:
-    head = ("", "production", "staging", "difference", "at every look between", "no worse than", "")
-    return PictureTable(head, tuple(words.guards(summary))) if summary.evidence.guards else None
+    return PictureTable(words.GUARD_HEAD, tuple(words.guards(summary))) if summary.evidence.guards else None
 
 
 def _costs(summary: Summary) -> PictureTable:

@@ -29,7 +29,7 @@ def render(summary: Summary) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"{summary.staging} (staging) against {summary.production} (production)"),
         *([Text(doubt, style="bold yellow")] if doubt else []),
-        Text(summary.evidence.sentence, style="bold" if doubt else STYLES[summary.evidence.verdict.kind]),
+        printable(summary.evidence.sentence, "bold" if doubt else STYLES[summary.evidence.verdict.kind]),
         Text(words.scope(summary), style="dim"),
         *(printable(note, "yellow") for note in summary.notes),
         _evidence(summary),
@@ -60,7 +60,7 @@ def render(summary: Summary) -> RenderableType:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for at, column in enumerate(columns):
-        table.add_column(column, justify="right" if at else "left")
+        table.add_column(printable(column), justify="right" if at else "left")
     return table
 
 
@@ -91,7 +91,7 @@ def _challengers(summary: Summary) -> Table:
 
 
 def _guards(summary: Summary) -> Table:
-    table = _table("Guards", "", "production", "staging", "difference", "at every look between", "no worse than", "")
+    table = _table("Guards", *words.GUARD_HEAD)
     for cells in words.guards(summary):
         table.add_row(*map(printable, cells))
     return table
