@@ -8,6 +8,7 @@ from edge import metrics
 from edge.log import MayQuoteRows
 from ledger.names import Key
 from models.evidence.figures.summary import Summary
+from models.evidence.judging.posting import Posting
 from models.evidence.judging.question import learned, sizes
 from models.evidence.pages.registry_page import RegistryPage
 from models.evidence.record.comparison import Comparison
@@ -30,6 +31,7 @@ class Watcher:
     ) -> None:
         self._bucket, self._registry, self._page = bucket, registry, page
         self._unit, self._margin = unit, margin
+        self._posting = Posting(bucket)
         self._evidence: EvidenceReader | None = None
         self._read: set[Key] = set()
         self._stale: set[PairId] = set()
@@ -50,6 +52,8 @@ class Watcher:
             metrics.REGISTRY_REACHABLE.set(0)
             log.warning("registry not written", error=str(error), consequence="written at the next look")
             return False
+        finally:
+            self._posting.write()
         metrics.LAST_LOOK.set_to_current_time()
         return True
 
@@ -94,6 +98,8 @@ class Watcher:
                 more_notes=unsaid,
             )
             _tell(summary)
+            if pair == newest({each: of.last_event for each, of in pairs.items()}):
+                self._posting.take(summary)
             run_id, changed = self._page.keep_run(summary, pairs[pair].files.in_order())
             # A version that was compared with several says what the newest comparison came to.
             shown = pair == newest_of_staging(pairs, pair) and self._page.show_verdict(summary, run_id)
