@@ -8,6 +8,7 @@ client that asks at once is always answered.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+MISDIRECTED = Answer(421, "text/plain", b"Pages of this machine answer to localhost and to an IP address alone.\n")
+
 Answering = Callable[[str, str], Answer]
 """The answer for a path and an Accept header. Never raises."""
 
@@ -43,6 +46,7 @@ class Server:
         """Raises OSError where nothing can listen there. `answer` is called in other threads."""
         self._answer = answer
         self._socket = _listen(host, port)
+        self._only_here = ipaddress.ip_address(self._socket.getsockname()[0]).is_loopback
         self.port: int = self._socket.getsockname()[1]
         self._asking: dict[asyncio.StreamWriter, None] = {}  # those without a whole request yet, the oldest first
         self._open = 0
@@ -109,14 +113,22 @@ class Server:
         if method not in ("GET", "HEAD"):
             return _response(Answer(405, "text/plain", b"", {"Allow": "GET, HEAD"}))
         path = rest.partition(" ")[0].partition("?")[0]
-        accept = ""
-        for each in fields:
-            name, _, value = each.partition(":")
-            if name.strip().lower() == "accept":
-                accept = value.strip()
+        named = {name.strip().lower(): value.strip() for name, _, value in (each.partition(":") for each in fields)}
+        if self._only_here and path not in self._threads and not _names_here(named.get("host", "localhost")):
+            return _response(MISDIRECTED)
         threads = self._threads.get(path, self._pages)
-        answer = await self._loop.run_in_executor(threads, self._answer, path, accept)
+        answer = await self._loop.run_in_executor(threads, self._answer, path, named.get("accept", ""))
         return _response(answer, with_body=method == "GET")
+
+
+def _names_here(host: str) -> bool:
+    """True for a Host that only this machine can have: a site elsewhere may bend its own name to 127.0.0.1."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+    return True
 
 
 def _listen(host: str, port: int) -> socket.socket:

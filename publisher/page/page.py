@@ -72,19 +72,10 @@ class Page:
     def _page(self, state: LastLook[Seen], *, still: bool) -> Answer:
         now = self._now()
         notes = view.troubles([self._vitals.health(), self._vitals.readiness()])
+        shown = view.LOOKING if state.seen is None else view.view(state.seen, now)
         if state.trouble:
-            told = "What follows is older. " if state.seen else ""
-            notes.insert(0, f"The bucket or the queue does not answer. {told}{state.trouble}")
-        if state.seen is None:
-            shown: Mapping[str, object] = {
-                "title": "Nothing can be seen" if state.trouble else "Looking",
-                "lead": "" if state.trouble else "The bucket is listed for the first time.",
-                "command": "",
-                "tone": "",
-                "tiles": [],
-            }
-        else:
-            shown = view.view(state.seen, now)
+            shown = {**shown, **view.trouble(state.trouble, state.age if state.seen else None)}
+        elif state.seen:
             notes += filter(None, [view.stall(state.seen, now)])
         refresh = REFRESH if state.seen or state.trouble else FIRST_REFRESH
         text = template(HERE / "page.html").render(

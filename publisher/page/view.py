@@ -25,6 +25,10 @@ class When:
     since: float | None
 
 
+LOOKING: Mapping[str, Any] = {"title": "Looking", "lead": "The bucket is listed for the first time."}
+"""What the template is given before anything was seen."""
+
+
 def view(seen: Seen, now: float) -> dict[str, Any]:
     """What the template is given for what was seen; `now` in seconds since 1970."""
     status = seen.overview
@@ -49,6 +53,13 @@ def view(seen: Seen, now: float) -> dict[str, Any]:
         "more_others": status.not_inputs - len(status.first_not_inputs),
         "verdicts": [_verdict(posted, now) for posted in seen.verdicts],
     }
+
+
+def trouble(text: str, age: float | None) -> dict[str, Any]:
+    """What stands in the place of the headline where a look failed; `age` of what was seen last, None for nothing."""
+    older = f" What follows was so {span(age)} ago." if age is not None else ""
+    lead = f"{text.rstrip('.')}.{older}"
+    return {"title": "The bucket or the queue does not answer", "lead": lead, "command": "", "tone": "alarm"}
 
 
 def stall(seen: Seen, now: float) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.up import taken
 from deploy.waiting import SECONDS, wait_for
 from edge.server import Answer
 from edge.signals import Signals, Starting
@@ -27,6 +30,7 @@ from publisher.page.latest import FRESH, SHARE, Latest
 from publisher.page.page import Page
 from publisher.page.view import cut, size, span
 from tests.memory import Clock, MemoryBucket, MemoryQueue
+from tests.unit.test_publisher import start
 from transport.bucket import Bucket, BucketError, put
 from transport.queue import QueueError
 
@@ -205,7 +209,8 @@ def test_a_bucket_that_does_not_answer_is_said_above_the_last_state(
     shown.bucket.hook = away
 
     text = shown.text()
-    assert "The bucket or the queue does not answer. What follows is older. the disk is gone" in text
+    assert "The bucket or the queue does not answer. the disk is gone. What follows was so " in text
+    assert "Nothing waits" not in text
     assert "a.csv scored" in text
     assert shown.at("/report/churn").status == 503
     shown.bucket.hook = None
@@ -218,7 +223,7 @@ def test_a_page_that_has_never_seen_the_bucket_says_so(shown: Shown, monkeypatch
 
     monkeypatch.setattr(shown.queue, "backlog", refuse)
 
-    assert "Nothing can be seen. The bucket or the queue does not answer. the queue is locked" in shown.text()
+    assert "The bucket or the queue does not answer. the queue is locked. Refreshes itself" in shown.text()
 
 
 def test_nobody_waits_for_a_slow_bucket_and_many_readers_cost_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,9 +318,10 @@ def test_texts_of_others_are_shown_and_do_nothing(shown: Shown) -> None:
     assert "\u202e" not in body
 
 
-def ask(url: str, method: str = "GET") -> tuple[int, str]:
+def ask(url: str, method: str = "GET", host: str = "localhost") -> tuple[int, str]:
+    request = urllib.request.Request(url, method=method, headers={"Host": host})
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -350,6 +356,44 @@ def test_over_http_it_is_read_only(shown: Shown) -> None:
         assert ask(f"{signals.url}/", "HEAD") == (200, "")
         assert ask(f"{signals.url}/", "POST")[0] == 405
         assert '"/", "/metrics"' in ask(f"{signals.url}/nothing")[1]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:9464", 200),
+        ("[::1]:9464", 200),
+        ("localhost", 200),
+        ("a.localhost:1", 200),
+        ("elsewhere.example:9464", 421),
+        ("localhost.example", 421),
+        ("1.2.3.4.example", 421),
+    ],
+)
+def test_a_page_of_elsewhere_whose_name_was_bent_to_here_reads_nothing(shown: Shown, host: str, status: int) -> None:
+    with Signals("publisher", "127.0.0.1:0") as signals:
+        signals.vitals, signals.pages = shown.vitals, shown.page
+        assert ask(f"{signals.url}/", host=host)[0] == status
+        assert ask(f"{signals.url}/readyz", host=host)[0] == 200
+
+
+def test_the_program_serves_it(tmp_path: Path) -> None:
+    process = start(tmp_path, "--listen", "127.0.0.1:0")
+    try:
+        assert process.stderr is not None
+        url = next(found["url"] for line in process.stderr if (found := json.loads(line))["message"] == "listening")
+        wait_for(lambda: "No file has come yet" in ask(f"{url}/")[1])
+    finally:
+        process.terminate()
+        process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+
+
+def test_a_port_that_is_taken_is_found_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert taken(port)
+    assert not taken(port)
 
 
 @pytest.mark.parametrize(
