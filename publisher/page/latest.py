@@ -24,11 +24,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class LastLook(Generic[Thing]):
-    """`seen`: by the last look that succeeded, None before it; `age` in seconds; `trouble`: why a later one failed."""
+    """`seen`: by the last look that succeeded, None before it; `age` in seconds; `trouble`: why a later one failed.
 
-    seen: Thing | None = None
-    age: float = 0.0
-    trouble: str = ""
+    `looking`: a newer one is under way.
+    """
+
+    seen: Thing | None
+    age: float
+    trouble: str
+    looking: bool
 
 
 class Latest(Generic[Thing]):
@@ -55,7 +59,7 @@ class Latest(Generic[Thing]):
         if looking is not None:
             looking.join(PATIENCE)
         with self._lock:
-            return LastLook(self._seen, self._clock() - self._at, self._trouble)
+            return LastLook(self._seen, self._clock() - self._at, self._trouble, self._thread is not None)
 
     def close(self) -> None:
         """No more looks; one that is under way is waited for, for as long as a request would."""
@@ -81,4 +85,5 @@ class Latest(Generic[Thing]):
             if seen is not None:
                 self._seen, self._at = seen, began
             self._trouble, self._thread = trouble, None
-            self._due = now + max(FRESH, SHARE * (now - began))
+            # A bucket that does not answer is asked again soon: waiting for it costs nothing.
+            self._due = now + (FRESH if trouble else max(FRESH, SHARE * (now - began)))

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 STYLE = "".join(
     file.read_text(encoding="utf-8") for file in (SHARED / "palette.css", SHARED / "base.css", HERE / "page.css")
 )
-REFRESH, FIRST_REFRESH = 5, 1  # seconds
+REFRESH, SOON = 5, 1  # seconds; SOON while a look is under way
 HTML = "text/html; charset=utf-8"
 _HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
 _NOTHING = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; default-src 'none'"
@@ -76,8 +76,8 @@ class Page:
         if state.trouble:
             shown = {**shown, **view.trouble(state.trouble, state.age if state.seen else None)}
         elif state.seen:
-            notes += filter(None, [view.stall(state.seen, now)])
-        refresh = REFRESH if state.seen or state.trouble else FIRST_REFRESH
+            notes += filter(None, [view.stall(state.seen, now), view.old(state.age) if state.looking else ""])
+        refresh = SOON if state.looking else REFRESH
         text = template(HERE / "page.html").render(
             **shown,
             place=self._place,

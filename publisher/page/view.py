@@ -62,6 +62,11 @@ def trouble(text: str, age: float | None) -> dict[str, Any]:
     return {"title": "The bucket or the queue does not answer", "lead": lead, "command": "", "tone": "alarm"}
 
 
+def old(age: float) -> str:
+    """A note where what is shown is no longer new; empty as a rule."""
+    return f"This is how it was {span(age)} ago; the bucket is being listed." if age >= WAITS_LONG else ""
+
+
 def stall(seen: Seen, now: float) -> str:
     """A note where files wait and no receipt has come for long; empty as a rule."""
     status = seen.overview

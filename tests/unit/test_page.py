@@ -266,6 +266,38 @@ def test_a_look_that_takes_long_is_made_seldom() -> None:
     assert known.get().seen == pytest.approx(SHARE + FRESH + 1.13)
 
 
+def test_what_has_grown_old_while_nobody_read_is_said(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, go_on = Clock(0.0), threading.Event()
+    shown.page._latest = known = Latest(shown.page._looker.look, clock=clock)
+    assert "This is how it was" not in shown.text()
+    clock.advance(7_200)
+    monkeypatch.setattr(latest, "PATIENCE", 0.05)
+    shown.bucket.hook = lambda _operation, _name: go_on.wait(SECONDS)
+
+    assert "This is how it was 2 h ago; the bucket is being listed." in shown.text()
+    assert '<meta http-equiv="refresh" content="1">' in shown.at("/").body.decode()
+
+    go_on.set()
+    wait_for(lambda: not known.get().looking)
+    assert "This is how it was" not in shown.text()
+
+
+def test_a_bucket_that_was_long_silent_is_asked_again_soon() -> None:
+    clock, answers = Clock(0.0), []
+
+    def look() -> str:
+        clock.advance(90)
+        answers.append(clock.now)
+        if len(answers) == 1:
+            raise BucketError("silent")
+        return "there"
+
+    known = Latest(look, clock=clock)
+    assert known.get().trouble == "silent"
+    clock.advance(FRESH + 0.1)
+    assert known.get().seen == "there"
+
+
 def test_what_cannot_change_is_read_once(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latest, "FRESH", 0.0)
     monkeypatch.setattr(latest, "SHARE", 0)
