@@ -96,7 +96,6 @@ def test_the_quickstart_as_a_reader_types_it(
     assert "production moved from version 2 to version 1" in told['python -m models rollback --why "to see it"']
     assert "to see it" in told["python -m models history"]
     assert f"http://127.0.0.1:{page_port}/" in told["make up"]
-    for text in ("survey.csv", "people.csv", "the header lacks"):
-        assert text in told["page"]
+    assert "survey.csv" in told["page"]
     assert "ended: mlflow, publisher, watch, worker-1, worker-2" in told["make down"]
     assert (reader.folder / "report.html").stat().st_size > 10_000
