@@ -38,6 +38,7 @@ class Watch(LogLevelOption, Listening, EvidenceCommand):
         quieten_mlflow()
         import structlog
 
+        from models.evidence.figures.measures.bad_measure import BadMeasure
         from models.evidence.judging.vitals import WatchVitals
         from models.evidence.judging.watcher import Watcher
         from models.registry.client import Registry
@@ -46,13 +47,14 @@ class Watch(LogLevelOption, Listening, EvidenceCommand):
 
         log = structlog.get_logger()
         try:
+            terms = self.terms()
             signals = self.start_signals("models watch", self.log_level)
             bucket = open_bucket(self.bucket)
-        except (AccessRefused, CannotSignal) as error:
+        except (AccessRefused, CannotSignal, BadMeasure) as error:
             log.error("cannot start", error=str(error))
             return 2
         registry = Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts)
-        watcher = Watcher(bucket, registry, RegistryPage(registry), unit=self.unit, margin=self.margin)
+        watcher = Watcher(bucket, registry, RegistryPage(registry), terms)
         log.info("watching", bucket=bucket.url, registry=registry.shown, interval=self.interval)
         vitals = signals.vitals = WatchVitals(self.interval, self.stalled_seconds)
         while True:
