@@ -42,6 +42,7 @@ class WaitingInput:
     """An input without a receipt of its present content: `since` when it was written, in seconds since 1970."""
 
     name: str
+    generation: int
     size: int
     since: float
 
@@ -175,18 +176,19 @@ class _Oldest:
     """Counts files that wait, and keeps the FIRST that have waited longest."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, str, int]] = []  # the youngest of those kept in front
+        self._heap: list[tuple[float, str, int, int]] = []  # the youngest of those kept in front
         self.count = 0
 
     def see(self, info: ObjectInfo) -> None:
         self.count += 1
-        heapq.heappush(self._heap, (-info.created, info.name, info.size))
+        heapq.heappush(self._heap, (-info.created, info.name, info.generation, info.size))
         if len(self._heap) > FIRST:
             heapq.heappop(self._heap)
 
     def oldest_first(self) -> tuple[WaitingInput, ...]:
         """Oldest first."""
-        return tuple(WaitingInput(name, size, -since) for since, name, size in sorted(self._heap, reverse=True))
+        kept = sorted(self._heap, reverse=True)
+        return tuple(WaitingInput(name, generation, size, -since) for since, name, generation, size in kept)
 
 
 class _Latest:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ledger.names import VERDICTS, Key, report_name
+from ledger.names import FAILURES, VERDICTS, Key, report_name
 from ledger.receipt import Outcome
+from ledger.records import Failure, read_failure
 from ledger.verdict import MOST_BYTES, PostedVerdict
-from publisher.status import Overview, overview, read_if_readable
+from publisher.status import Overview, WaitingInput, overview, read_if_readable
 from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, get
+from transport.event import Generation
 from transport.queue import Queue
 
 NEWEST = 20  # receipts that are shown
@@ -27,10 +30,14 @@ class Posted:
 
 @dataclass(frozen=True)
 class Seen:
-    """How things stood at one moment. `verdicts`: the newest in front."""
+    """How things stood at one moment.
+
+    `verdicts`: the newest in front; `failures`: name of a file that waits → its last failed attempt.
+    """
 
     overview: Overview
     verdicts: tuple[Posted, ...] = ()
+    failures: Mapping[str, Failure] = field(default_factory=dict)
 
 
 class Looker:
@@ -42,7 +49,7 @@ class Looker:
         self._verdicts: dict[tuple[str, int], PostedVerdict | None] = {}
 
     def look(self) -> Seen:
-        """Four listings, and reads of what is new. Raises BucketError and QueueError."""
+        """Six listings, and reads of what is new. Raises BucketError and QueueError."""
         known, self._receipts = self._receipts, {}
 
         def reading(bucket: Bucket, key: Key, written: float) -> Outcome | None:
@@ -51,7 +58,7 @@ class Looker:
             return self._receipts[at]
 
         seen = overview(self._bucket, self._queue, prefix=self._prefix, newest=NEWEST, read=NEWEST, reading=reading)
-        return Seen(seen, self._posted())
+        return Seen(seen, self._posted(), self._failures(seen.oldest_unanswered) if seen.unanswered else {})
 
     def report(self, model: str) -> bytes | None:
         """The report behind a model's verdict; None where there is none, or a monstrous one. Raises BucketError."""
@@ -74,6 +81,13 @@ class Looker:
             if verdict is not None:
                 found.append(Posted(verdict, info.created))
         return tuple(found)
+
+    def _failures(self, waiting: Sequence[WaitingInput]) -> dict[str, Failure]:
+        """Why the last attempts at these files failed."""
+        noted = {info.name for info in self._bucket.objects(FAILURES)}
+        keys = [Key(one.name, Generation(one.generation)) for one in waiting]
+        read = {key.name: read_failure(self._bucket, key) for key in keys if key.failure in noted}
+        return {name: failure for name, failure in read.items() if failure is not None}
 
     def _read(self, info: ObjectInfo) -> PostedVerdict | None:
         if info.size > MOST_BYTES:

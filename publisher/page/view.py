@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ledger.receipt import Outcome, Status
 from publisher.page.look import Posted, Seen
-from publisher.status import Overview
+from publisher.status import Overview, WaitingInput
 
 WAITS_LONG = 60.0  # seconds without any receipt, though a file waits
 SHOWN_WAITING = 8
@@ -40,10 +40,7 @@ def view(seen: Seen, now: float) -> dict[str, Any]:
         "tone": tone,
         "tiles": _tiles(status),
         "files": [_file(outcome, now) for outcome in status.newest],
-        "waiting": [
-            {"name": one.name, "size": size(one.size), "when": _moment(one.since, now)}
-            for one in status.oldest_unanswered[:SHOWN_WAITING]
-        ],
+        "waiting": [_waits(one, seen, now) for one in status.oldest_unanswered[:SHOWN_WAITING]],
         "more_waiting": status.unanswered - len(status.oldest_unanswered[:SHOWN_WAITING]),
         "versions": [
             {"name": one.name, "version": one.version, "when": _when(one.last_used, now)} for one in status.models
@@ -51,7 +48,7 @@ def view(seen: Seen, now: float) -> dict[str, Any]:
         "refused": [vars(one) | {"when": _when(one.time, now)} for one in status.refused],
         "others": status.first_not_inputs,
         "more_others": status.not_inputs - len(status.first_not_inputs),
-        "verdicts": [_verdict(posted, now) for posted in seen.verdicts],
+        "verdicts": [_verdict(posted, status, now) for posted in seen.verdicts],
     }
 
 
@@ -142,10 +139,26 @@ def _reason(outcome: Outcome) -> str:
     return outcome.errors[0].message if outcome.errors else "no reason is known"
 
 
-def _verdict(posted: Posted, now: float) -> dict[str, Any]:
+def _waits(one: WaitingInput, seen: Seen, now: float) -> dict[str, Any]:
+    failed = seen.failures.get(one.name)
+    return {
+        "name": one.name,
+        "size": size(one.size),
+        "when": _moment(one.since, now),
+        "failed": f"attempt {failed.attempt} failed: {failed.error}" if failed else "",
+    }
+
+
+def _verdict(posted: Posted, status: Overview, now: float) -> dict[str, Any]:
     verdict, model = posted.verdict, quote(posted.verdict.model, safe="")
+    used = next((one.version for one in status.models if one.name == verdict.model), verdict.production)
+    step, command = verdict.step, verdict.command
+    if used != verdict.production:
+        step, command = f"Version {used} scores the files now: this verdict was reached before it did.", ""
     return {
         "said": verdict,
+        "step": step,
+        "command": command,
         "tone": verdict.tone if verdict.tone in TONES else "open",
         "written": _moment(posted.written, now),
         "report": f"/report/{model}",

@@ -21,9 +21,9 @@ from deploy.up import taken
 from deploy.waiting import SECONDS, wait_for
 from edge.server import Answer
 from edge.signals import Signals, Starting
-from ledger.names import report_name, verdict_name
+from ledger.names import Key, report_name, verdict_name
 from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
-from ledger.records import RefusedVersion, record_refused
+from ledger.records import Failure, RefusedVersion, record_failure, record_refused
 from ledger.verdict import PostedVerdict
 from publisher.page import latest
 from publisher.page.latest import FRESH, SHARE, Latest
@@ -32,6 +32,7 @@ from publisher.page.view import cut, size, span
 from tests.memory import Clock, MemoryBucket, MemoryQueue
 from tests.unit.test_publisher import start
 from transport.bucket import Bucket, BucketError, put
+from transport.event import Generation
 from transport.queue import QueueError
 
 VERDICT = PostedVerdict(
@@ -137,6 +138,15 @@ def test_files_with_status_rows_version_and_reason_and_what_waits(shown: Shown) 
     assert "table.xlsx its name ends neither in .csv nor in .csv.gz" in text
 
 
+def test_a_file_whose_attempts_fail_waits_with_the_reason(shown: Shown) -> None:
+    info = put(shown.bucket, "a.csv", b"")
+    failure = Failure(attempt=2, error="the scoring process was killed", worker="w1", time="")
+    record_failure(shown.bucket, Key("a.csv", Generation(info.generation)), failure)
+    record_failure(shown.bucket, Key("b.csv", Generation(1)), failure)
+
+    assert "What waits a.csv 0 bytes, came 0 s ago attempt 2 failed: the scoring process was killed" in shown.text()
+
+
 def test_files_that_wait_while_no_receipt_comes_are_said(shown: Shown) -> None:
     shown.ended("a.csv", Status.SCORED)
     put(shown.bucket, "b.csv", b"")
@@ -168,6 +178,18 @@ def test_the_verdict_with_its_picture_and_its_report(shown: Shown) -> None:
     for answer in (picture, report):
         assert answer.headers["Content-Security-Policy"].startswith("sandbox; ")
         assert "script-src" not in answer.headers["Content-Security-Policy"]
+
+
+def test_a_verdict_of_before_the_move_says_so(shown: Shown) -> None:
+    shown.posted(VERDICT)
+    shown.ended("a.csv", Status.SCORED, version="1")
+    shown.clock.advance(1)
+    shown.ended("b.csv", Status.SCORED, version="2")
+
+    text = shown.text()
+
+    assert "Version 2 scores the files now: this verdict was reached before it did." in text
+    assert VERDICT.command not in text
 
 
 def test_a_verdict_that_is_none_is_passed_over(shown: Shown) -> None:
