@@ -189,6 +189,8 @@ def span(seconds: float) -> str:
 
 def size(count: float) -> str:
     """A number of bytes, like `12 kB`."""
+    if count == 1:
+        return "1 byte"
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"

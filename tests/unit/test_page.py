@@ -458,7 +458,9 @@ def test_a_time_in_words(seconds: float, text: str) -> None:
     assert span(seconds) == text
 
 
-@pytest.mark.parametrize(("count", "text"), [(4, "4 bytes"), (1_500, "1.5 kB"), (2e7, "20 MB"), (5e12, "5,000.0 GB")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(1, "1 byte"), (4, "4 bytes"), (1_500, "1.5 kB"), (2e7, "20 MB"), (5e12, "5,000.0 GB")]
+)
 def test_a_size_in_words(count: float, text: str) -> None:
     assert size(count) == text
 
