@@ -162,8 +162,8 @@ class ChallengerFigures:
     version: str
     verdict: str
     rows: Annotated[int, Field(description="labelled rows")]
-    production: float
-    staging: float
+    production: float | None
+    staging: float | None
     difference: float | None
     low: float | None
     high: float | None

@@ -12,6 +12,7 @@ from models.evidence.figures.summarise import USUAL_TERMS
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.terms import Terms
 from models.evidence.judging.contest import Contest
+from models.evidence.judging.posting import Posting
 from models.evidence.judging.question import learned, sizes
 from models.evidence.pages.registry_page import RegistryPage
 from models.evidence.record.comparison import Comparison
@@ -32,6 +33,7 @@ class Watcher:
     def __init__(self, bucket: Bucket, registry: Registry, page: RegistryPage, terms: Terms = USUAL_TERMS) -> None:
         self._bucket, self._registry, self._page = bucket, registry, page
         self._terms = terms
+        self._posting = Posting(bucket)
         self._evidence: EvidenceReader | None = None
         self._read: set[ShadowKey] = set()
         self._stale: set[PairId] = set()
@@ -53,6 +55,8 @@ class Watcher:
             metrics.REGISTRY_REACHABLE.set(0)
             log.warning("registry not written", error=str(error), consequence="written at the next look")
             return False
+        finally:
+            self._posting.write()
         metrics.LAST_LOOK.set_to_current_time()
         return True
 
@@ -90,7 +94,7 @@ class Watcher:
         if self._evidence is None:
             return
         pairs = self._evidence.pairs
-        self._follow_aliases()
+        shown = self._follow_aliases(self._evidence)
         self._stale &= pairs.keys()
         for pair in sorted(self._stale, key=str):
             try:
@@ -99,6 +103,8 @@ class Watcher:
                 log.warning("pair not judged", staging=pair[1].version, error=str(error))
             else:
                 _tell(summary)
+                if pair == shown:
+                    self._posting.take(self._beside_others(self._evidence, summary))
                 self._write(pairs, pair, summary)
             self._stale.discard(pair)
 
@@ -130,11 +136,24 @@ class Watcher:
                 run=run_id,
             )
 
-    def _follow_aliases(self) -> None:
-        """Where other versions are challengers now, the error is shared otherwise: every verdict is looked at again."""
+    def _follow_aliases(self, evidence: EvidenceReader) -> PairId | None:
+        """Gives the pair that is shown to all: the first challenger's, else the newest.
+
+        Where other versions are challengers now, the error is shared otherwise: every verdict is looked at again.
+        """
         now = Contest.now(self._registry)
-        if now != self._contest and self._evidence is not None:
-            self._contest, self._stale = now, self._stale | self._evidence.pairs.keys()
+        if now != self._contest:
+            self._contest, self._stale = now, self._stale | evidence.pairs.keys()
+        challengers = list(now.pairs(evidence).values()) if now else []
+        if self._stale.intersection(challengers):  # they are shown side by side
+            self._stale.add(challengers[0])
+        return challengers[0] if challengers else newest({pair: of.last_event for pair, of in evidence.pairs.items()})
+
+    def _beside_others(self, evidence: EvidenceReader, summary: Summary) -> Summary:
+        if self._contest is None:
+            return summary
+        terms = self._contest.sharing(self._terms, summary.staging.version)
+        return self._contest.side_by_side(evidence, terms, summary)
 
 
 def _tell(summary: Summary) -> None:
