@@ -59,7 +59,7 @@ def _sentence(judgement: Judgement) -> str:
     kept = f" Guards that are met: {met}." if met else ""
     return (
         f"{text}. Over {int(looks.rows[-1]):,} labelled rows staging's {by.title} {now}, {sure} at every look"
-        f"{' (asymptotic)' if looks.asymptotic else ''}.{kept}"
+        f"{wording.asymptotic(looks)}.{kept}"
     )
 
 

@@ -204,7 +204,7 @@ def verdict_block(summary: Summary, link: str) -> str:
     parts = [
         f"**{verdict.rstrip('.')}** (against production version {summary.production.version}). {rest}".strip(),
         *filter(None, [words.doubt(summary)]),
-        *(f"Guard: {_markdown(each.sentence)}{words.asymptotic(each.measure)}." for each in summary.evidence.guards),
+        *(f"Guard: {_markdown(each.sentence)}." for each in summary.evidence.guards),
         f"{words.scope(summary)}. [Report]({link}), or `{command}`.",
     ]
     return "\n\n".join((BEGIN, *parts, END))

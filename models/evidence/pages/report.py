@@ -77,10 +77,10 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         last = evidence.looks[-1]
         by, between = evidence.measure, (wording.difference(evidence.measure, each) for each in (last.low, last.high))
         unit = "points, " if by.shares else ""
-        detail = f"{unit}{' to '.join(between)} at every look{words.asymptotic(by)}"
+        detail = f"{unit}{' to '.join(between)} at every look{wording.asymptotic(by)}"
         tiles.append((f"Difference in {by.title}", wording.difference(by, last.difference), detail))
         best = max(look.log_e_staging for look in evidence.looks)
-        detail = f"at best so far; {words.evidence(evidence.threshold)} decides"
+        detail = f"at best so far; {words.evidence(evidence.threshold)} decides{wording.asymptotic(by)}"
         tiles.append(("Evidence for staging", words.evidence(best), detail))
     if summary.agreement is not None:
         kappa = "" if summary.kappa is None else f"kappa {summary.kappa:.3f}"

@@ -66,16 +66,16 @@ def _table(title: str, *columns: str) -> Table:
 
 def _evidence(summary: Summary) -> Table:
     evidence = summary.evidence
-    table = _table("Evidence, valid at every look", "", f"by {evidence.unit}")
+    by = evidence.measure
+    table = _table("Evidence, valid at every look", "", f"by {evidence.unit}{wording.asymptotic(by)}")
     if evidence.looks:
         last = evidence.looks[-1]
         table.add_row("staging is better", words.evidence(last.log_e_staging))
         table.add_row("production is better", words.evidence(last.log_e_production))
         table.add_row("it takes", words.evidence(evidence.threshold))
-        by, asymptotic = evidence.measure, words.asymptotic(evidence.measure)
         table.add_row(f"difference{', points' if by.shares else ''}", wording.difference(by, last.difference))
         between = f"{wording.difference(by, last.low)} and {wording.difference(by, last.high)}"
-        table.add_row(f"  at every look between{asymptotic}", between)
+        table.add_row("  at every look between", between)
     if evidence.overdispersion is not None:
         table.add_row("overdispersion between files", f"{evidence.overdispersion:.2f}")
     if summary.mcnemar is not None:

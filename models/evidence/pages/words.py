@@ -98,11 +98,6 @@ def count(rows: int | None) -> str:
     return NONE if rows is None else f"{rows:,}"
 
 
-def asymptotic(by: ByMeasure) -> str:
-    """Said beside every bound that holds in large samples only."""
-    return " (asymptotic)" if by.asymptotic else ""
-
-
 def measured(by: ByMeasure, value: float | None) -> str:
     """One model's figure."""
     if value is None:
@@ -116,7 +111,7 @@ def judged_by(summary: Summary) -> list[tuple[str, str, str, str, str]]:
     if by.name in ("accuracy", "brier") or not summary.evidence.looks or not summary.measures:
         return []
     last = summary.evidence.looks[-1]
-    between = f"at every look {wording.interval(by, last.low, last.high)}{asymptotic(by)}"
+    between = f"at every look {wording.interval(by, last.low, last.high)}{wording.asymptotic(by)}"
     title = f"{by.title}, clipped at {CLIP:g}" if by.name == "log-loss" else by.title
     return [(sentence_case(title), *_both(by), wording.difference(by, last.difference), between)]
 
@@ -129,7 +124,7 @@ def guards(summary: Summary) -> list[tuple[str, ...]]:
             str(each.state),
             wording.borne(each.measure, -each.at_least),
             wording.difference(each.measure, each.difference),
-            f"{wording.interval(each.measure, each.low, each.high)}{asymptotic(each.measure)}",
+            f"{wording.interval(each.measure, each.low, each.high)}{wording.asymptotic(each.measure)}",
             *_both(each.measure),
         )
         for each in summary.evidence.guards
