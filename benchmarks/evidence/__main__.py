@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+import sys
 from dataclasses import replace
 
 import numpy as np
+from pydantic import Field
 
 from benchmarks.evidence.seen import MEASURES, difference, seen
 from benchmarks.evidence.world import Tally, World, draw, equally_good
+from edge.command import Command, main
 from models.evidence.figures.sequence import shared_error
 
 FILES, ROWS = 100, 100
@@ -27,11 +28,19 @@ THRESHOLD = ("threshold", (0.0, 3.0))
 GUARDED = (("log-loss", "recall"), ("log-loss", "accuracy"), ("brier", "f1"), ("brier", "precision"))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Simulates and prints."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=2_000, help="comparisons per line")
-    runs = parser.parse_args(arguments).runs
+class Simulate(Command):
+    """Prints the tables of docs/evidence.md: how often evidence errs, and how soon it decides, by measure and unit."""
+
+    runs: int = Field(2_000, ge=1, description="comparisons per line")
+
+    def run(self) -> int:
+        """Simulates and prints; a few minutes on one core."""
+        simulate(self.runs)
+        return 0
+
+
+def simulate(runs: int) -> None:
+    """Each line of each table is printed as soon as it is there."""
     print(f"{runs:,} comparisons of {FILES} files of {ROWS} rows, looked at after every file")
     print(
         "| measure | unit | equal: decides | covers | uneven: decides | covers | better: covers | median rows | found |"
@@ -104,4 +113,4 @@ def at_the_edge(measure: str, guard: str, unit: str, together: float, runs: int)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main("benchmarks.evidence", Simulate.__doc__ or "", {}, default=Simulate))

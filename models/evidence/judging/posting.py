@@ -15,7 +15,7 @@ from models.evidence.pages.pictures import pictures
 from models.evidence.pages.report import next_step, render, tone
 from transport.bucket import ABSENT, Bucket, BucketError, get, put
 
-PICTURE = "evidence"  # of the report's pictures the one that shows how the verdict came about
+PICTURES = ("challengers", "evidence")  # of the report's the first that there is: how the verdict came about
 
 log = structlog.get_logger()
 
@@ -64,7 +64,8 @@ def posted(summary: Summary) -> PostedVerdict:
     """The report's beginning, with one picture."""
     headline, _, rest = summary.evidence.sentence.partition(". ")
     step, command = next_step(summary)
-    shown = next((picture for picture in pictures(summary) if picture.id == PICTURE), None)
+    drawn = {picture.id: picture for picture in pictures(summary)}
+    shown = next((drawn[name] for name in PICTURES if name in drawn), None)
     return PostedVerdict(
         model=summary.staging.name,
         production=summary.production.version,

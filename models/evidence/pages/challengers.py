@@ -25,7 +25,7 @@ def says(summary: Summary) -> str:
     return (
         f"{sharing} challengers{guards} share the error of 5 %: for each {words.percent(evidence.error)}, so that"
         f" {words.evidence(evidence.threshold)} decides and all bounds hold together, at every look"
-        f"{words.asymptotic(evidence.measure)}."
+        f"{wording.asymptotic(evidence.measure)}."
     )
 
 
