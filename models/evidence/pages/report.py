@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge.html.template import template
 from models.evidence.figures.measures import wording
 from models.evidence.figures.statistics import Estimate
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.verdict import Kind
-from models.evidence.pages import reading, words
+from models.evidence.pages import challengers, reading, words
 from models.evidence.pages.picture import PictureTable
 from models.evidence.pages.pictures import pictures
-from models.html.template import template
 
 PAGE = Path(__file__).with_name("report.html")
 _STYLES = {Kind.STAGING: "staging", Kind.PRODUCTION: "production", Kind.NO_DIFFERENCE: "none", Kind.NOT_YET: "open"}
@@ -21,12 +21,12 @@ _STYLES[Kind.GUARD] = "production"
 def render(summary: Summary) -> str:
     """The page's text, to be written as UTF-8."""
     verdict, _, rest = summary.evidence.sentence.partition(". ")
-    step, command = _next_step(summary)
+    step, command = next_step(summary)
     return template(PAGE).render(
         s=summary,
         verdict=verdict.rstrip("."),
         rest=rest,
-        kind="open" if summary.seen_before.doubts else _STYLES[summary.evidence.verdict.kind],
+        kind=tone(summary),
         next_step=step,
         command=command,
         tiles=_tiles(summary),
@@ -35,6 +35,8 @@ def render(summary: Summary) -> str:
         agreement=_agreement(summary),
         costs=_costs(summary),
         guards=_guards(summary),
+        challengers=PictureTable(challengers.HEAD, tuple(challengers.rows(summary))),
+        challengers_say=challengers.says(summary),
         reading=reading.says(summary),
         unknown=_unknown(summary),
         estimated=_estimated(summary),
@@ -46,7 +48,13 @@ def render(summary: Summary) -> str:
     )
 
 
-def _next_step(summary: Summary) -> tuple[str, str]:
+def tone(summary: Summary) -> str:
+    """How a verdict is coloured: `staging`, `production`, `none`, or `open` where nothing may be concluded."""
+    return "open" if summary.seen_before.doubts else _STYLES[summary.evidence.verdict.kind]
+
+
+def next_step(summary: Summary) -> tuple[str, str]:
+    """What to do by this verdict: a sentence, and a command where one does it."""
     kind = summary.evidence.verdict.kind
     if summary.seen_before.doubts and kind is not Kind.PRODUCTION:
         return "Production stays until there are rows that neither came before nor were learned from.", ""

@@ -11,7 +11,7 @@ from models.evidence.figures.measures import wording
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.verdict import Kind
 from models.evidence.figures.without_labels import WithoutLabels
-from models.evidence.pages import words
+from models.evidence.pages import challengers, words
 from models.printable import printable
 
 STYLES = {
@@ -34,6 +34,8 @@ def render(summary: Summary) -> RenderableType:
         *(printable(note, "yellow") for note in summary.notes),
         _evidence(summary),
     ]
+    if summary.challengers:
+        parts += [_challengers(summary), Text(challengers.says(summary), style="dim")]
     if summary.evidence.guards:
         parts.append(_guards(summary))
     if summary.measures:
@@ -78,6 +80,13 @@ def _evidence(summary: Summary) -> Table:
         table.add_row("overdispersion between files", f"{evidence.overdispersion:.2f}")
     if summary.mcnemar is not None:
         table.add_row("McNemar's exact p (one look only)", f"{summary.mcnemar:.3g}")
+    return table
+
+
+def _challengers(summary: Summary) -> Table:
+    table = _table("All challengers", *challengers.HEAD)
+    for cells in challengers.rows(summary):
+        table.add_row(*map(printable, cells))
     return table
 
 
