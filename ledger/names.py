@@ -23,6 +23,7 @@ UNUSABLE = "output/receipts/.unusable/"
 CLAIMS = "output/.claims/"
 FAILURES = "output/.failures/"
 REFUSED = "output/.refused/"
+TOLD = "output/.told/"
 COMPARISONS = "output/comparisons/"
 LABELS = "labels/"  # of rows that were scored before: read by the comparison, never an input
 

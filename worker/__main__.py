@@ -20,12 +20,13 @@ from pydantic import ByteSize, Field, field_validator
 from edge.address import CannotSignal
 from edge.command import main
 from edge.listen import Listening
+from edge.notify.options import Notifying
 from edge.options import ArtifactHosts, BucketOption, LogLevelOption, ModelOption, QueueOption, RegistryOption
 from ledger.prefix import Prefix
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 
 
-class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, BucketOption):
+class Work(LogLevelOption, Listening, Notifying, ModelOption, RegistryOption, QueueOption, BucketOption):
     """Pulls new files, scores them with production and its shadow, writes predictions and receipts below output/.
 
     SIGTERM and Ctrl-C: no more is pulled, what is in hand is finished within UNDERSTUDY_DRAIN_SECONDS, the rest given
@@ -109,7 +110,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         from worker.processes.pool import Pool
         from worker.shadow_line import ShadowLine
         from worker.versions.follow import Follower
-        from worker.versions.refusals import Refusals
+        from worker.versions.records import Records
         from worker.versions.trial import Trial, TriedPool
         from worker.vitals import Vitals
 
@@ -129,13 +130,14 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         scorers, shadows = (
             Pool(self.processes, bucket.url, log_level=self.log_level, load_seconds=self.load_seconds) for _ in range(2)
         )
+        notifier = self.notifier(bucket.url)
         trial = Trial(bucket.url, self.log_level, self.load_seconds)
         follower = Follower(
             Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts),
             self.model_cache,
             {PRODUCTION: TriedPool(scorers, trial), STAGING: TriedPool(shadows, trial)},
             self.registry_poll_seconds,
-            Refusals(bucket, self.model, name).record,
+            Records(bucket, self.model, name, notifier).record,
         )
         leases = Leases(queue)
         line = ShadowLine(
@@ -160,6 +162,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
             shadow_fraction=self.shadow_fraction,
             brake=Brake(bucket.verify),
             limits=self._limits(),
+            notifier=notifier,
         )
         ending.work_begins()
         log.info("worker ready", bucket=bucket.url, queue=queue.url, processes=self.processes)
@@ -168,6 +171,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
             queue, leases, handler, line, (scorers, shadows), 2 * self.processes, self.drain_seconds, stopping
         )
         vitals.loop.run(self.until_idle)
+        notifier.close()
         signals.close()
         queue.close()
         bucket.close()

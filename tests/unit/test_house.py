@@ -282,7 +282,7 @@ def locked(name: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", ["worker", "training", "tracing", "dev", "uv", "checkov", "audit"])
+@pytest.mark.parametrize("name", ["worker", "training", "tracing", "lineage", "dev", "uv", "checkov", "audit"])
 def test_a_lock_file_pins_each_distribution_by_hashes_and_names_no_host(name):
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     pinned = re.split(r"\n(?=\S)", text.rstrip("\n"))

@@ -6,6 +6,8 @@ import structlog
 
 from edge import metrics
 from edge.log import MayQuoteRows
+from edge.notify.news import VerdictReached, verdict_reached
+from edge.notify.notifier import NOBODY, Notifier
 from ledger.names import Key
 from models.evidence.figures.summary import Summary
 from models.evidence.judging.question import learned, sizes
@@ -26,9 +28,16 @@ class Watcher:
     """Remembers what it has read and written: a look reads what is new and writes what has changed."""
 
     def __init__(
-        self, bucket: Bucket, registry: Registry, page: RegistryPage, *, unit: str = "row", margin: float
+        self,
+        bucket: Bucket,
+        registry: Registry,
+        page: RegistryPage,
+        *,
+        unit: str = "row",
+        margin: float,
+        notifier: Notifier = NOBODY,
     ) -> None:
-        self._bucket, self._registry, self._page = bucket, registry, page
+        self._bucket, self._registry, self._page, self._notifier = bucket, registry, page, notifier
         self._unit, self._margin = unit, margin
         self._evidence: EvidenceReader | None = None
         self._read: set[Key] = set()
@@ -94,7 +103,9 @@ class Watcher:
                 more_notes=unsaid,
             )
             _tell(summary)
-            run_id, changed = self._page.keep_run(summary, pairs[pair].files.in_order())
+            run_id, changed, reached = self._page.keep_run(summary, pairs[pair].files.in_order())
+            if reached:
+                self._notifier.tell(verdict_reached(_reached(summary, run_id)))
             # A version that was compared with several says what the newest comparison came to.
             shown = pair == newest_of_staging(pairs, pair) and self._page.show_verdict(summary, run_id)
             metrics.REGISTRY_REACHABLE.set(1)
@@ -109,6 +120,19 @@ class Watcher:
                     rows_labelled=summary.rows["labelled"],
                     run=run_id,
                 )
+
+
+def _reached(summary: Summary, run_id: str) -> VerdictReached:
+    return VerdictReached(
+        model=summary.staging.name,
+        production=summary.production.version,
+        staging=summary.staging.version,
+        verdict=str(summary.evidence.verdict.kind),
+        sentence=summary.evidence.sentence,
+        files=summary.files,
+        rows_labelled=summary.rows["labelled"],
+        run=run_id,
+    )
 
 
 def _tell(summary: Summary) -> None:
