@@ -20,13 +20,13 @@ from pydantic import ByteSize, Field, field_validator
 from edge.address import CannotSignal
 from edge.command import main
 from edge.listen import Listening
-from edge.notify.options import Notifying
+from edge.notify.options import Receipting
 from edge.options import ArtifactHosts, BucketOption, LogLevelOption, ModelOption, QueueOption, RegistryOption
 from ledger.prefix import Prefix
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 
 
-class Work(LogLevelOption, Listening, Notifying, ModelOption, RegistryOption, QueueOption, BucketOption):
+class Work(LogLevelOption, Listening, Receipting, ModelOption, RegistryOption, QueueOption, BucketOption):
     """Pulls new files, scores them with production and its shadow, writes predictions and receipts below output/.
 
     SIGTERM and Ctrl-C: no more is pulled, what is in hand is finished within UNDERSTUDY_DRAIN_SECONDS, the rest given
@@ -121,6 +121,7 @@ class Work(LogLevelOption, Listening, Notifying, ModelOption, RegistryOption, Qu
         try:
             signals = self.start_signals("worker", self.log_level, project_of(self.queue), worker=name)
             bucket, queue = open_bucket(self.bucket), open_queue(self.queue)
+            notifier = self.notifier(bucket.url)
             bucket.verify()
             queue.verify()
             bucket.sweep()
@@ -130,7 +131,6 @@ class Work(LogLevelOption, Listening, Notifying, ModelOption, RegistryOption, Qu
         scorers, shadows = (
             Pool(self.processes, bucket.url, log_level=self.log_level, load_seconds=self.load_seconds) for _ in range(2)
         )
-        notifier = self.notifier(bucket.url)
         trial = Trial(bucket.url, self.log_level, self.load_seconds)
         follower = Follower(
             Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts),

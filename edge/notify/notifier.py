@@ -15,6 +15,7 @@ from edge.notify.news import News, of_receipt
 from edge.notify.slack import slack
 
 if TYPE_CHECKING:
+    from edge.notify.lineage import Lineage
     from edge.notify.outbox import Outbox
 
 SLACK = "slack+"
@@ -32,11 +33,21 @@ class WrittenReceipt(Protocol):
 
 
 class Notifier:
-    """`source`: the address of the bucket; `receivers`: their addresses; `key`: what messages are signed with."""
+    """`source`: the address of the bucket; `receivers`: their addresses; `key`: what messages are signed with.
+
+    `lineage`: what every receipt goes to besides.
+    """
 
     def __init__(
-        self, source: str, receivers: Sequence[str] = (), key: bytes = b"", *, pauses: Sequence[float] | None = None
+        self,
+        source: str,
+        receivers: Sequence[str] = (),
+        key: bytes = b"",
+        *,
+        lineage: Lineage | None = None,
+        pauses: Sequence[float] | None = None,
     ) -> None:
+        self._lineage = lineage
         self._outboxes: list[tuple[Outbox, str]] = []
         if not receivers:
             return
@@ -49,7 +60,7 @@ class Notifier:
         ]
 
     def __bool__(self) -> bool:
-        """True where there is anybody to tell."""
+        """True where there is a receiver to tell."""
         return bool(self._outboxes)
 
     def tell(self, news: News) -> None:
@@ -61,7 +72,9 @@ class Notifier:
                 outbox.put(partial(cloud_event, url, news, self._source, self._key))
 
     def receipt(self, receipt: WrittenReceipt, name: str) -> None:
-        """Tells of a receipt that this program has created at `name`, where it says that a file has no predictions."""
+        """Tells of a receipt that this program has created at `name`: receivers where a file has no predictions."""
+        if self._lineage is not None:
+            self._lineage.receipt(receipt)
         if self._outboxes and receipt.status in TOLD:
             news = of_receipt(json.loads(receipt.to_json()), name)
             if news is not None:
@@ -70,9 +83,12 @@ class Notifier:
     def close(self) -> None:
         """Sends what is left, for PATIENCE seconds at most, and drops the rest."""
         until = time.monotonic() + PATIENCE
-        for outbox, _ in self._outboxes:
+        outboxes = [outbox for outbox, _ in self._outboxes]
+        if self._lineage is not None:
+            outboxes.append(self._lineage.outbox)
+        for outbox in outboxes:
             outbox.end()
-        for outbox, _ in self._outboxes:
+        for outbox in outboxes:
             outbox.join(max(0.0, until - time.monotonic()))
 
     def __enter__(self) -> Notifier:

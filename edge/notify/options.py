@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode
 from edge.command import Command
 
 if TYPE_CHECKING:
+    from edge.notify.lineage import Lineage
     from edge.notify.notifier import Notifier
 
 SCHEMES = ("https", "http", "slack+https", "slack+http")
@@ -66,9 +67,33 @@ class Notifying(Command):
         description="CloudEvents are signed with it: any text, or base64 behind whsec_ (in the environment)",
     )
 
-    def notifier(self, source: str) -> Notifier:
-        """What tells the receivers of happenings in the bucket at `source`; close it at the end."""
+    def notifier(self, source: str, lineage: Lineage | None = None) -> Notifier:
+        """What tells receivers of happenings in the bucket at `source`; close it at the end. Raises CannotSignal."""
         from edge.notify.cloud_event import key_of
         from edge.notify.notifier import Notifier
 
-        return Notifier(source, self.notify, key_of(self.notify_secret.get_secret_value()))
+        return Notifier(source, self.notify, key_of(self.notify_secret.get_secret_value()), lineage=lineage)
+
+
+def _catalogue(text: str) -> str:
+    return address(text, ("https", "http")) if text else text
+
+
+class Receipting(Notifying):
+    """The same of a program that writes receipts: a catalogue is told of each."""
+
+    lineage_url: Annotated[str, AfterValidator(_catalogue)] = Field(
+        "", description="http(s)://… of a catalogue that takes OpenLineage: a run event for every receipt; empty: off"
+    )
+    lineage_key: SecretStr = Field(
+        SecretStr(""), description="the catalogue's API key, sent as a bearer token (in the environment)"
+    )
+    lineage_namespace: str = Field("understudy", min_length=1, description="the namespace of the catalogue's jobs")
+
+    def notifier(self, source: str, lineage: Lineage | None = None) -> Notifier:
+        if self.lineage_url:
+            from edge.notify.lineage import Lineage
+
+            key = self.lineage_key.get_secret_value()
+            lineage = Lineage(self.lineage_url, key, self.lineage_namespace, source)
+        return super().notifier(source, lineage)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from edge.notify.news import MOST_SHOWN, Happening, News, bounded
+from edge.notify.news import MOST_SHOWN, FileEnded, Happening, News, VersionRefused, bounded
 from edge.notify.post import Post
 from edge.terminal import harmless
 
@@ -20,7 +20,13 @@ TITLES = {
     Happening.VERDICT: "Verdict reached",
     Happening.SILENCE: "No worker shows itself",
 }
-_IN_SENTENCE = {"text", "sentence", "reason", "verdict", "status", "seconds", "files"}
+# What stands below the sentence, where that does not say it.
+BELOW = {
+    Happening.REJECTED: ("model", "version", "receipt"),
+    Happening.DEAD_LETTERED: ("attempts", "receipt"),
+    Happening.VERDICT: ("files", "rows_labelled", "run"),
+    Happening.SILENCE: ("queue",),
+}
 MOST_SAID = 500  # characters of the sentence: five times as many escaped, and a section may have 3,000
 # With letters of no width on both sides a mark stands at no word's edge.
 _NO_MARKUP = str.maketrans({mark: f"\u200b{mark}\u200b" for mark in "*_~"})
@@ -28,26 +34,28 @@ _NO_MARKUP = str.maketrans({mark: f"\u200b{mark}\u200b" for mark in "*_~"})
 
 def slack(url: str, news: News, source: str) -> Post:
     """The message as it is sent: a title, the sentence, and what else is known."""
-    title, said = TITLES[news.happening], _said(news)
-    facts = [
-        _marked(f"*{key.replace('_', ' ')}*\n{_code(str(value))}")
-        for key, value in news.fields().items()
-        if key not in _IN_SENTENCE
+    title, said, known = TITLES[news.happening], _said(news), news.fields()
+    below = [
+        f"{key.replace('_', ' ')} {_code(str(known[key]))}" for key in BELOW.get(news.happening, ()) if key in known
     ]
+    below += [f"in {_code(source)}", f"{news.time:%Y-%m-%d %H:%M:%S} UTC"]
     blocks = [
         {"type": "section", "text": _marked(f"*{title}*\n{said}")},
-        *([{"type": "section", "fields": facts[:10]}] if facts else []),
-        {"type": "context", "elements": [_marked(f"{_code(source)}  {news.time:%Y-%m-%d %H:%M:%S} UTC")]},
+        {"type": "context", "elements": [_marked(" · ".join(below))]},
     ]
     body = json.dumps({"text": f"{title}: {said}", "blocks": blocks}).encode()
     return Post(url, body, {"Content-Type": "application/json"})
 
 
 def _said(news: News) -> str:
-    """The sentence, with a file's name in it as code."""
-    name = bounded(harmless(getattr(news.data, "file", "")), MOST_SHOWN)
-    pieces = news.sentence.split(name) if name else [bounded(news.sentence, MOST_SAID)]
-    return (_code(name) if name else "").join(_plain(piece) for piece in pieces)
+    """The sentence, with what is of others in it (a file's name, why a version was refused) as code."""
+    data, others = news.data, ""
+    if isinstance(data, FileEnded):
+        others = bounded(harmless(data.file), MOST_SHOWN)
+    elif isinstance(data, VersionRefused):
+        others = data.reason
+    pieces = news.sentence.split(others) if others else [bounded(news.sentence, MOST_SAID)]
+    return (_code(others) if others else "").join(_plain(piece) for piece in pieces)
 
 
 def _plain(text: str) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field
 from edge.address import CannotSignal
 from edge.end_signals import on_end_signals
 from edge.listen import Listening
-from edge.notify.options import Notifying
+from edge.notify.options import Receipting
 from edge.options import Seconds
 from publisher.commands.settings import Places
 from publisher.loop import PublisherLoop
@@ -29,7 +29,7 @@ WAIT_FOR_DEAD_LETTERS = 3.0  # seconds: of --once on Pub/Sub, whose first messag
 log = structlog.get_logger()
 
 
-class Run(Listening, Notifying, Places):
+class Run(Listening, Receipting, Places):
     """Publishes each new file, and turns dead letters into receipts, until it is stopped.
 
     Stateless: it may be killed, started late or run twice, and every file is still scored once.

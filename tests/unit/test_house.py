@@ -61,6 +61,7 @@ DISTRIBUTIONS = {
     "opentelemetry": "opentelemetry-",
     "mlflow": "mlflow-skinny",
 }
+OPTIONAL = {"openlineage": "lineage"}  # what works only where its own lock file is installed
 TRAINING = {"tensorflow", "tensorflow-cpu", "keras", "scikit-learn", "pandas", "mlflow", "scipy", "onnx", "skl2onnx"}
 
 
@@ -311,6 +312,10 @@ def test_whatever_a_worker_or_publisher_imports_is_in_the_worker_s_lock_file():
         if room_of(one.name) not in ROOMS | set(sys.stdlib_module_names)
     }
     assert foreign
+    for top, name in OPTIONAL.items():
+        assert f"{top}-python" in locked(name)
+    assert not any(one.top_level for one in foreign if room_of(one.name) in OPTIONAL)
+    foreign = {one for one in foreign if room_of(one.name) not in OPTIONAL}
 
     missing = []
     for one in sorted(foreign):

@@ -183,6 +183,12 @@ def test_a_hostile_name_is_only_shown():
         assert "evil" not in "".join(text.split("`")[::2])
 
 
+def test_a_hostile_reason_is_only_shown():
+    news = version_refused("staging", "airline", "6", "<!here> *bold* http://evil.example", "5", "1")
+    text = json.loads(slack("http://a", news, SOURCE).body)["text"]
+    assert text.endswith("goes on serving: `&lt;!here&gt; *bold* http://evil.example`")
+
+
 def test_several_addresses_end_at_blanks_and_commas():
     assert several("http://a, http://b\nhttp://c") == ["http://a", "http://b", "http://c"]
     assert several(["http://a,http://b", "http://c"]) == ["http://a", "http://b", "http://c"]

@@ -49,15 +49,19 @@ def test_a_worker_tells_a_rejected_file_once_and_waits_for_no_receiver(place):
     bucket, queue = FolderBucket(environment["UNDERSTUDY_BUCKET"]), LocalQueue(environment["UNDERSTUDY_QUEUE"])
     bad, good = dropped(bucket, "bad.csv", b"no,column\n1,2\n"), dropped(bucket, "good.csv", distances(5))
     queue.publish([each.to_message() for each in (bad, bad, good)])
-    with receiver() as well, receiver() as slow:
+    with receiver() as well, receiver() as slow, receiver() as catalogue:
         slow.answers = [never(slow)]
         away = f"http://127.0.0.1:{free_port()}"
-        told = f"{well.url}/hidden slack+{slow.url}/services/hidden,{away}/hidden"
+        settings = {
+            "UNDERSTUDY_NOTIFY": f"{well.url}/hidden slack+{slow.url}/services/hidden,{away}/hidden",
+            "UNDERSTUDY_NOTIFY_SECRET": SECRET,
+            "UNDERSTUDY_LINEAGE_URL": catalogue.url,
+        }
 
         # when it works off its queue, and again when the same message comes to another
-        status, out, err = run(place, "--until-idle", "0", UNDERSTUDY_NOTIFY=told, UNDERSTUDY_NOTIFY_SECRET=SECRET)
+        status, out, err = run(place, "--until-idle", "0", **settings)
         queue.publish([bad.to_message()])
-        again, _, more = run(place, "--until-idle", "0", UNDERSTUDY_NOTIFY=told, UNDERSTUDY_NOTIFY_SECRET=SECRET)
+        again, _, more = run(place, "--until-idle", "0", **settings)
 
         # then it has ended well, all files have their receipts, and each receiver got one message
         assert (status, out, again) == (0, "", 0), err + more
@@ -67,6 +71,8 @@ def test_a_worker_tells_a_rejected_file_once_and_waits_for_no_receiver(place):
         assert len(contents(bucket, RECEIPTS)) == 2
         assert types(well) == ["understudy.file.rejected"]
         assert [request.path for request in slow.got] == ["/services/hidden"]
+        states = sorted(json.loads(request.body)["eventType"] for request in catalogue.got)
+        assert states == ["COMPLETE", "FAIL"]
     assert set(well.got[0].headers) >= {"webhook-id", "webhook-timestamp", "webhook-signature"}
     assert json.loads(slow.got[0].body)["text"].startswith("File rejected")
     assert "hidden" not in err + more
