@@ -231,8 +231,8 @@ class OneFile:
         seconds = time.monotonic() - self._started
         if mine:
             _count(receipt, seconds)
-            self._handler.notifier.receipt(receipt, self.key.receipt)
             self._trace(receipt)
+            self._handler.notifier.receipt(receipt, self.key.receipt)
         self.log.info(
             "receipt written" if mine else "receipt stood already",
             status=str(receipt.status),

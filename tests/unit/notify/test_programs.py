@@ -9,13 +9,13 @@ import sys
 import pytest
 
 from deploy.waiting import wait_for
-from ledger.names import RECEIPTS, Key
+from ledger.names import RECEIPTS, TOLD, Key
 from ledger.receipt import Status
-from models.registry.client import PRODUCTION
+from models.registry.client import PRODUCTION, Registry
 from tests.unit.compared import add_file
 from tests.unit.notify.receiver import free_port, never, receiver
-from tests.unit.registered import good_files, register
-from tests.unit.test_worker_program import PATIENCE, distances, place, promote, run
+from tests.unit.registered import MODEL, good_files, register
+from tests.unit.test_worker_program import PATIENCE, distances, finish, place, promote, run, start
 from tests.worker_fixtures import contents, dropped, receipt_of
 from transport.buckets.folder.bucket import FolderBucket
 from transport.queues.sqlite.queue import LocalQueue
@@ -118,8 +118,44 @@ def test_a_publisher_notices_that_no_worker_is_there(place):
         with subprocess.Popen(
             [sys.executable, "-m", "publisher"], cwd=folder, env=base | settings, stderr=subprocess.PIPE, text=True
         ) as publisher:
-            wait_for(lambda: types(well) == ["understudy.workers.silent"], seconds=PATIENCE)
-            publisher.terminate()
+            try:
+                wait_for(lambda: types(well) == ["understudy.workers.silent"], seconds=PATIENCE)
+            finally:
+                publisher.terminate()
             _, err = publisher.communicate(timeout=PATIENCE)
         assert publisher.returncode == 0, err
         assert types(well) == ["understudy.workers.silent"]
+
+
+def test_a_worker_tells_of_a_moved_alias_and_of_a_refused_version_once(place):
+    _, environment = place
+    bucket = FolderBucket(environment["UNDERSTUDY_BUCKET"])
+    move(place, "first", good_files(1.0))
+    with receiver() as well:
+        settings = {"UNDERSTUDY_NOTIFY": well.url, "UNDERSTUDY_REGISTRY_POLL_SECONDS": "0.2"}
+        with start(place, **settings) as worker:
+            try:
+                wait_for(lambda: bucket.stat(f"{TOLD}production.json"), seconds=PATIENCE)
+                move(place, "second", good_files(2.0))
+                wait_for(lambda: types(well) == ["understudy.alias.moved"], seconds=PATIENCE)
+                move(place, "third", {**good_files(3.0), "model.onnx": b"no graph"})
+                wait_for(lambda: len(well.got) == 2, seconds=PATIENCE)
+            finally:
+                worker.terminate()
+            status, _, err = finish(worker)
+        again, _, more = run(place, "--until-idle", "0", **settings)
+
+    # also after a restart, in which the version in force comes from the cache
+    assert (status, again) == (0, 0), err + more
+    assert types(well) == ["understudy.alias.moved", "understudy.version.refused"]
+    moved, refused = (json.loads(request.body)["data"] for request in well.got)
+    assert (moved["alias"], moved["version"], moved["before"]) == ("production", "2", "1")
+    assert (refused["version"], refused["serving"]) == ("3", "2")
+
+
+def move(place, name, files):
+    """Registers these files as a new version, and makes it production."""
+    folder, environment = place
+    uri = environment["MLFLOW_TRACKING_URI"]
+    version = register(uri, folder / name, files)
+    Registry(uri, MODEL).client.set_registered_model_alias(MODEL, PRODUCTION, version)

@@ -326,8 +326,12 @@ class TestVerdicts:
         assert told.said == [("VERDICT", f"{MODEL}/2")]
         assert told.news[0].fields()["verdict"] == "staging is better"
 
+        # the verdict is another for a while, and then the same
+        run = the_run(uri)
+        Registry(uri, MODEL).client.set_tag(run.info.run_id, VERDICT_TAG, "not yet: each was better for a time")
         add_file(folder, 9, better=0.6)
         assert self.watcher(folder, uri, told).look()
+        assert the_run(uri).data.tags[VERDICT_TAG] == "staging is better"
         assert len(told.news) == 1
 
     def test_one_that_was_written_before_there_were_receivers_is_not_told(self, folder, uri):
@@ -335,17 +339,22 @@ class TestVerdicts:
         for number in range(8):
             add_file(folder, number, better=0.6)
         assert self.watcher(folder, uri, Told()).look()
-        client = Registry(uri, MODEL).client
-        [run] = client.search_runs(
-            [client.get_experiment_by_name(f"{MODEL}: staging against production").experiment_id]
-        )
+        run = the_run(uri)
         assert run.data.tags[VERDICT_TAG] == run.data.tags[REACHED_TAG] == "staging is better"
 
         # as an earlier release has left it
-        client.delete_tag(run.info.run_id, REACHED_TAG)
+        Registry(uri, MODEL).client.delete_tag(run.info.run_id, REACHED_TAG)
         add_file(folder, 8, better=0.6)
         assert self.watcher(folder, uri, told).look()
         assert told.said == []
+
+
+def the_run(uri: str) -> Any:
+    """The run of the only pair."""
+    client = Registry(uri, MODEL).client
+    experiment = client.get_experiment_by_name(f"{MODEL}: staging against production")
+    [run] = client.search_runs([experiment.experiment_id])
+    return run
 
 
 def test_what_is_noted_is_plain_json(bucket: MemoryBucket) -> None:
