@@ -8,9 +8,9 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_settings import CliPositionalArg, CliUnknownArgs, NoDecode
 
-# Both are Annotated: a type, and the marks that pydantic keeps with the field; NoDecode is one of options too.
-_MARKS = {mark for kind in (CliPositionalArg, CliUnknownArgs) for mark in get_args(kind) if isinstance(mark, type)}
-_POSITIONAL = _MARKS - {NoDecode}
+# Both are Annotated: a type, and the marks that pydantic keeps with the field. NoDecode says how a list is read.
+_MARKS = [mark for kind in (CliPositionalArg, CliUnknownArgs) for mark in get_args(kind) if isinstance(mark, type)]
+_POSITIONAL = [mark for mark in _MARKS if mark is not NoDecode]
 
 
 def is_positional(field: FieldInfo) -> bool:

@@ -25,12 +25,14 @@ FAILURES = "output/.failures/"
 REFUSED = "output/.refused/"
 TOLD = "output/.told/"
 COMPARISONS = "output/comparisons/"
+COMPARISONS_OF = "output/comparisons-of/"  # further challengers, each in a folder of its alias
 LABELS = "labels/"  # of rows that were scored before: read by the comparison, never an input
 
 INPUT_ENDINGS = (".csv", ".csv.gz")
 UNFINISHED_ENDINGS = (".tmp", ".part", ".crdownload")
 _OTHER_TABLES = (".tsv", ".xls", ".xlsx", ".ods", ".parquet", ".feather")
 
+LONGEST_ALIAS = "staging-9"  # of a further challenger
 _LONGEST = Generation(MAX_GENERATION, MAX_GENERATION)
 _SAMPLE = "x.csv.gz"  # an ending that every name made of it keeps
 
@@ -51,6 +53,7 @@ class Key:
 
     @property
     def comparison(self) -> str:
+        """Where the comparison with the first challenger lies."""
         return f"{COMPARISONS}{self}.json"
 
     @property
@@ -72,7 +75,27 @@ class Key:
     @property
     def made(self) -> tuple[str, ...]:
         """Every name that is made of this key: the longest of them says how long an input's name may be."""
-        return (self.receipt, self.comparison, self.claim, self.failure, self.output, self.shadow)
+        further = ShadowKey(self.name, self.generation, LONGEST_ALIAS)
+        shadows = (self.comparison, self.shadow, further.comparison, further.shadow)
+        return (self.receipt, self.claim, self.failure, self.output, *shadows)
+
+
+@dataclass(frozen=True, order=True)
+class ShadowKey(Key):
+    """One scoring in the shadow, by the challenger with this `alias`; the first challenger needs none.
+
+    A further challenger has folders of its own. No input's name leads into them, whatever its prefix is called.
+    """
+
+    alias: str = ""
+
+    @property
+    def comparison(self) -> str:
+        return f"{COMPARISONS_OF}{self.alias}/{self}.json" if self.alias else super().comparison
+
+    @property
+    def shadow(self) -> str:
+        return f"{OUTPUT}shadow/{self.alias}/pred_{_stem(self.name)}.csv" if self.alias else super().shadow
 
 
 def output_name(name: str) -> str:
@@ -183,3 +206,15 @@ def parse_key(object_name: str, below: str) -> Key | None:
         return Key(name, Generation.parse(generation))
     except ValueError:
         return None
+
+
+def parse_comparison(object_name: str) -> ShadowKey | None:
+    """The key in the name of a comparison with any challenger; None where it names none."""
+    folder, alias = COMPARISONS, ""
+    if object_name.startswith(COMPARISONS_OF):
+        alias, slash, _ = object_name[len(COMPARISONS_OF) :].partition("/")
+        if not alias or not slash:
+            return None
+        folder = f"{COMPARISONS_OF}{alias}/"
+    key = parse_key(object_name, folder)
+    return None if key is None else ShadowKey(key.name, key.generation, alias)

@@ -83,12 +83,13 @@ class AliasMoved:
 
 @dataclass(frozen=True)
 class VerdictReached:
-    """What the comparison of two versions came to; `run`: the MLflow run with the report."""
+    """What the comparison of two versions came to, by which measure; `run`: the MLflow run with the report."""
 
     model: str
     production: str
     staging: str
     verdict: str
+    measure: str
     sentence: str
     files: int
     rows_labelled: int

@@ -24,7 +24,7 @@ TITLES = {
 BELOW = {
     Happening.REJECTED: ("model", "version", "receipt"),
     Happening.DEAD_LETTERED: ("attempts", "receipt"),
-    Happening.VERDICT: ("files", "rows_labelled", "run"),
+    Happening.VERDICT: ("measure", "files", "rows_labelled", "run"),
     Happening.SILENCE: ("queue",),
 }
 MOST_SAID = 500  # characters of the sentence: five times as many escaped, and a section may have 3,000

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 from pydantic_settings import CliPositionalArg, CliToggleFlag
@@ -22,13 +22,15 @@ from rich.text import Text
 from edge.command import Command
 from edge.options import ArtifactHosts, BucketOption, ModelOption, RegistryOption
 from edge.terminal import harmless
+from models.commands.terms import TermsOptions
 from models.printable import printable
-from models.registry.aliases import Aliases, Move, MoveRefused
+from models.registry.aliases import Aliases, Move, MoveRefused, named
+from models.registry.challengers import CHALLENGERS, IN_WORDS
 from models.registry.client import PRODUCTION, STAGING, RegisteredVersion, Registry, RegistryUnreachable
 from models.registry.description.read import not_onnx
 from models.registry.spec import UnfitModel
 
-ROLE_STYLE = {PRODUCTION: "bold green", STAGING: "bold yellow"}
+ROLE_STYLE = {PRODUCTION: "bold green", **dict.fromkeys(CHALLENGERS, "bold yellow")}
 
 
 class NotProven(MoveRefused):
@@ -109,14 +111,14 @@ class MoveCommand(RegistryCommand):
             Scorer(fetched.graph.read_bytes(), fetched.spec).check_example()
 
 
-class Promote(MoveCommand, BucketOption):
+class Promote(TermsOptions, MoveCommand, BucketOption):
     """Makes a version production: workers serve it from their next file on.
 
     With --if-better only on the verdict "staging is better" of its comparison with the present production, with
     --no-worse also on "no difference" where it takes less time per row; else the status is 3.
     """
 
-    version: CliPositionalArg[str] = Field(description="the number of the version, or `staging`")
+    version: CliPositionalArg[str] = Field(description="the number of the version, or a challenger's alias: `staging`")
     force: bool = Field(False, description="also where a worker could not load it")
     if_better: bool = Field(False, description="only if the evidence says that it is better")
     no_worse: CliToggleFlag[bool] = Field(  # argparse would take a plain --no-worse for a False
@@ -125,13 +127,11 @@ class Promote(MoveCommand, BucketOption):
     even_if_seen_before: bool = Field(
         False, description="with both: also where much of the evidence came twice, or a model has learned from it"
     )
-    unit: Literal["row", "file"] = Field("row", description="of the evidence; file: where rows of a file hang together")
-    margin: float = Field(0.005, gt=0, lt=1, description="the difference in accuracy that matters")
 
     def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
         """Points production at the version, if it can serve and the evidence allows it."""
         standing, why = aliases.registry.aliases(), self.why
-        version = standing.get(self.version, self.version)
+        version = named(self.version, standing)
         if self.if_better or self.no_worse:
             seen = self._evidence(aliases.registry, standing.get(PRODUCTION), version)
             why = f"{why}; {seen}" if why else seen
@@ -143,6 +143,7 @@ class Promote(MoveCommand, BucketOption):
 
     def _evidence(self, registry: Registry, production: str | None, version: str) -> str:
         """What the evidence says, where it allows the move. Raises NotProven."""
+        from models.evidence.figures.measures.bad_measure import BadMeasure
         from models.evidence.judging.question import NothingCompared, Question, ask, learned, missing_for_promotion
         from models.evidence.sources.labels import BadLabels
         from transport.bucket import BucketError
@@ -154,11 +155,12 @@ class Promote(MoveCommand, BucketOption):
         if production == version:
             raise MoveRefused(f"version {version} is production already; nothing was changed")
         try:
+            terms = self.terms()
             found, pair, _ = ask(self.bucket, Question(self.model, production, version))
-        except (NothingCompared, BadLabels, BucketError) as error:
+            training, unsaid = learned(registry, pair)
+            summary = found.summary(pair, terms=terms, learned=training)
+        except (NothingCompared, BadLabels, BucketError, BadMeasure) as error:
             raise NotProven(f"not promoted: {error}") from None
-        training, unsaid = learned(registry, pair)
-        summary = found.summary(pair, unit=self.unit, margin=self.margin, learned=training)
         sentence = f"{summary.evidence.sentence} ({summary.files:,} files, against version {production})"
         sentence = " ".join((sentence, *unsaid))
         if missing := missing_for_promotion(summary, no_worse=self.no_worse, anyway=self.even_if_seen_before):
@@ -169,16 +171,17 @@ class Promote(MoveCommand, BucketOption):
 
 
 class Stage(MoveCommand):
-    """Makes a version staging: workers score with it in production's shadow."""
+    """Makes a version staging, or a further challenger: workers score with it in production's shadow."""
 
     version: CliPositionalArg[str] = Field(description="the number of the version")
+    challenger: str = Field(STAGING, alias="as", description=f"its alias: {IN_WORDS}, as far as workers follow them")
 
     def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
-        """Points staging at the version, unless it is no ONNX model."""
+        """Points the challenger's alias at the version, unless it is no ONNX model."""
         flavors = aliases.registry.flavors(self.version)
         if flavors and "onnx" not in flavors:
             raise MoveRefused(not_onnx(flavors, self.model, self.version))
-        return [aliases.point(STAGING, self.version, self.why, now)]
+        return [aliases.stage(self.challenger, self.version, self.why, now)]
 
 
 class Swap(MoveCommand):

@@ -39,6 +39,7 @@ class Watch(LogLevelOption, Listening, Notifying, EvidenceCommand):
         quieten_mlflow()
         import structlog
 
+        from models.evidence.figures.measures.bad_measure import BadMeasure
         from models.evidence.judging.vitals import WatchVitals
         from models.evidence.judging.watcher import Watcher
         from models.registry.client import Registry
@@ -47,15 +48,15 @@ class Watch(LogLevelOption, Listening, Notifying, EvidenceCommand):
 
         log = structlog.get_logger()
         try:
+            terms = self.terms()
             signals = self.start_signals("models watch", self.log_level)
             bucket = open_bucket(self.bucket)
-        except (AccessRefused, CannotSignal) as error:
+        except (AccessRefused, CannotSignal, BadMeasure) as error:
             log.error("cannot start", error=str(error))
             return 2
         registry = Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts)
         notifier = self.notifier(bucket.url)
-        page = RegistryPage(registry)
-        watcher = Watcher(bucket, registry, page, unit=self.unit, margin=self.margin, notifier=notifier)
+        watcher = Watcher(bucket, registry, RegistryPage(registry), terms, notifier)
         log.info("watching", bucket=bucket.url, registry=registry.shown, interval=self.interval)
         vitals = signals.vitals = WatchVitals(self.interval, self.stalled_seconds)
         while True:

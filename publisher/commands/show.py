@@ -38,6 +38,9 @@ class _Shown(Places):
 
     def run(self) -> int:
         start_log("publisher", self.log_level)
+        if nothing := self.no_bucket() or self.no_queue():
+            print(f"python -m publisher: {nothing}", file=sys.stderr)
+            return 2
         try:
             with ExitStack() as stack:
                 return self.show(stack)

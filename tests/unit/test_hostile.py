@@ -190,6 +190,7 @@ def test_what_people_look_at_shows_names_and_reasons_as_text(
         worker.handler.handle(worker.take())
     monkeypatch.setenv("COLUMNS", "2000")
     places = ["--bucket", bucket.url, "--queue", str(tmp_path / "queue.db")]
+    LocalQueue(places[3]).close()
 
     assert main("publisher", ABOUT, COMMANDS, arguments=[command, *places]) == 0
 

@@ -36,7 +36,7 @@ def uri(tmp_path: Path) -> str:
 def watcher(bucket: FolderBucket, uri: str) -> Watcher:
     """One that was just started."""
     registry = Registry(uri, MODEL)
-    return Watcher(bucket, registry, RegistryPage(registry), margin=0.005)
+    return Watcher(bucket, registry, RegistryPage(registry))
 
 
 class Seen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.evidence.figures.summary import Summary
@@ -14,7 +14,7 @@ from models.evidence.sources.records import EvidenceReader, PairId, Window, comp
 from models.registry.client import Registry, RegistryUnreachable
 from models.registry.spec import Size
 from transport.bucket import Bucket
-from transport.open import open_bucket
+from transport.open import missing, open_bucket
 
 
 class NothingCompared(Exception):
@@ -47,9 +47,9 @@ class Question:
 
 def open_evidence_bucket(url: str) -> Bucket:
     """The bucket at `url`. Raises NothingCompared for a folder that does not exist: reading must not make one."""
-    if not url.startswith("gs://") and not Path(url).is_dir():
+    if folder := missing(url):
         raise NothingCompared(
-            f"there is no folder {Path(url).absolute()}: set BUCKET, or --bucket, to where the files are scored"
+            f"there is no folder {folder}: set UNDERSTUDY_BUCKET, or --bucket, to where the files are scored"
         )
     return open_bucket(url)
 
@@ -117,9 +117,8 @@ def missing_for_promotion(summary: Summary, *, no_worse: bool, anyway: bool = Fa
         return f"it takes the verdict '{Kind.STAGING}'"
     if verdict.kind is Kind.NO_DIFFERENCE:
         return "it takes less time per row than production's"
-    return (
-        f"it takes the verdict '{Kind.STAGING}', or 'no difference above {verdict.margin * 100:g} points' at less cost"
-    )
+    no_different = replace(verdict, kind=Kind.NO_DIFFERENCE, reason="")
+    return f"it takes the verdict '{Kind.STAGING}', or '{no_different}' at less cost"
 
 
 def _troubles(found: EvidenceReader) -> list[str]:

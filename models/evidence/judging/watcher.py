@@ -8,8 +8,11 @@ from edge import metrics
 from edge.log import MayQuoteRows
 from edge.notify.news import VerdictReached, verdict_reached
 from edge.notify.notifier import NOBODY, Notifier
-from ledger.names import Key
+from ledger.names import ShadowKey
+from models.evidence.figures.measures.bad_measure import BadMeasure
+from models.evidence.figures.summarise import USUAL_TERMS
 from models.evidence.figures.summary import Summary
+from models.evidence.figures.terms import Terms
 from models.evidence.judging.question import learned, sizes
 from models.evidence.pages.registry_page import RegistryPage
 from models.evidence.record.comparison import Comparison
@@ -32,15 +35,13 @@ class Watcher:
         bucket: Bucket,
         registry: Registry,
         page: RegistryPage,
-        *,
-        unit: str = "row",
-        margin: float,
+        terms: Terms = USUAL_TERMS,
         notifier: Notifier = NOBODY,
     ) -> None:
         self._bucket, self._registry, self._page, self._notifier = bucket, registry, page, notifier
-        self._unit, self._margin = unit, margin
+        self._terms = terms
         self._evidence: EvidenceReader | None = None
-        self._read: set[Key] = set()
+        self._read: set[ShadowKey] = set()
         self._stale: set[PairId] = set()
         self._sizes: dict[PairId, tuple[Size, Size]] = {}
         self._learned: dict[PairId, Learned] = {}
@@ -65,13 +66,12 @@ class Watcher:
     def _read_new(self) -> None:
         keys = comparison_keys(self._bucket)
         new = [key for key in keys if key not in self._read]
-        contents = {(key.name, key.generation.content) for key in self._read}
         known = self._evidence
         if (
             known is None
             or known.label_objects != label_objects(self._bucket)
             or not self._read <= set(keys)
-            or any((key.name, key.generation.content) in contents for key in new)  # a re-scoring takes a place
+            or self._takes_a_place(new)
         ):
             known, new = EvidenceReader(self._bucket, self._takes), keys
         self._stale |= known.add(new)
@@ -79,6 +79,16 @@ class Watcher:
             log.warning("labels not used", error=MayQuoteRows(problem))
         known.bad_labels.clear()
         self._evidence, self._read = known, set(keys)
+
+    def _takes_a_place(self, new: list[ShadowKey]) -> bool:
+        """True where one is a re-scoring of what was read: of one content the newest scoring counts."""
+        read: dict[tuple[str, int], int] = {}
+        for key in self._read:
+            content = key.name, key.generation.content
+            read[content] = max(key.generation.rescore, read.get(content, 0))
+        return any(
+            key.generation.rescore > read.get((key.name, key.generation.content), key.generation.rescore) for key in new
+        )
 
     def _takes(self, production: Version, staging: Version) -> bool:
         return production.name == staging.name == self._registry.model
@@ -94,14 +104,18 @@ class Watcher:
             training, unsaid = (self._learned[pair], ()) if pair in self._learned else learned(self._registry, pair)
             if not unsaid:
                 self._learned[pair] = training
-            summary = evidence.summary(
-                pair,
-                unit=self._unit,
-                margin=self._margin,
-                sizes=self._sizes[pair],
-                learned=training,
-                more_notes=unsaid,
-            )
+            try:
+                summary = evidence.summary(
+                    pair,
+                    terms=self._terms,
+                    sizes=self._sizes[pair],
+                    learned=training,
+                    more_notes=unsaid,
+                )
+            except BadMeasure as error:
+                self._stale.discard(pair)
+                log.warning("pair not judged", staging=pair[1].version, error=str(error))
+                continue
             _tell(summary)
             run_id, changed, reached = self._page.keep_run(summary, pairs[pair].files.in_order())
             if reached:
@@ -128,6 +142,7 @@ def _reached(summary: Summary, run_id: str) -> VerdictReached:
         production=summary.production.version,
         staging=summary.staging.version,
         verdict=str(summary.evidence.verdict.kind),
+        measure=summary.evidence.measure.name,
         sentence=summary.evidence.sentence,
         files=summary.files,
         rows_labelled=summary.rows["labelled"],

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.evidence.figures.clusters import Slice
+from models.evidence.figures.measures import wording
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.verdict import Kind
 from models.evidence.figures.without_labels import WithoutLabels
@@ -18,6 +19,7 @@ STYLES = {
     Kind.PRODUCTION: "bold red",
     Kind.NO_DIFFERENCE: "bold cyan",
     Kind.NOT_YET: "bold",
+    Kind.GUARD: "bold red",
 }
 
 
@@ -32,6 +34,8 @@ def render(summary: Summary) -> RenderableType:
         *(printable(note, "yellow") for note in summary.notes),
         _evidence(summary),
     ]
+    if summary.evidence.guards:
+        parts.append(_guards(summary))
     if summary.measures:
         parts.append(_measures(summary))
     if summary.without_labels is not None:
@@ -66,8 +70,10 @@ def _evidence(summary: Summary) -> Table:
         table.add_row("staging is better", words.evidence(last.log_e_staging))
         table.add_row("production is better", words.evidence(last.log_e_production))
         table.add_row("it takes", words.evidence(evidence.threshold))
-        table.add_row("difference, points", words.points(last.difference))
-        table.add_row("  at every look between", f"{words.points(last.low)} and {words.points(last.high)}")
+        by, asymptotic = evidence.measure, words.asymptotic(evidence.measure)
+        table.add_row(f"difference{', points' if by.shares else ''}", wording.difference(by, last.difference))
+        between = f"{wording.difference(by, last.low)} and {wording.difference(by, last.high)}"
+        table.add_row(f"  at every look between{asymptotic}", between)
     if evidence.overdispersion is not None:
         table.add_row("overdispersion between files", f"{evidence.overdispersion:.2f}")
     if summary.mcnemar is not None:
@@ -75,9 +81,18 @@ def _evidence(summary: Summary) -> Table:
     return table
 
 
+def _guards(summary: Summary) -> Table:
+    table = _table("Guards", "", "production", "staging", "difference", "at every look between", "no worse than", "")
+    for cells in words.guards(summary):
+        table.add_row(*map(printable, cells))
+    return table
+
+
 def _measures(summary: Summary) -> Table:
     title = f"Labelled rows (intervals of {words.INTERVAL} for one look)"
     table = _table(title, "", "production", "staging", "difference", "interval")
+    for cells in words.judged_by(summary):
+        table.add_row(*map(printable, cells))
     for name, measure in summary.measures.items():
         shares = name in words.PERCENT
         table.add_row(

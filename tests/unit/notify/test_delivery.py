@@ -183,6 +183,7 @@ def test_one_that_hangs_holds_up_no_other_and_no_program():
         assert not slow.ending.is_set()
         assert [(log["event"], log["messages"]) for log in logs] == [("messages not sent", 10)]
         assert counted(slow.url) == {"dropped": 10}
+    notifier.close()  # its thread ends, now that the receiver is gone
 
 
 def test_what_waits_at_the_end_is_still_sent():
@@ -213,6 +214,9 @@ def test_too_many_are_dropped_and_counted():
             outbox.put(lambda number=number: Post(slow.url, b"%d" % number))
         assert counted(slow.url) == {"dropped": 5}
         assert [log["fate"] for log in logs] == ["dropped"]
+        outbox.end()
+        outbox.join(0.0)
+    outbox.join(10.0)  # now that the receiver is gone
 
 
 def test_a_message_that_cannot_be_made_ends_nothing():

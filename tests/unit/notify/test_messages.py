@@ -65,7 +65,7 @@ def about(status: Status = Status.REJECTED, name: str = "flights.csv", fault: st
 
 
 VERDICT = VerdictReached(
-    "airline", "4", "5", "staging is better", "Staging is better. It was right more often.", 9, 70, "r"
+    "airline", "4", "5", "staging is better", "accuracy", "Staging is better. It was right more often.", 9, 70, "r"
 )
 ALL = [
     about(),

@@ -313,7 +313,7 @@ class TestVerdicts:
 
     def watcher(self, bucket: Any, uri: str, told: Told) -> Watcher:
         registry = Registry(uri, MODEL)
-        return Watcher(bucket, registry, RegistryPage(registry), margin=0.005, notifier=told)
+        return Watcher(bucket, registry, RegistryPage(registry), notifier=told)
 
     def test_a_verdict_is_told_once_also_by_a_watch_that_starts_again(self, folder, uri):
         told = Told()
