@@ -35,7 +35,7 @@ adopt: .venv/.adopt ## what registering models of XGBoost, LightGBM and CatBoost
 
 lock: install ## rewrite the lock files from requirements/*.in
 	cd requirements && for set in uv dev checkov audit peers; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate $$set.in -o $$set.txt || exit 1; done
-	cd requirements && for set in training worker tracing adopt; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate -c dev.txt $$set.in -o $$set.txt || exit 1; done
+	cd requirements && for set in training worker tracing lineage adopt; do ../.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-header --no-annotate -c dev.txt $$set.in -o $$set.txt || exit 1; done
 
 demo: install ## the whole way of twenty files, from training to the comparison
 	$(PY) -m deploy.demo
@@ -97,8 +97,9 @@ test-all: ## every test; each safeguard of an invariant is taken out, and its te
 measure: install ## how fast, how long, how much memory: a table of figures beside their bounds (wants a quiet machine)
 	$(PY) -m pytest -q -o 'python_files=measure_*.py' tests/measure
 
-docs: install ## rewrite docs/configuration.md from the programs' settings; alert rules, dashboard and tables too
+docs: install ## rewrite docs/configuration.md from the programs' settings; schemas, alert rules, dashboard and tables too
 	$(PY) -m deploy.configuration
+	$(PY) -m deploy.schemas
 	$(PY) -m deploy.monitoring
 
 check: install ## ruff and mypy strict (import arrows and the other linters are among the tests)

@@ -173,7 +173,7 @@ def _about(command: type[Command]) -> str:
 def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "" if field.default_factory is not None else "**required**"
-    if field.default is None or field.default == "":
+    if field.default is None or str(field.default) == "":
         return ""
     unit = "s" if any(getattr(mark, "func", None) is seconds for mark in field.metadata) else ""
     return f"`{_plain(field.default)}{unit}`"

@@ -21,6 +21,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from edge.notify.news import FAULTS
+
 WORKER, PUBLISHER, WATCH = "worker", "publisher", "models watch"
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter, which is not used
@@ -123,19 +125,7 @@ FILES_REJECTED = _counter(
     "files",
     "Rejected files whose receipt this program wrote, by reason",
     WORKER,
-    reason=(
-        "empty",
-        "format",
-        "damaged",
-        "encoding",
-        "header",
-        "quotes",
-        "another-order",
-        "no-row",
-        "unknown-texts",
-        "limit",
-        "csv",
-    ),
+    reason=tuple(FAULTS),
 )
 FILE_SECONDS = _histogram(
     "understudy_file_seconds",
@@ -226,6 +216,17 @@ HEALTHY = _gauge(
     "understudy_healthy", "1 or 0", "1 where /healthz says that nothing stands still", WORKER, PUBLISHER, WATCH
 )
 READY = _gauge("understudy_ready", "1 or 0", "1 where /readyz says that work can be done", WORKER, PUBLISHER, WATCH)
+
+NOTIFICATIONS = _counter(
+    "understudy_notifications_total",
+    "messages",
+    "Messages to receivers, by what became of each: delivered, refused, unsure, away or dropped",
+    WORKER,
+    PUBLISHER,
+    WATCH,
+    receiver=(),
+    fate=(),
+)
 
 # The publisher
 PUBLISHED = _counter(

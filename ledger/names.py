@@ -24,6 +24,7 @@ UNUSABLE = "output/receipts/.unusable/"
 CLAIMS = "output/.claims/"
 FAILURES = "output/.failures/"
 REFUSED = "output/.refused/"
+TOLD = "output/.told/"
 COMPARISONS = "output/comparisons/"
 VERDICTS = "output/verdicts/"  # one per model, with its report: written by `models watch`, shown by the publisher
 COMPARISONS_OF = "output/comparisons-of/"  # further challengers, each in a folder of its alias

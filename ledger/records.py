@@ -51,10 +51,27 @@ class RefusedVersion:
     time: str
 
 
-def record_refused(bucket: Bucket, refused: RefusedVersion) -> None:
-    """Writes the note of a refused version, in place of an earlier one of its alias."""
-    content = json.dumps(asdict(refused)).encode()
-    put(bucket, f"{REFUSED}{refused.alias}.json", content, content_type="application/json")
+def record_refused(bucket: Bucket, refused: RefusedVersion) -> str | None:
+    """Writes the note of a refused version, in place of one of another version that its alias named earlier.
+
+    Gives the note's number where this call wrote it; None where a worker has noted this version already.
+    """
+    name, content = f"{REFUSED}{refused.alias}.json", json.dumps(asdict(refused)).encode()
+    while True:
+        standing = bucket.stat(name)
+        if standing and _is_of(refused, bucket, name):
+            return None
+        looked_at = standing.generation if standing else ABSENT
+        with suppress(PreconditionFailed):  # another worker was quicker: look again
+            written = put(bucket, name, content, if_generation=looked_at, content_type="application/json")
+            return str(written.generation)
+
+
+def _is_of(refused: RefusedVersion, bucket: Bucket, name: str) -> bool:
+    with suppress(ObjectNotFound, ValueError, TypeError):
+        known = RefusedVersion(**json.loads(get(bucket, name)))
+        return (known.model, known.version) == (refused.model, refused.version)
+    return False
 
 
 def forget_refused(bucket: Bucket, alias: str) -> bool:

@@ -8,6 +8,7 @@ import structlog
 
 from edge import metrics
 from edge.log import MayQuoteRows
+from edge.notify.notifier import NOBODY, Notifier
 from ledger.commit import bring_to_receipt, claim_outcome, refuse_unfounded
 from ledger.names import Key, event_of, takes, why_no_input
 from ledger.receipt import Outcome, RowError, Source, Status
@@ -36,7 +37,14 @@ class Drained:
 
 
 def drain(
-    bucket: Bucket, dead_letters: Queue, *, prefix: str = "", now: float, limit: int = 100, wait: float = 0.0
+    bucket: Bucket,
+    dead_letters: Queue,
+    *,
+    prefix: str = "",
+    now: float,
+    limit: int = 100,
+    wait: float = 0.0,
+    notifier: Notifier = NOBODY,
 ) -> Drained:
     """Turns up to `limit` dead letters into receipts. `now` in seconds since 1970; waits up to `wait` for the first.
 
@@ -50,7 +58,7 @@ def drain(
             break
         for delivery in deliveries:
             try:
-                if _bury(bucket, delivery, prefix, now):
+                if _bury(bucket, delivery, prefix, now, notifier):
                     receipts += 1
                 else:
                     unusable += 1
@@ -85,7 +93,7 @@ def outcome_of(event: ObjectEvent, attempts: int, failure: Failure | None, now: 
     )
 
 
-def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
+def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float, notifier: Notifier) -> bool:
     """Puts one dead letter on record; True where that is a receipt, False where there can be none."""
     try:
         event = event_of(delivery.message, bucket)
@@ -108,6 +116,7 @@ def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float) -> bool:
         return False
     if mine:
         metrics.FILES.labels(str(receipt.status)).inc()
+        notifier.receipt(receipt, key.receipt)
     if mine and receipt.status is Status.DEAD_LETTERED:
         log.warning(
             "dead-lettered; mend the cause, then run `python -m publisher rescore` with its name",

@@ -16,10 +16,12 @@ import structlog
 
 from edge import metrics, traces
 from edge.not_inputs import REMEMBERED, NotInputs
+from edge.notify.notifier import NOBODY, Notifier
 from ledger.names import RECEIPTS, Key, looks_like_input, takes, why_no_input
 from publisher.dead_letters import drain
 from publisher.inputs import candidates, event_of, standings
 from publisher.settle import Recent, Settling
+from publisher.silence import Silence
 from publisher.tidy import tidy
 from transport.bucket import Bucket, BucketError, ObjectInfo
 from transport.event import Generation
@@ -68,6 +70,8 @@ class Reconciler:
         recent: Recent | None = None,
         now: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
+        notifier: Notifier = NOBODY,
+        silent_seconds: float = 300.0,
     ) -> None:
         self._bucket, self._queue, self._dead_letters = bucket, queue, dead_letters
         self._prefix = prefix
@@ -78,6 +82,8 @@ class Reconciler:
         self._said_more = False
         self._queue_is_there = False
         self._deeper_from = ticks()
+        self._notifier = notifier
+        self._silence = Silence(bucket, queue, notifier, silent_seconds, ticks=ticks)
 
     def full_pass(self, *, wait_for_dead_letters: float = 0.0) -> Pass:
         """One pass over everything; errors of bucket and queue are logged and counted, and end only their own step."""
@@ -122,11 +128,19 @@ class Reconciler:
             since = done.oldest_unanswered
             metrics.UNANSWERED_OLDEST.set(0.0 if since is None else max(0.0, self._now() - since))
             metrics.HELD_BACK.set(done.held_back)
+            self._silence.passed(done.inputs - done.answered - done.settling, done.answered)
         metrics.LAST_PASS.set(self._now())
 
     def _drain(self, done: Pass, wait: float) -> bool:
         """Some of the dead letters; True where there may be more."""
-        drained = drain(self._bucket, self._dead_letters, prefix=self._prefix, now=self._now(), wait=wait)
+        drained = drain(
+            self._bucket,
+            self._dead_letters,
+            prefix=self._prefix,
+            now=self._now(),
+            wait=wait,
+            notifier=self._notifier,
+        )
         done.dead_letters += drained.receipts
         done.unusable += drained.unusable
         done.errors += drained.failed

@@ -11,12 +11,40 @@ import json
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NotRequired
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 MAX_NAME_BYTES = 1024  # of any object on Cloud Storage; an input's name is shorter (ledger/names.py)
 MAX_GENERATION = 2**63 - 1
 BY_NOTIFICATION = "gcs"  # the source of events that the bucket itself sends
 NOTHING: Mapping[str, str] = {}
+
+
+class ObjectAttributes(TypedDict):
+    """A message's attributes; `source` where the bucket did not send it, `rescore` where it is one."""
+
+    eventType: str
+    payloadFormat: str
+    bucketId: str
+    objectId: str
+    objectGeneration: str
+    eventTime: str
+    source: NotRequired[str]
+    rescore: NotRequired[str]
+    traceparent: NotRequired[str]
+
+
+class ObjectResource(TypedDict):
+    """A message's data, as JSON; a part of what Cloud Storage says of an object."""
+
+    kind: str
+    name: str
+    bucket: str
+    generation: str
+    timeCreated: str
+    contentType: str
+    size: NotRequired[str]
 
 
 class UnusableMessage(Exception):
@@ -69,7 +97,7 @@ class ObjectEvent:
 
     def to_message(self, carried: Mapping[str, str] = NOTHING) -> Message:
         """The message about this event; `from_message` gives the event back. `carried`: further attributes of it."""
-        resource: dict[str, Any] = {
+        resource: ObjectResource = {
             "kind": "storage#object",
             "name": self.name,
             "bucket": self.bucket,
@@ -79,7 +107,7 @@ class ObjectEvent:
         }
         if self.size is not None:
             resource["size"] = str(self.size)
-        attributes = {
+        attributes: ObjectAttributes = {
             "eventType": "OBJECT_FINALIZE",
             "payloadFormat": "JSON_API_V1",
             "bucketId": self.bucket,
@@ -91,7 +119,7 @@ class ObjectEvent:
             attributes["source"] = self.source
         if self.generation.rescore:
             attributes["rescore"] = str(self.generation.rescore)
-        return Message(json.dumps(resource).encode(), {**carried, **attributes})
+        return Message(json.dumps(resource).encode(), {**carried, **_texts(attributes)})
 
     @classmethod
     def from_message(cls, message: Message) -> ObjectEvent:
@@ -149,6 +177,10 @@ def why_bad_name(name: str) -> str | None:
     if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in name):
         return "has a control character, or an end of line"
     return None
+
+
+def _texts(attributes: ObjectAttributes) -> dict[str, str]:
+    return {name: str(value) for name, value in attributes.items()}
 
 
 def _whole_number(text: str) -> int:

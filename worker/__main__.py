@@ -21,12 +21,13 @@ from pydantic import ByteSize, Field, field_validator
 from edge.address import CannotSignal
 from edge.command import main
 from edge.listen import Listening
+from edge.notify.options import Receipting
 from edge.options import ArtifactHosts, BucketOption, LogLevelOption, ModelOption, QueueOption, RegistryOption
 from ledger.prefix import Prefix
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 
 
-class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, BucketOption):
+class Work(LogLevelOption, Listening, Receipting, ModelOption, RegistryOption, QueueOption, BucketOption):
     """Pulls new files, scores them with production and its shadow, writes predictions and receipts below output/.
 
     SIGTERM and Ctrl-C: no more is pulled, what is in hand is finished within UNDERSTUDY_DRAIN_SECONDS, the rest given
@@ -117,7 +118,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         from worker.processes.pool import Pool
         from worker.shadow_line import ShadowLine
         from worker.versions.follow import Follower
-        from worker.versions.refusals import Refusals
+        from worker.versions.records import Records
         from worker.versions.trial import Trial, TriedPool
         from worker.vitals import Vitals
 
@@ -128,6 +129,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         try:
             signals = self.start_signals("worker", self.log_level, project_of(self.queue), worker=name)
             bucket, queue = open_bucket(self.bucket), open_queue(self.queue)
+            notifier = self.notifier(bucket.url)
             bucket.verify()
             queue.verify()
             bucket.sweep()
@@ -143,7 +145,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
             self.model_cache,
             {alias: TriedPool(pool, trial) for alias, pool in {PRODUCTION: scorers, **shadows}.items()},
             self.registry_poll_seconds,
-            Refusals(bucket, self.model, name).record,
+            Records(bucket, self.model, name, notifier).record,
         )
         leases = Leases(queue)
         line = ShadowLine(
@@ -168,6 +170,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
             shadow_fraction=self.shadow_fraction,
             brake=Brake(bucket.verify),
             limits=self._limits(),
+            notifier=notifier,
         )
         ending.work_begins()
         log.info("worker ready", bucket=bucket.url, queue=queue.url, processes=self.processes)
@@ -176,6 +179,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
             queue, leases, handler, line, (scorers, *shadows.values()), 2 * self.processes, self.drain_seconds, stopping
         )
         vitals.loop.run(self.until_idle)
+        notifier.close()
         signals.close()
         queue.close()
         bucket.close()

@@ -14,6 +14,7 @@ import structlog
 from edge import metrics, traces
 from edge.log import MayQuoteRows
 from edge.not_inputs import NotInputs
+from edge.notify.notifier import NOBODY, Notifier
 from ledger.commit import bring_to_receipt, refuse_unfounded
 from ledger.names import Key, event_of, takes, why_no_input
 from ledger.receipt import Outcome, Status
@@ -54,6 +55,7 @@ class Handler:
     shadow_fraction: float = 1.0
     limits: Limits = USUAL_LIMITS
     others: NotInputs = field(default_factory=NotInputs)
+    notifier: Notifier = NOBODY
 
     def handle(self, delivery: Delivery) -> None:
         """Brings the message's file to its receipt and acks, hands the delivery on to the shadow, or gives it back."""
@@ -230,11 +232,12 @@ class OneFile:
                 self._scoring_ended = time.time()
 
     def tell(self, receipt: Outcome, mine: bool) -> None:
-        """Logs the file's receipt, and counts the file where this worker wrote the receipt."""
+        """Logs the file's receipt; counts the file and tells of it where this worker wrote the receipt."""
         seconds = time.monotonic() - self._started
         if mine:
             _count(receipt, seconds)
             self._trace(receipt)
+            self._handler.notifier.receipt(receipt, self.key.receipt)
         self.log.info(
             "receipt written" if mine else "receipt stood already",
             status=str(receipt.status),

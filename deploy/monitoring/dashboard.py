@@ -34,6 +34,7 @@ ROWS = (
             "unusable_messages_total",
             "lease_extensions_total",
             "failed_steps_total",
+            "notifications_total",
             "healthy",
             "ready",
         ),

@@ -10,11 +10,12 @@ from edge.address import CannotSignal
 from edge.command import Command
 from edge.end_signals import on_end_signals
 from edge.listen import Listening
+from edge.notify.options import Notifying
 from edge.options import LogLevelOption, Seconds
 from models.commands.compare import EvidenceCommand
 
 
-class Watch(LogLevelOption, Listening, EvidenceCommand):
+class Watch(LogLevelOption, Listening, Notifying, EvidenceCommand):
     """Keeps an MLflow run per compared pair, and the verdict in the staging version's description and tags.
 
     The newest pair's verdict and report go into the bucket too, where the publisher's page finds them.
@@ -55,13 +56,15 @@ class Watch(LogLevelOption, Listening, EvidenceCommand):
             log.error("cannot start", error=str(error))
             return 2
         registry = Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts)
-        watcher = Watcher(bucket, registry, RegistryPage(registry), terms)
+        notifier = self.notifier(bucket.url)
+        watcher = Watcher(bucket, registry, RegistryPage(registry), terms, notifier)
         log.info("watching", bucket=bucket.url, registry=registry.shown, interval=self.interval)
         vitals = signals.vitals = WatchVitals(self.interval, self.stalled_seconds)
         while True:
             done = watcher.look()
             vitals.looked(done)
             if self.once or stopping.wait(self.interval):
+                notifier.close()
                 signals.close()
                 bucket.close()
                 return 0 if done or not self.once else 1

@@ -11,6 +11,7 @@ from pydantic import Field
 from edge.address import CannotSignal
 from edge.end_signals import on_end_signals
 from edge.listen import Address, Listening
+from edge.notify.options import Receipting
 from edge.options import Seconds
 from publisher.commands.settings import Places
 from publisher.loop import PublisherLoop
@@ -28,7 +29,7 @@ WAIT_FOR_DEAD_LETTERS = 3.0  # seconds: of --once on Pub/Sub, whose first messag
 log = structlog.get_logger()
 
 
-class Run(Listening, Places):
+class Run(Listening, Receipting, Places):
     """Publishes each new file, and turns dead letters into receipts, until it is stopped.
 
     Stateless: it may be killed, started late or run twice, and every file is still scored once.
@@ -73,7 +74,17 @@ class Run(Listening, Places):
 
         folder = watched_folder(bucket.url, self.prefix)
         settle = self.settle if self.settle is not None else SETTLE_IN_FOLDER if folder else 0.0
-        loop = PublisherLoop(Reconciler(bucket, queue, dead_letters, prefix=self.prefix, settle=settle), self.interval)
+        notifier = stack.enter_context(self.notifier(bucket.url))
+        reconciler = Reconciler(
+            bucket,
+            queue,
+            dead_letters,
+            prefix=self.prefix,
+            settle=settle,
+            notifier=notifier,
+            silent_seconds=self.stalled_seconds,
+        )
+        loop = PublisherLoop(reconciler, self.interval)
         vitals = signals.vitals = PublisherVitals(queue, loop, self.interval, self.stalled_seconds)
         if signals.url:
             from publisher.page.page import Page  # its libraries are for those who want it

@@ -50,7 +50,11 @@ class World:
         """A new follower, as of a worker that starts with what the cache holds."""
         self.recorded = []
         self.follower = Follower(
-            Registry(self.uri, MODEL), self.folder / "cache", self.servers, self.poll_seconds, self.recorded.append
+            Registry(self.uri, MODEL),
+            self.folder / "cache",
+            self.servers,
+            self.poll_seconds,
+            lambda standing, _in_force: self.recorded.append(standing),
         )
 
     def register(self, files=None, *, weight=1.0, tags=None):

@@ -62,6 +62,7 @@ DISTRIBUTIONS = {
     "opentelemetry": "opentelemetry-",
     "mlflow": "mlflow-skinny",
 }
+OPTIONAL = {"openlineage": "lineage"}  # what works only where its own lock file is installed
 TRAINING = {"tensorflow", "tensorflow-cpu", "keras", "scikit-learn", "pandas", "mlflow", "scipy", "onnx", "skl2onnx"}
 
 
@@ -284,7 +285,7 @@ def locked(name: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", ["worker", "training", "tracing", "dev", "uv", "checkov", "audit"])
+@pytest.mark.parametrize("name", ["worker", "training", "tracing", "lineage", "dev", "uv", "checkov", "audit"])
 def test_a_lock_file_pins_each_distribution_by_hashes_and_names_no_host(name):
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     pinned = re.split(r"\n(?=\S)", text.rstrip("\n"))
@@ -313,6 +314,10 @@ def test_whatever_a_worker_or_publisher_imports_is_in_the_worker_s_lock_file():
         if room_of(one.name) not in ROOMS | set(sys.stdlib_module_names)
     }
     assert foreign
+    for top, name in OPTIONAL.items():
+        assert f"{top}-python" in locked(name)
+    assert not any(one.top_level for one in foreign if room_of(one.name) in OPTIONAL)
+    foreign = {one for one in foreign if room_of(one.name) not in OPTIONAL}
 
     missing = []
     for one in sorted(foreign):

@@ -40,9 +40,9 @@ class Follower:
         cache: Path,
         servers: Mapping[str, Servers],
         poll_seconds: float,
-        record: Callable[[Mapping[str, Refusal | None]], None] = lambda standing: None,
+        record: Callable[[Mapping[str, Refusal | None], InForce], None] = lambda standing, in_force: None,
     ) -> None:
-        """`record` is told after each look which versions were refused, by their aliases (None: the version serves)."""
+        """`record` is told after each look which versions were refused, by alias (None: it serves), and which serve."""
         self._registry = registry
         self._cache = cache
         self._poll_seconds = poll_seconds
@@ -159,19 +159,18 @@ class Follower:
                 elif self._aliases is None and self._unreachable:
                     self._begin_challengers(self._unreachable)  # it hung, and is away, as is known now
                 waiting = missing or any(seat.unfetched for seat in self._challengers)
-            self._record(self._standing())
+            self._record(*self._standing())
             if time.monotonic() - tidied > TIDY_SECONDS:
                 self._swaps.tidy()
                 tidied = time.monotonic()
             self._stop.wait(pause if waiting else self._poll_seconds)
             pause = min(2 * pause, self._poll_seconds)
 
-    def _standing(self) -> Mapping[str, Refusal | None]:
+    def _standing(self) -> tuple[Mapping[str, Refusal | None], InForce]:
         """Alias → its refused version, or None; without aliases whose version is on its way. Empty before an answer."""
         with self._swaps.changed:
-            if self._aliases is None:
-                return {}
-            return {alias: seat.refused for alias, seat in self._swaps.seats.items() if seat.is_still}
+            seats = {} if self._aliases is None else self._swaps.seats
+            return {alias: seat.refused for alias, seat in seats.items() if seat.is_still}, self.in_force
 
     def _follow(self, alias: str, named: VersionId | None) -> None:
         then = self._swaps.follow(alias, named, lambda version: self._fetched(alias, version))

@@ -6,6 +6,8 @@ import structlog
 
 from edge import metrics
 from edge.log import MayQuoteRows
+from edge.notify.news import VerdictReached, verdict_reached
+from edge.notify.notifier import NOBODY, Notifier
 from ledger.names import ShadowKey
 from models.evidence.figures.measures.bad_measure import BadMeasure
 from models.evidence.figures.summarise import USUAL_TERMS
@@ -30,8 +32,15 @@ log = structlog.get_logger()
 class Watcher:
     """Remembers what it has read and written: a look reads what is new and writes what has changed."""
 
-    def __init__(self, bucket: Bucket, registry: Registry, page: RegistryPage, terms: Terms = USUAL_TERMS) -> None:
-        self._bucket, self._registry, self._page = bucket, registry, page
+    def __init__(
+        self,
+        bucket: Bucket,
+        registry: Registry,
+        page: RegistryPage,
+        terms: Terms = USUAL_TERMS,
+        notifier: Notifier = NOBODY,
+    ) -> None:
+        self._bucket, self._registry, self._page, self._notifier = bucket, registry, page, notifier
         self._terms = terms
         self._posting = Posting(bucket)
         self._evidence: EvidenceReader | None = None
@@ -121,7 +130,9 @@ class Watcher:
         return evidence.summary(pair, terms=terms, sizes=self._sizes[pair], learned=training, more_notes=unsaid)
 
     def _write(self, pairs: dict[PairId, Comparison], pair: PairId, summary: Summary) -> None:
-        run_id, changed = self._page.keep_run(summary, pairs[pair].files.in_order())
+        run_id, changed, reached = self._page.keep_run(summary, pairs[pair].files.in_order())
+        if reached:
+            self._notifier.tell(verdict_reached(_reached(summary, run_id)))
         # A version that was compared with several says what the newest comparison came to.
         shown = pair == newest_of_staging(pairs, pair) and self._page.show_verdict(summary, run_id)
         metrics.REGISTRY_REACHABLE.set(1)
@@ -154,6 +165,20 @@ class Watcher:
             return summary
         terms = self._contest.sharing(self._terms, summary.staging.version)
         return self._contest.side_by_side(evidence, terms, summary)
+
+
+def _reached(summary: Summary, run_id: str) -> VerdictReached:
+    return VerdictReached(
+        model=summary.staging.name,
+        production=summary.production.version,
+        staging=summary.staging.version,
+        verdict=str(summary.evidence.verdict.kind),
+        measure=summary.evidence.measure.name,
+        sentence=summary.evidence.sentence,
+        files=summary.files,
+        rows_labelled=summary.rows["labelled"],
+        run=run_id,
+    )
 
 
 def _tell(summary: Summary) -> None:

@@ -11,12 +11,13 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
 
 from models.evidence.figures.summary import Look, Summary
+from models.evidence.figures.verdict import Kind
 from models.evidence.pages import words
 from models.evidence.pages.report import render
 from models.evidence.record.files import FileFigures
@@ -27,10 +28,19 @@ REPORT, FIGURES = "report.html", "summary.json"
 DIGEST_TAG = "understudy.summary.sha256"  # of what a run shows: the same again is not written
 PRODUCTION_TAG, STAGING_TAG = "understudy.production", "understudy.staging"
 VERDICT_TAG = "understudy.verdict"
+REACHED_TAG = "understudy.verdict.reached"  # of a run: the kinds of verdict that it ever had
 MOST_STEPS = 200  # points of a series that are written at once
 LONGEST_NAME = 200  # of a metric, of the 250 that MLflow takes
 MOST_METRICS = 1000  # MLflow's limit of one request
 BEGIN, END = "<!-- understudy verdict -->", "<!-- /understudy verdict -->"
+
+
+class Kept(NamedTuple):
+    """A run that is up to date: whether it had `changed`, and whether its verdict was `reached` for the first time."""
+
+    run_id: str
+    changed: bool
+    reached: bool
 
 
 class RegistryPage:
@@ -41,8 +51,8 @@ class RegistryPage:
         self._experiment = f"{registry.model}: staging against production"
         self._runs: dict[tuple[Version, Version], str] = {}
 
-    def keep_run(self, summary: Summary, files: Sequence[FileFigures]) -> tuple[str, bool]:
-        """Brings the pair's run up to date; gives its id, and whether it had changed. `files`: in order of time."""
+    def keep_run(self, summary: Summary, files: Sequence[FileFigures]) -> Kept:
+        """Brings the pair's run up to date. `files`: in order of time."""
         try:
             return self._keep_run(summary, files)
         except RegistryUnreachable:
@@ -65,7 +75,7 @@ class RegistryPage:
                 return False
             raise self._registry.no_answer(error) from None
 
-    def _keep_run(self, summary: Summary, files: Sequence[FileFigures]) -> tuple[str, bool]:
+    def _keep_run(self, summary: Summary, files: Sequence[FileFigures]) -> Kept:
         from mlflow.entities import Metric, RunTag
 
         client = self._registry.client
@@ -78,16 +88,17 @@ class RegistryPage:
             run = self._new_run(client, *pair)
         run_id = self._runs[pair] = str(run.info.run_id)
         if run.data.tags.get(DIGEST_TAG) == digest:
-            return run_id, False
+            return Kept(run_id, changed=False, reached=False)
         client.log_text(run_id, render(summary), REPORT)
         client.log_text(run_id, figures, FIGURES)
         points = [Metric(*point) for point in points_of(summary, files, run.data.metrics, time.time())]
         for start in range(0, len(points), MOST_METRICS):
             client.log_batch(run_id, metrics=points[start : start + MOST_METRICS])
-        tags = {VERDICT_TAG: str(summary.evidence.verdict), DIGEST_TAG: digest}
+        before, now = reached_kinds(summary, run.data.tags)
+        tags = {VERDICT_TAG: str(summary.evidence.verdict), REACHED_TAG: ", ".join(now), DIGEST_TAG: digest}
         # Last: a watcher that dies before this line writes all of it again.
         client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        return run_id, True
+        return Kept(run_id, changed=True, reached=before != now)
 
     def _find_run(self, client: Any, production: Version, staging: Version) -> Any:
         experiment = client.get_experiment_by_name(self._experiment)
@@ -126,6 +137,19 @@ class RegistryPage:
                 client.set_model_version_tag(name, version, key, value)
                 changed = True
         return changed
+
+
+def reached_kinds(summary: Summary, tags: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """The kinds of verdict that a run with these tags ever had, without and with the present one.
+
+    A run of before there was REACHED_TAG has had the one that it shows.
+    """
+    verdict = summary.evidence.verdict
+    before = [kind for kind in tags.get(REACHED_TAG, "").split(", ") if kind]
+    if REACHED_TAG not in tags and tags.get(VERDICT_TAG) == str(verdict) and verdict.kind is not Kind.NOT_YET:
+        before = [str(verdict.kind)]
+    is_new = verdict.kind is not Kind.NOT_YET and str(verdict.kind) not in before
+    return before, [*before, str(verdict.kind)] if is_new else before
 
 
 def points_of(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.chaos.safeguards import delivery, evidence, meaning, registration, told, trust
+from tests.chaos.safeguards import delivery, evidence, meaning, receivers, registration, told, trust
 from tests.chaos.safeguards.safeguard import Safeguard as Safeguard
 
 SAFEGUARDS = (
     *delivery.SAFEGUARDS,
     *meaning.SAFEGUARDS,
     *told.SAFEGUARDS,
+    *receivers.SAFEGUARDS,
     *trust.SAFEGUARDS,
     *(replace(one, nightly=True) for one in (*evidence.SAFEGUARDS, *registration.SAFEGUARDS)),
 )
