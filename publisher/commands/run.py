@@ -18,7 +18,7 @@ from publisher.loop import PublisherLoop
 from publisher.publish import Reconciler
 from publisher.vitals import PublisherVitals
 from publisher.watch import FolderWatch, watched_folder
-from transport.bucket import AccessRefused, BucketError
+from transport.bucket import AccessRefused, Bucket, BucketError
 from transport.open import open_dead_letters, open_queue
 from transport.queue import QueueError
 from transport.queues.pubsub.names import project_of
@@ -63,13 +63,7 @@ class Run(Listening, Receipting, Places):
         bucket = self.open_bucket(stack)
         queue = stack.enter_context(closing(open_queue(self.queue)))
         dead_letters = stack.enter_context(closing(open_dead_letters(self.queue)))
-        try:
-            bucket.verify()
-            bucket.sweep()
-        except AccessRefused:
-            raise
-        except BucketError as error:
-            log.warning("the bucket does not answer yet; it is tried again in each pass", error=str(error))
+        _verify(bucket)
         queue.verify()
 
         folder = watched_folder(bucket.url, self.prefix)
@@ -103,3 +97,14 @@ class Run(Listening, Receipting, Places):
         loop.run()
         log.info("publisher stopped")
         return 0
+
+
+def _verify(bucket: Bucket) -> None:
+    """Raises AccessRefused; a bucket that gives no answer may do so later."""
+    try:
+        bucket.verify()
+        bucket.sweep()
+    except AccessRefused:
+        raise
+    except BucketError as error:
+        log.warning("the bucket does not answer yet; it is tried again in each pass", error=str(error))
