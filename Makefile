@@ -43,7 +43,7 @@ demo: install ## the whole way of twenty files, from training to the comparison
 demo-cloud: install ## the same on emulators of Pub/Sub and Cloud Storage (needs Java)
 	$(PY) -m deploy.demo.cloud
 
-up: install ## publisher, two workers and the MLflow UI on this machine, staying up (MODEL=NAME: for a model of yours)
+up: install ## publisher with its page, two workers and the MLflow UI on this machine, staying up (MODEL=NAME: for a model of yours)
 	$(PY) -m deploy.up up $(if $(MODEL),--model $(MODEL))
 
 down: install ## end what `make up` started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from urllib.parse import quote
 
 from transport.bucket import Bucket
 from transport.buckets.folder.files import MAX_PART
@@ -25,6 +26,7 @@ FAILURES = "output/.failures/"
 REFUSED = "output/.refused/"
 TOLD = "output/.told/"
 COMPARISONS = "output/comparisons/"
+VERDICTS = "output/verdicts/"  # one per model, with its report: written by `models watch`, shown by the publisher
 COMPARISONS_OF = "output/comparisons-of/"  # further challengers, each in a folder of its alias
 LABELS = "labels/"  # of rows that were scored before: read by the comparison, never an input
 
@@ -110,6 +112,16 @@ def output_name(name: str) -> str:
 def _stem(name: str) -> str:
     stem = name.removesuffix(".csv")
     return name if stem.lower().endswith(INPUT_ENDINGS) else stem
+
+
+def verdict_name(model: str) -> str:
+    """Where the verdict on a registered model's versions lies (`ledger.verdict`)."""
+    return f"{VERDICTS}{quote(model, safe=' ')}.json"
+
+
+def report_name(model: str) -> str:
+    """Where the report behind that verdict lies, an HTML page."""
+    return f"{VERDICTS}{quote(model, safe=' ')}.html"
 
 
 def is_input(name: str, prefix: str = "") -> bool:

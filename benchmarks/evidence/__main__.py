@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+import sys
 from dataclasses import replace
 
 import numpy as np
+from pydantic import Field
 
 from benchmarks.evidence.seen import MEASURES, difference, seen
 from benchmarks.evidence.world import Tally, World, draw, equally_good
+from edge.command import Command, main
 from models.evidence.figures.sequence import shared_error
 
 FILES, ROWS = 100, 100
 TOGETHER = 0.3
 SURER, BETTER = World(noise=0.4), World(noise=0.6)
 BORNE = 0.01
+CHALLENGERS = 3
 # How a model with less noise is made as bad as the other: by saying too surely what it says, or by its threshold.
 MADE_EQUAL = {
     "precision": ("threshold", (-3.0, 0.0)),
@@ -26,11 +28,19 @@ THRESHOLD = ("threshold", (0.0, 3.0))
 GUARDED = (("log-loss", "recall"), ("log-loss", "accuracy"), ("brier", "f1"), ("brier", "precision"))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Simulates and prints."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=2_000, help="comparisons per line")
-    runs = parser.parse_args(arguments).runs
+class Simulate(Command):
+    """Prints the tables of docs/evidence.md: how often evidence errs, and how soon it decides, by measure and unit."""
+
+    runs: int = Field(2_000, ge=1, description="comparisons per line")
+
+    def run(self) -> int:
+        """Simulates and prints; a few minutes on one core."""
+        simulate(self.runs)
+        return 0
+
+
+def simulate(runs: int) -> None:
+    """Each line of each table is printed as soon as it is there."""
     print(f"{runs:,} comparisons of {FILES} files of {ROWS} rows, looked at after every file")
     print(
         "| measure | unit | equal: decides | covers | uneven: decides | covers | better: covers | median rows | found |"
@@ -50,6 +60,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for measure, guard in GUARDED:
             shares = at_the_edge(measure, guard, unit, together, runs)
             print(f"| {measure} | {guard} | {unit} | {' | '.join(f'{share:.2%}' for share in shares)} |", flush=True)
+    print(f"\n{CHALLENGERS} challengers, each as good as production and looked at after every file")
+    print("| measure | unit | any of them is said to be better |")
+    print("| --- | --- | --- |")
+    for unit, together in (("row", 0.0), ("file", TOGETHER)):
+        for measure in MEASURES:
+            print(f"| {measure} | {unit} | {any_promoted(measure, unit, together, runs):.2%} |", flush=True)
+
+
+def any_promoted(measure: str, unit: str, together: float, runs: int) -> float:
+    """The share of comparisons in which one of CHALLENGERS is falsely said to be better.
+
+    They are drawn apart from each other: errors that hang together make it rarer.
+    """
+    random, error = np.random.default_rng(19), shared_error(CHALLENGERS)
+    wrong = np.zeros(runs, dtype=bool)
+    for _ in range(CHALLENGERS):
+        wrong |= seen(measure, unit, draw(random, World(together=together), runs, FILES, ROWS), 0.0, error).decides(0)
+    return float(wrong.mean())
 
 
 def uneven_world(measure: str, together: float) -> World:
@@ -85,4 +113,4 @@ def at_the_edge(measure: str, guard: str, unit: str, together: float, runs: int)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main("benchmarks.evidence", Simulate.__doc__ or "", {}, default=Simulate))

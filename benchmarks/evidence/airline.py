@@ -6,9 +6,9 @@ python -m benchmarks.evidence.airline test.csv
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
+from pydantic_settings import CliPositionalArg
 from sklearn import metrics
 
+from edge.command import Command, main
 from models.evidence.figures.measures.costs import Costs
 from models.evidence.figures.measures.named import MeasureName
 from models.evidence.figures.summarise import summarise
@@ -42,14 +45,22 @@ class Answers:
     truth: list[Any]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Scores, compares and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="a labelled CSV")
-    parser.add_argument("--files", type=int, default=50, help="in how many files its rows come")
-    parser.add_argument("--registry", default="sqlite:///mlflow.db")
-    parser.add_argument("--model", default="airline-satisfaction")
-    asked = parser.parse_args(arguments)
+class Airline(Command):
+    """Says which measure decides after how many rows between the registered production and staging versions."""
+
+    data: CliPositionalArg[Path] = Field(description="a labelled CSV")
+    files: int = Field(50, ge=1, description="in how many files its rows come")
+    registry: str = Field("sqlite:///mlflow.db", description="the MLflow registry")
+    model: str = Field("airline-satisfaction", description="the registered model")
+
+    def run(self) -> int:
+        """Scores, compares and prints."""
+        compare(self)
+        return 0
+
+
+def compare(asked: Airline) -> None:
+    """A line per measure."""
     header, *rows = asked.data.read_bytes().splitlines(keepends=True)
     files = [header + b"".join(rows[part[0] : part[-1] + 1]) for part in np.array_split(range(len(rows)), asked.files)]
     registry = Registry(asked.registry, asked.model)
@@ -109,8 +120,9 @@ def _line(whole: Comparison, name: MeasureName, costs: Costs, sides: Sequence[An
         after = "" if verdict.look is None else f" after {evidence.looks[verdict.look].rows:,} rows"
         cells.append(f"{said}{after}{' (asymptotic)' if by.asymptotic else ''}")
     expected = [_by_sklearn(name, side, whole.pair.classes, costs) for side in sides]
-    off = max(abs(by.production - expected[0]), abs(by.staging - expected[1]))
-    return f"| {name} | {by.production:.5f} | {by.staging:.5f} | {off:.0e} | {' | '.join(cells)} |"
+    shown = [by.production or 0.0, by.staging or 0.0]
+    off = max(abs(figure - known) for figure, known in zip(shown, expected, strict=True))
+    return f"| {name} | {shown[0]:.5f} | {shown[1]:.5f} | {off:.0e} | {' | '.join(cells)} |"
 
 
 def _by_sklearn(name: MeasureName, side: Answers, classes: Sequence[str], costs: Costs) -> float:
@@ -130,4 +142,4 @@ def _by_sklearn(name: MeasureName, side: Answers, classes: Sequence[str], costs:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main("benchmarks.evidence.airline", Airline.__doc__ or "", {}, default=Airline))

@@ -61,10 +61,11 @@ class Compare(EvidenceCommand):
     def run(self) -> int:
         """Prints the comparison; status 1 where there is none."""
         from models.evidence.figures.measures.bad_measure import BadMeasure
+        from models.evidence.judging.contest import Contest
         from models.evidence.judging.question import NothingCompared, Question, ask, learned, sizes
         from models.evidence.sources.labels import BadLabels
         from models.evidence.sources.records import Window
-        from models.registry.client import PRODUCTION, STAGING, Registry, RegistryUnreachable
+        from models.registry.client import PRODUCTION, Registry, RegistryUnreachable
         from transport.bucket import BucketError
 
         registry = Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts)
@@ -73,16 +74,18 @@ class Compare(EvidenceCommand):
         preferred = None
         notes: list[str] = []
         unasked: list[str] = []
+        try:
+            standing = registry.aliases()
+        except RegistryUnreachable as error:
+            unasked.append(f"The registry was not asked who stands where, nor who learned from what: {error}.")
+            standing = {}
+        contest = Contest.of(self.model, standing)
+        against = list(contest.challengers.values()) if contest else []
         if self.production is None or self.staging is None:
-            try:
-                standing = registry.aliases()
-            except RegistryUnreachable as error:
-                unasked.append(f"The registry was not asked who stands where, nor who learned from what: {error}.")
-                standing = {}
             first = self.production or standing.get(PRODUCTION)
-            second = self.staging or standing.get(STAGING)
-            if first and second and first != second:
-                preferred = Question(self.model, first, second, window, files)
+            shadows = [self.staging] if self.staging else against
+            if first and shadows and first != shadows[0]:
+                preferred = Question(self.model, first, shadows[0], window, files, tuple(shadows[1:]))
         if self.since or self.until:
             notes.append("Only files of a chosen time count: a time chosen after a look at the figures proves little.")
         try:
@@ -91,6 +94,8 @@ class Compare(EvidenceCommand):
             training, unsaid = learned(registry, pair)
             if not unasked:
                 notes += unsaid
+            if contest and pair[0].version == contest.production:
+                terms = contest.sharing(terms, pair[1].version)
             summary = found.summary(
                 pair,
                 terms=terms,
@@ -98,6 +103,8 @@ class Compare(EvidenceCommand):
                 learned=training,
                 more_notes=(*asked, *unasked, *notes),
             )
+            if contest and self.staging is None:
+                summary = contest.side_by_side(found, terms, summary)
         except (NothingCompared, BadLabels, BucketError, BadMeasure) as error:
             print(f"compare: {error}", file=sys.stderr)
             return 1

@@ -18,6 +18,7 @@ from models.commands.compare import EvidenceCommand
 class Watch(LogLevelOption, Listening, Notifying, EvidenceCommand):
     """Keeps an MLflow run per compared pair, and the verdict in the staging version's description and tags.
 
+    The newest pair's verdict and report go into the bucket too, where the publisher's page finds them.
     Runs until SIGTERM or Ctrl-C. It can be ended and started at any time, and writes only what has changed.
     """
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from edge.address import CannotSignal
 from edge.end_signals import on_end_signals
-from edge.listen import Listening
+from edge.listen import Address, Listening
 from edge.notify.options import Receipting
 from edge.options import Seconds
 from publisher.commands.settings import Places
@@ -18,9 +18,9 @@ from publisher.loop import PublisherLoop
 from publisher.publish import Reconciler
 from publisher.vitals import PublisherVitals
 from publisher.watch import FolderWatch, watched_folder
-from transport.bucket import AccessRefused, BucketError
+from transport.bucket import AccessRefused, Bucket, BucketError
 from transport.open import open_dead_letters, open_queue
-from transport.queue import QueueError
+from transport.queue import Queue, QueueError
 from transport.queues.pubsub.names import project_of
 
 SETTLE_IN_FOLDER = 1.0
@@ -36,6 +36,11 @@ class Run(Listening, Receipting, Places):
     SIGTERM and Ctrl-C end it with exit 0; a bucket or queue that it may not use, with exit 2.
     """
 
+    listen: Address = Field(
+        default="",
+        description="HOST:PORT that serves at / a page of how things stand, and /metrics, /healthz and /readyz, like "
+        "127.0.0.1:9464; empty: off",
+    )
     interval: Seconds = Field(default=5.0, gt=0, description="time between two full passes, like 5s or 10m")
     settle: Seconds | None = Field(
         default=None,
@@ -57,7 +62,6 @@ class Run(Listening, Receipting, Places):
         signals = stack.enter_context(self.start_signals("publisher", self.log_level, project_of(self.queue)))
         bucket = self.open_bucket(stack)
         queue = stack.enter_context(closing(open_queue(self.queue)))
-        dead_letters = stack.enter_context(closing(open_dead_letters(self.queue)))
         try:
             bucket.verify()
             bucket.sweep()
@@ -69,18 +73,14 @@ class Run(Listening, Receipting, Places):
 
         folder = watched_folder(bucket.url, self.prefix)
         settle = self.settle if self.settle is not None else SETTLE_IN_FOLDER if folder else 0.0
-        notifier = stack.enter_context(self.notifier(bucket.url))
-        reconciler = Reconciler(
-            bucket,
-            queue,
-            dead_letters,
-            prefix=self.prefix,
-            settle=settle,
-            notifier=notifier,
-            silent_seconds=self.stalled_seconds,
-        )
+        reconciler = self._reconciler(stack, bucket, queue, settle)
         loop = PublisherLoop(reconciler, self.interval)
-        signals.vitals = PublisherVitals(queue, loop, self.interval, self.stalled_seconds)
+        vitals = signals.vitals = PublisherVitals(queue, loop, self.interval, self.stalled_seconds)
+        if signals.url:
+            from publisher.page.page import Page  # its libraries are for those who want it
+
+            signals.pages = page = Page(bucket, queue, self.prefix, vitals)
+            stack.callback(page.close)
         stack.callback(on_end_signals(loop.stop))
 
         log.info("publisher started", bucket=bucket.url, queue=queue.url, prefix=self.prefix, settle=settle)
@@ -93,3 +93,14 @@ class Run(Listening, Receipting, Places):
         loop.run()
         log.info("publisher stopped")
         return 0
+
+    def _reconciler(self, stack: ExitStack, bucket: Bucket, queue: Queue, settle: float) -> Reconciler:
+        return Reconciler(
+            bucket,
+            queue,
+            stack.enter_context(closing(open_dead_letters(self.queue))),
+            prefix=self.prefix,
+            settle=settle,
+            notifier=stack.enter_context(self.notifier(bucket.url)),
+            silent_seconds=self.stalled_seconds,
+        )

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge.command import main
-from models.commands.aliases import COMMANDS
+from models.commands import aliases as moving
+from models.commands import listing
 from models.registry.advice import advice
 from models.registry.aliases import (
     OUTSIDE,
@@ -106,7 +107,7 @@ def run(uri: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
 
     def command(*arguments: str) -> int:
-        return main("models", "", COMMANDS, arguments=arguments)
+        return main("models", "", {**listing.COMMANDS, **moving.COMMANDS}, arguments=arguments)
 
     return command
 

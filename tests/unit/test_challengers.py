@@ -23,7 +23,8 @@ from ledger.names import (
     is_input,
     parse_comparison,
 )
-from models.commands.aliases import COMMANDS
+from models.commands import aliases as moving
+from models.commands import listing
 from models.registry.challengers import CHALLENGERS, challengers, not_followed
 from models.registry.client import PRODUCTION, STAGING, Registry, RegistryUnreachable
 from tests.memory import MemoryBucket, MemoryQueue
@@ -381,7 +382,7 @@ class TestCommands:
     @pytest.fixture
     def run(self, uri, monkeypatch):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        return lambda *arguments: main("models", "", COMMANDS, arguments=arguments)
+        return lambda *arguments: main("models", "", {**listing.COMMANDS, **moving.COMMANDS}, arguments=arguments)
 
     def test_a_version_is_staged_under_an_alias_and_promoted_by_it(self, run, uri, capsys):
         assert [run("promote", "1"), run("stage", "2"), run("stage", "3", "--as", SECOND)] == [0, 0, 0]

@@ -18,13 +18,12 @@ from rich.console import Console
 
 from edge.command import main
 from edge.log import start_log
-from edge.terminal import harmless
+from edge.terminal import harmless, written_out
 from ledger.commit import bring_to_receipt, claim_outcome
 from ledger.names import RECEIPTS, Key
 from ledger.receipt import Outcome, RowError, Source, Status
 from models.evidence.pages import terminal
 from models.evidence.pages.report import render
-from models.printable import written_out
 from publisher.__main__ import ABOUT, COMMANDS
 from publisher.publish import Reconciler
 from tests.memory import MemoryQueue

@@ -19,7 +19,7 @@ from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
 from publisher.__main__ import ABOUT, COMMANDS
 from publisher.commands import rescore, show
 from publisher.commands.show import status_screen
-from publisher.commands.status import FIRST, AliasesInForce, overview
+from publisher.status import FIRST, AliasesInForce, overview
 from tests.memory import Clock, MemoryBucket, MemoryQueue
 from transport.bucket import Bucket, get, put
 from transport.buckets.folder.bucket import FolderBucket

@@ -34,7 +34,8 @@ def evidence_of(
 
 
 def _measured(by: Yardstick, looks: Looks, whole: Comparison) -> ByMeasure:
-    figures = by.figures(whole)
+    known = looks.rows.size and looks.rows[-1]
+    figures = by.figures(whole) if known else (None, None)
     return ByMeasure(by.name, by.title, by.shares, by.lower_is_better, looks.asymptotic, *figures)
 
 
@@ -58,7 +59,7 @@ def _sentence(judgement: Judgement) -> str:
     kept = f" Guards that are met: {met}." if met else ""
     return (
         f"{text}. Over {int(looks.rows[-1]):,} labelled rows staging's {by.title} {now}, {sure} at every look"
-        f"{' (asymptotic)' if looks.asymptotic else ''}.{kept}"
+        f"{wording.asymptotic(looks)}.{kept}"
     )
 
 

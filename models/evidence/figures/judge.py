@@ -27,12 +27,13 @@ class GuardAnswer:
     look: int | None
 
     def __str__(self) -> str:
+        known = {
+            GuardState.MET: "is no worse than",
+            GuardState.BROKEN: "is worse by more than",
+            GuardState.OPEN: "is not yet known to be no worse than",
+        }
         borne = wording.borne(self.by, self.guard.borne)
-        if self.state is GuardState.MET:
-            return f"{self.by.title} is no worse than {borne}"
-        if self.state is GuardState.BROKEN:
-            return f"{self.by.title} is worse by more than {borne}"
-        return f"{self.by.title} is not yet known to be no worse than {borne}"
+        return f"{self.by.title} {known[self.state]} {borne}{wording.asymptotic(self.looks)}"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def judge(whole: Comparison, files: Sequence[FileFigures], terms: Terms) -> Judg
     margin = by.margin if terms.margin is None else terms.margin
     verdict, looks = decide(by.series(files), unit=terms.unit, margin=margin, error=terms.error)
     if terms.measure != ACCURACY:
-        verdict = replace(verdict, by=by.title, shares=by.shares)
+        verdict = replace(verdict, by=f"{by.title}{wording.asymptotic(looks)}", shares=by.shares)
     guards = []
     for guard in terms.guards:
         of = yardstick(guard.measure, whole.pair, terms.costs)

@@ -50,8 +50,8 @@ class ByMeasure:
     shares: Annotated[bool, Field(description="figures are shares, and differences are written in points")]
     lower_is_better: bool
     asymptotic: Annotated[bool, Field(description="bounds and evidence keep their error in large samples only")]
-    production: float
-    staging: float
+    production: Annotated[float | None, Field(description="null where no labelled row can answer")]
+    staging: float | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Evidence:
     sentence: str
     unit: str
     margin: float
-    error: Annotated[float, Field(description="of the measure, and of each guard: a share of 0.05")]
+    error: Annotated[float, Field(description="of the measure, and of each guard, for one challenger: a share of 0.05")]
     threshold: Annotated[float, Field(description="natural logarithm; an e-value that reaches it decides")]
     measure: Annotated[ByMeasure, Field(description="by which the verdict is reached")]
     guards: tuple[GuardFigures, ...]
@@ -155,6 +155,25 @@ class SeenBefore:
 
 
 @dataclass(frozen=True)
+class ChallengerFigures:
+    """One of several challengers of the same production version, by the measure of Evidence; bounds as in Look."""
+
+    alias: str
+    version: str
+    verdict: str
+    rows: Annotated[int, Field(description="labelled rows")]
+    production: float | None
+    staging: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    log_e_staging: Annotated[float, Field(description="the highest so far")]
+    log_e_production: float
+    agreement: float | None
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Summary:
     """One production and one staging version, compared over some files. Tables are [production's class][staging's]."""
 
@@ -197,6 +216,10 @@ class Summary:
     production_cost: Cost
     staging_cost: Cost
     notes: Annotated[tuple[str, ...], Field(description="warnings, and what could not be compared and why")]
+    challengers: Annotated[
+        tuple[ChallengerFigures, ...],
+        Field(description="all that the aliases name now, this one among them; none where it is the only one"),
+    ] = ()
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:

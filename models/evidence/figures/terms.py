@@ -14,13 +14,15 @@ from models.evidence.figures.sequence import shared_error
 @dataclass(frozen=True)
 class Terms:
     """`unit`: `row`, or `file` where rows of a file hang together; `margin`: the difference in `measure` that matters,
-    None for the measure's own; `guards`: what staging must not be worse at; `costs`: for the measure `cost`."""
+    None for the measure's own; `guards`: what staging must not be worse at; `costs`: for the measure `cost`;
+    `challengers`: among how many versions that are compared with production the error is shared out."""
 
     unit: str = "row"
     margin: float | None = None
     measure: MeasureName = ACCURACY
     guards: tuple[Guard, ...] = ()
     costs: Costs | None = None
+    challengers: int = 1
 
     def check(self) -> None:
         """Raises BadMeasure where a cost is asked for, and none is given."""
@@ -29,5 +31,5 @@ class Terms:
 
     @property
     def error(self) -> float:
-        """Of the measure, and of each guard."""
-        return shared_error(1 + len(self.guards))
+        """Of the measure, and of each guard, for one challenger."""
+        return shared_error((1 + len(self.guards)) * self.challengers)

@@ -23,20 +23,24 @@ class NothingCompared(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be compared. `production`, `staging`: numbers of versions, None for "whichever is the newest"."""
+    """What is to be compared. `production`, `staging`: numbers of versions, None for "whichever is the newest".
+
+    `beside`: further challengers, whose records are read along.
+    """
 
     model: str
     production: str | None
     staging: str | None
     window: Window = Window()  # noqa: RUF009 - frozen
     label_files: tuple[Path, ...] = ()
+    beside: tuple[str, ...] = ()
 
     def fits(self, production: Version, staging: Version) -> bool:
         """True where this pair is one that the question allows."""
         return (
             production.name == staging.name == self.model
             and self.production in (None, production.version)
-            and self.staging in (None, staging.version)
+            and (self.staging in (None, staging.version) or staging.version in self.beside)
         )
 
     def __str__(self) -> str:
@@ -78,10 +82,16 @@ def ask(url: str, question: Question, preferred: Question | None = None) -> tupl
                     bucket, lambda *pair: pair == other, window=question.window, label_files=question.label_files
                 )
                 found.add(keys)
-        chosen = newest({pair: each.last_event for pair, each in found.pairs.items()})
+        chosen = _chosen(found, preferred)
         if chosen is None:
             raise NothingCompared(_nothing(url, preferred or question, found))
         return found, chosen, notes + _troubles(found)
+
+
+def _chosen(found: EvidenceReader, preferred: Question | None) -> PairId | None:
+    """The pair that was preferred where it has records, else the newest."""
+    asked = [pair for pair in found.pairs if preferred is not None and pair[1].version == preferred.staging]
+    return newest({pair: found.pairs[pair].last_event for pair in asked or found.pairs})
 
 
 def sizes(registry: Registry, pair: PairId) -> tuple[Size, Size]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from models.evidence.figures.summary import Summary
+from models.evidence.figures.summary import ByMeasure, Summary
 from models.evidence.pages import words
+from models.evidence.record.judged import CLIP, LARGEST_LOSS
 
 
 def says(summary: Summary) -> str:
@@ -31,7 +32,15 @@ def _bet(summary: Summary) -> str:
         )
     return (
         f"The evidence (an e-value) is what a stake of 1 becomes by betting that one model has the "
-        f"{'lower' if by.lower_is_better else 'higher'} {by.title}, {unit} by {unit}: where it has not,"
+        f"{'lower' if by.lower_is_better else 'higher'} {by.title}, {unit} by {unit}{_clipped(by)}: where it has not,"
+    )
+
+
+def _clipped(by: ByMeasure) -> str:
+    if by.name != "log-loss":
+        return ""
+    return (
+        f" (a true class's probability is taken as {CLIP:g} at least, so that a row costs at most {LARGEST_LOSS:.2f})"
     )
 
 

@@ -30,6 +30,7 @@ PRODUCTION_TAG, STAGING_TAG = "understudy.production", "understudy.staging"
 VERDICT_TAG = "understudy.verdict"
 REACHED_TAG = "understudy.verdict.reached"  # of a run: the kinds of verdict that it ever had
 MOST_STEPS = 200  # points of a series that are written at once
+LONGEST_NAME = 200  # of a metric, of the 250 that MLflow takes
 MOST_METRICS = 1000  # MLflow's limit of one request
 BEGIN, END = "<!-- understudy verdict -->", "<!-- /understudy verdict -->"
 
@@ -195,7 +196,8 @@ def _of_measure(summary: Summary, look: Look) -> dict[str, float]:
     by = summary.evidence.measure
     difference, behind = "accuracy_difference", ""
     if by.name != "accuracy":
-        name = re.sub(r"[^\w./ ]", "_", by.name.replace(":", "_of_")) + ("_asymptotic" if by.asymptotic else "")
+        name = re.sub(r"[^\w. ]", "_", by.name.replace(":", "_of_"))[:LONGEST_NAME]
+        name += "_asymptotic" if by.asymptotic else ""
         difference, behind = f"{name}_better_by", f"_by_{name}"
     return {
         difference: look.difference,
@@ -220,16 +222,21 @@ def verdict_tags(summary: Summary, run_id: str) -> Mapping[str, str]:
 
 def verdict_block(summary: Summary, link: str) -> str:
     """What stands in the staging version's description, as Markdown."""
-    verdict, _, rest = summary.evidence.sentence.partition(". ")
+    verdict, _, rest = _markdown(summary.evidence.sentence).partition(". ")
     pair = f"--production {summary.production.version} --staging {summary.staging.version}"
     command = f"python -m models compare {pair}{words.options(summary)}"
     parts = [
         f"**{verdict.rstrip('.')}** (against production version {summary.production.version}). {rest}".strip(),
         *filter(None, [words.doubt(summary)]),
-        *(f"Guard: {each.sentence}{words.asymptotic(each.measure)}." for each in summary.evidence.guards),
+        *(f"Guard: {_markdown(each.sentence)}." for each in summary.evidence.guards),
         f"{words.scope(summary)}. [Report]({link}), or `{command}`.",
     ]
     return "\n\n".join((BEGIN, *parts, END))
+
+
+def _markdown(text: str) -> str:
+    """Text with the names of classes, which are a model's own, as such."""
+    return re.sub(r"([\\`*_<>\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def with_verdict(description: str, block: str) -> str:

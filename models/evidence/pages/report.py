@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge.html.template import template
 from models.evidence.figures.measures import wording
 from models.evidence.figures.statistics import Estimate
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.verdict import Kind
-from models.evidence.pages import reading, words
+from models.evidence.pages import challengers, reading, words
 from models.evidence.pages.picture import PictureTable
 from models.evidence.pages.pictures import pictures
-from models.html.template import template
 
 PAGE = Path(__file__).with_name("report.html")
 _STYLES = {Kind.STAGING: "staging", Kind.PRODUCTION: "production", Kind.NO_DIFFERENCE: "none", Kind.NOT_YET: "open"}
@@ -21,12 +21,12 @@ _STYLES[Kind.GUARD] = "production"
 def render(summary: Summary) -> str:
     """The page's text, to be written as UTF-8."""
     verdict, _, rest = summary.evidence.sentence.partition(". ")
-    step, command = _next_step(summary)
+    step, command = next_step(summary)
     return template(PAGE).render(
         s=summary,
         verdict=verdict.rstrip("."),
         rest=rest,
-        kind="open" if summary.seen_before.doubts else _STYLES[summary.evidence.verdict.kind],
+        kind=tone(summary),
         next_step=step,
         command=command,
         tiles=_tiles(summary),
@@ -35,6 +35,8 @@ def render(summary: Summary) -> str:
         agreement=_agreement(summary),
         costs=_costs(summary),
         guards=_guards(summary),
+        challengers=PictureTable(challengers.HEAD, tuple(challengers.rows(summary))),
+        challengers_say=challengers.says(summary),
         reading=reading.says(summary),
         unknown=_unknown(summary),
         estimated=_estimated(summary),
@@ -46,7 +48,13 @@ def render(summary: Summary) -> str:
     )
 
 
-def _next_step(summary: Summary) -> tuple[str, str]:
+def tone(summary: Summary) -> str:
+    """How a verdict is coloured: `staging`, `production`, `none`, or `open` where nothing may be concluded."""
+    return "open" if summary.seen_before.doubts else _STYLES[summary.evidence.verdict.kind]
+
+
+def next_step(summary: Summary) -> tuple[str, str]:
+    """What to do by this verdict: a sentence, and a command where one does it."""
     kind = summary.evidence.verdict.kind
     if summary.seen_before.doubts and kind is not Kind.PRODUCTION:
         return "Production stays until there are rows that neither came before nor were learned from.", ""
@@ -69,10 +77,10 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         last = evidence.looks[-1]
         by, between = evidence.measure, (wording.difference(evidence.measure, each) for each in (last.low, last.high))
         unit = "points, " if by.shares else ""
-        detail = f"{unit}{' to '.join(between)} at every look{words.asymptotic(by)}"
+        detail = f"{unit}{' to '.join(between)} at every look{wording.asymptotic(by)}"
         tiles.append((f"Difference in {by.title}", wording.difference(by, last.difference), detail))
         best = max(look.log_e_staging for look in evidence.looks)
-        detail = f"at best so far; {words.evidence(evidence.threshold)} decides"
+        detail = f"at best so far; {words.evidence(evidence.threshold)} decides{wording.asymptotic(by)}"
         tiles.append(("Evidence for staging", words.evidence(best), detail))
     if summary.agreement is not None:
         kappa = "" if summary.kappa is None else f"kappa {summary.kappa:.3f}"
@@ -116,8 +124,7 @@ def _agreement(summary: Summary) -> str:
 
 
 def _guards(summary: Summary) -> PictureTable | None:
-    head = ("", "production", "staging", "difference", "at every look between", "no worse than", "")
-    return PictureTable(head, tuple(words.guards(summary))) if summary.evidence.guards else None
+    return PictureTable(words.GUARD_HEAD, tuple(words.guards(summary))) if summary.evidence.guards else None
 
 
 def _costs(summary: Summary) -> PictureTable:

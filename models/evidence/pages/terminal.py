@@ -11,7 +11,7 @@ from models.evidence.figures.measures import wording
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.verdict import Kind
 from models.evidence.figures.without_labels import WithoutLabels
-from models.evidence.pages import words
+from models.evidence.pages import challengers, words
 from models.printable import printable
 
 STYLES = {
@@ -29,11 +29,13 @@ def render(summary: Summary) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"{summary.staging} (staging) against {summary.production} (production)"),
         *([Text(doubt, style="bold yellow")] if doubt else []),
-        Text(summary.evidence.sentence, style="bold" if doubt else STYLES[summary.evidence.verdict.kind]),
+        printable(summary.evidence.sentence, "bold" if doubt else STYLES[summary.evidence.verdict.kind]),
         Text(words.scope(summary), style="dim"),
         *(printable(note, "yellow") for note in summary.notes),
         _evidence(summary),
     ]
+    if summary.challengers:
+        parts += [_challengers(summary), Text(challengers.says(summary), style="dim")]
     if summary.evidence.guards:
         parts.append(_guards(summary))
     if summary.measures:
@@ -58,22 +60,22 @@ def render(summary: Summary) -> RenderableType:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for at, column in enumerate(columns):
-        table.add_column(column, justify="right" if at else "left")
+        table.add_column(printable(column), justify="right" if at else "left")
     return table
 
 
 def _evidence(summary: Summary) -> Table:
     evidence = summary.evidence
-    table = _table("Evidence, valid at every look", "", f"by {evidence.unit}")
+    by = evidence.measure
+    table = _table("Evidence, valid at every look", "", f"by {evidence.unit}{wording.asymptotic(by)}")
     if evidence.looks:
         last = evidence.looks[-1]
         table.add_row("staging is better", words.evidence(last.log_e_staging))
         table.add_row("production is better", words.evidence(last.log_e_production))
         table.add_row("it takes", words.evidence(evidence.threshold))
-        by, asymptotic = evidence.measure, words.asymptotic(evidence.measure)
         table.add_row(f"difference{', points' if by.shares else ''}", wording.difference(by, last.difference))
         between = f"{wording.difference(by, last.low)} and {wording.difference(by, last.high)}"
-        table.add_row(f"  at every look between{asymptotic}", between)
+        table.add_row("  at every look between", between)
     if evidence.overdispersion is not None:
         table.add_row("overdispersion between files", f"{evidence.overdispersion:.2f}")
     if summary.mcnemar is not None:
@@ -81,8 +83,15 @@ def _evidence(summary: Summary) -> Table:
     return table
 
 
+def _challengers(summary: Summary) -> Table:
+    table = _table("All challengers", *challengers.HEAD)
+    for cells in challengers.rows(summary):
+        table.add_row(*map(printable, cells))
+    return table
+
+
 def _guards(summary: Summary) -> Table:
-    table = _table("Guards", "", "production", "staging", "difference", "at every look between", "no worse than", "")
+    table = _table("Guards", *words.GUARD_HEAD)
     for cells in words.guards(summary):
         table.add_row(*map(printable, cells))
     return table

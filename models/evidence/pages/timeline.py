@@ -59,7 +59,7 @@ def evidence(summary: Summary) -> Picture | None:
 def _evidence_says(summary: Summary) -> str:
     evidence, by = summary.evidence, summary.evidence.measure
     better = "is better" if by.name == "accuracy" else f"is better by {by.title}"
-    says = f"What a stake of 1 has become by betting that one model {better}{words.asymptotic(by)}. "
+    says = f"What a stake of 1 has become by betting that one model {better}{wording.asymptotic(by)}. "
     verdict = evidence.verdict
     if verdict.look is not None and verdict.kind is not Kind.NO_DIFFERENCE:
         return f"{says}It decided after {evidence.looks[verdict.look].rows:,} labelled rows."
@@ -91,7 +91,7 @@ def difference(summary: Summary) -> Picture | None:
     what = f"{by.title} less production's, in points" if by.shares else f"{by.title} against production's"
     says = (
         f"Staging's {what}: {now}, and at every look between "
-        f"{low} and {high}{words.asymptotic(by)}. Above nought staging is ahead."
+        f"{low} and {high}{wording.asymptotic(by)}. Above nought staging is ahead."
     )
     rows = tuple(
         (f"{look.rows:,}", *(wording.difference(by, each) for each in (look.difference, look.low, look.high)))
@@ -100,7 +100,7 @@ def difference(summary: Summary) -> Picture | None:
     head = f"difference{', points' if by.shares else ''}"
     table = PictureTable(("labelled rows", head, "from", "to"), rows)
     key = "production less staging" if by.lower_is_better else "staging less production"
-    keys = (("staging", f"{key}, with its bounds{words.asymptotic(by)}"),)
+    keys = (("staging", f"{key}, with its bounds{wording.asymptotic(by)}"),)
     title = f"Difference in {by.title}"
     return Picture("difference", title, says, plot.svg(title, says), table, keys)
 

@@ -9,6 +9,7 @@ from math import exp, inf, log
 from models.evidence.figures.measures import wording
 from models.evidence.figures.statistics import Estimate
 from models.evidence.figures.summary import ByMeasure, Summary
+from models.evidence.record.judged import CLIP
 
 MEASURES = {
     "accuracy": "Accuracy",
@@ -97,13 +98,10 @@ def count(rows: int | None) -> str:
     return NONE if rows is None else f"{rows:,}"
 
 
-def asymptotic(by: ByMeasure) -> str:
-    """Said beside every bound that holds in large samples only."""
-    return " (asymptotic)" if by.asymptotic else ""
-
-
-def measured(by: ByMeasure, value: float) -> str:
+def measured(by: ByMeasure, value: float | None) -> str:
     """One model's figure."""
+    if value is None:
+        return NONE
     return percent(value) if by.shares else wording.number(value)
 
 
@@ -113,23 +111,27 @@ def judged_by(summary: Summary) -> list[tuple[str, str, str, str, str]]:
     if by.name in ("accuracy", "brier") or not summary.evidence.looks or not summary.measures:
         return []
     last = summary.evidence.looks[-1]
-    between = f"at every look {wording.interval(by, last.low, last.high)}{asymptotic(by)}"
-    return [(sentence_case(by.title), *_both(by), wording.difference(by, last.difference), between)]
+    between = f"at every look {wording.interval(by, last.low, last.high)}{wording.asymptotic(by)}"
+    title = f"{by.title}, clipped at {CLIP:g}" if by.name == "log-loss" else by.title
+    return [(sentence_case(title), *_both(by), wording.difference(by, last.difference), between)]
 
 
 def guards(summary: Summary) -> list[tuple[str, ...]]:
-    """Per guard: name, both figures, difference, bounds, what is borne, and its state."""
+    """Per guard: name, its state, what is borne, difference, bounds, both figures."""
     return [
         (
             sentence_case(each.measure.title),
-            *_both(each.measure),
-            wording.difference(each.measure, each.difference),
-            f"{wording.interval(each.measure, each.low, each.high)}{asymptotic(each.measure)}",
-            wording.borne(each.measure, -each.at_least),
             str(each.state),
+            wording.borne(each.measure, -each.at_least),
+            wording.difference(each.measure, each.difference),
+            f"{wording.interval(each.measure, each.low, each.high)}{wording.asymptotic(each.measure)}",
+            *_both(each.measure),
         )
         for each in summary.evidence.guards
     ]
+
+
+GUARD_HEAD = ("", "", "no worse than", "difference", "at every look between", "production", "staging")
 
 
 def _both(by: ByMeasure) -> tuple[str, str]:

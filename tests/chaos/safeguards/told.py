@@ -94,7 +94,7 @@ SAFEGUARDS = (
     Safeguard(
         13,
         "an unfit name is no input that waits for a receipt",
-        "publisher/commands/status.py",
+        "publisher/status.py",
         "        if takes(standing.input.name, prefix, bucket.url):\n",
         '        if standing.input.name.endswith(".csv"):\n',
         ("tests/unit/test_status.py::test_what_looks_like_an_input_and_is_none_is_shown_with_its_reason",),

@@ -119,7 +119,7 @@ def test_the_watcher_writes_each_challenger_s_verdict_and_reads_what_is_new_only
     monkeypatch.setattr(
         EvidenceReader, "add", lambda self, keys: add(self, readings.append(list(keys)) or readings[-1])
     )
-    watching = Watcher(bucket, registry, RegistryPage(registry), margin=0.005)
+    watching = Watcher(bucket, registry, RegistryPage(registry))
     for number in range(4):
         add_file(bucket, number, versions=FIRST_PAIR, better=0.6)
     assert watching.look()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -17,9 +19,11 @@ from models.evidence.figures.terms import Terms
 from models.evidence.figures.verdict import Kind
 from models.evidence.judging.question import missing_for_promotion
 from models.evidence.pages import report, terminal
-from models.evidence.pages.registry_page import verdict_block, verdict_tags
+from models.evidence.pages.registry_page import points_of, verdict_block, verdict_tags
 from models.evidence.record.comparison import Comparison
 from tests.unit.evidence.measured import Rows
+from tests.unit.evidence.test_measures import MEASURES
+from tests.unit.evidence.test_measures import terms as of_measure
 
 
 def terms(*guards: str, measure: str = "log-loss") -> Terms:
@@ -133,3 +137,43 @@ def test_what_is_no_guard_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["accuracy:-0.5", "recall:a:b:-1", "log-loss:-0.01", "f1:0", "precision:very good:-2"])
 def test_a_guard_is_written_as_it_is_read(text: str) -> None:
     assert str(Guard.parse(text)).replace(":-0", ":0", 1) == text.replace(":-0", ":0", 1)
+
+
+def test_a_class_with_an_odd_name_harms_no_page() -> None:
+    rows = Rows(9, 2_000, better=1.0)
+    rows.names = ("a", "<b>\x1b[31m`*x*`/../" + "y" * 300)
+    whole = rows.files(4)
+    summary = summarise(whole, terms=terms(f"recall:{rows.names[1]}:-1", measure=f"precision:{rows.names[1]}"))
+
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(terminal.render(summary))
+    assert "\x1b" not in console.export_text()
+    assert "<b>" not in report.render(summary)
+    assert "\\<b\\>" in verdict_block(summary, "link")
+    for name, *_ in points_of(summary, whole.files.in_order(), {}, 0.0):
+        assert len(name) <= 250
+        assert set(name.lower()) <= set("abcdefghijklmnopqrstuvwxyz0123456789_. "), name
+
+
+@pytest.mark.parametrize("unit", ["row", "file"])
+@pytest.mark.parametrize("measure", MEASURES)
+def test_without_labels_or_without_the_class_no_figure_is_made_up(measure: str, unit: str) -> None:
+    rows = Rows(9, 40)
+    nothing = Comparison(rows.record().pair)
+    unlabelled, other_class = Comparison(rows.record().pair), Comparison(rows.record().pair)
+    unlabelled.take(rows.record(1, slice(0, 0)))
+    unlabelled.take(rows.record(2, slice(0, 0)))
+    rows.truth[:] = 0
+    for answers in rows.answers:
+        answers[:] = 0
+    other_class.take(rows.record(1))
+
+    for whole in (nothing, unlabelled, other_class):
+        asked = replace(of_measure(measure, rows, unit), guards=(Guard.parse("f1:-1"), Guard.parse("recall:b:-1")))
+        evidence = summarise(whole, terms=asked).evidence
+
+        assert (evidence.measure.production is None) == (whole is not other_class)
+        assert evidence.verdict.kind is Kind.NOT_YET
+        assert {guard.state for guard in evidence.guards} == {"open"}
+        for look in evidence.looks:
+            assert np.isfinite([look.difference, look.low, look.high, look.log_e_staging]).all()

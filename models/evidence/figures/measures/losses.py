@@ -14,7 +14,7 @@ from models.evidence.figures.sequence import Looks, bisected, nested, share
 from models.evidence.record.exact import Floats, Integers
 
 Capital = Callable[[Floats], Floats]  # of a mean, its logarithm
-_BETS: Floats = np.geomspace(1e-3, 0.95, 28)
+_BETS: Floats = np.geomspace(3e-3, 0.95, 20)
 _PAID: Floats = -np.log1p(-_BETS) - _BETS  # ψ
 
 

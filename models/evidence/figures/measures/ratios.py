@@ -90,7 +90,7 @@ def f1(totals: Floats) -> tuple[Floats, Floats]:
 
     Of a class F1 = 2 right / (said + are); nought where there are none, as scikit-learn's `zero_division=0`.
     """
-    by_class = totals.reshape(*totals.shape[:-1], PARTS, -1)
+    by_class = totals.reshape(*totals.shape[:-1], PARTS, totals.shape[-1] // PARTS)
     right_p, said_p, right_s, said_s, are = np.moveaxis(by_class, -2, 0)
     theirs, ours = _over(2 * right_p, said_p + are), _over(2 * right_s, said_s + are)
     of_theirs, of_ours = _over(theirs, said_p + are), _over(ours, said_s + are)

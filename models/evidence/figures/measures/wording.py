@@ -15,6 +15,18 @@ class Written(Protocol):
     def lower_is_better(self) -> bool: ...
 
 
+class Sampled(Protocol):
+    """Of what it is to be known whether its error is kept in large samples only."""
+
+    @property
+    def asymptotic(self) -> bool: ...
+
+
+def asymptotic(of: Sampled) -> str:
+    """Said beside every bound and every verdict that rests on large samples."""
+    return " (asymptotic)" if of.asymptotic else ""
+
+
 def number(value: float) -> str:
     """A figure in a measure's own unit."""
     return f"{value:.4f}" if abs(value) < 100 else f"{value:,.2f}"
