@@ -5,6 +5,7 @@ from __future__ import annotations
 from models.evidence.figures.measures import wording
 from models.evidence.figures.sequence import ERROR
 from models.evidence.figures.summary import ChallengerFigures, Summary
+from models.evidence.figures.verdict import Kind
 from models.evidence.pages import words
 from models.evidence.pages.picture import Picture, PictureTable
 from models.html.chart import Plot, ticks
@@ -20,8 +21,9 @@ def rows(summary: Summary) -> list[tuple[str, ...]]:
 def says(summary: Summary) -> str:
     """What the figures hold for."""
     evidence = summary.evidence
-    guards = f", with {len(evidence.guards)} guards each," if evidence.guards else ""
-    sharing = round(ERROR / evidence.error / (1 + len(evidence.guards)))  # one without a record yet among them
+    count = len(evidence.guards)
+    guards = f", with {'a guard' if count == 1 else f'{count} guards'} each," if count else ""
+    sharing = round(ERROR / evidence.error / (1 + count))  # those without a record yet among them
     return (
         f"{sharing} challengers{guards} share the error of 5 %: for each {words.percent(evidence.error)}, so that"
         f" {words.evidence(evidence.threshold)} decides and all bounds hold together, at every look"
@@ -60,7 +62,7 @@ def picture(summary: Summary) -> Picture | None:
 
 def _row(summary: Summary, each: ChallengerFigures) -> tuple[str, ...]:
     by = summary.evidence.measure
-    verdict = f"{each.verdict}; {'; '.join(each.doubts)}" if each.doubts else each.verdict
+    verdict = "; ".join((each.verdict.replace(Kind.STAGING, "better than production", 1), *each.doubts))
     if each.difference is None or each.low is None or each.high is None or not each.rows:
         return each.alias, each.version, verdict, "0", words.NONE, words.NONE, words.NONE
     return (
