@@ -12,7 +12,7 @@ from threading import Condition, Event, Thread
 import structlog
 
 from edge import metrics
-from edge.notify.post import Answer, Fate, Post, send, shown
+from edge.notify.post import Fate, Post, Reply, send, shown
 from edge.trouble import Trouble
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ class Outbox:
                 self._waiting.append(make)
                 self._changed.notify()
                 return
-        self._note(Answer(Fate.DROPPED, f"{self._room:,} messages wait already, or the program ends"))
+        self._note(Reply(Fate.DROPPED, f"{self._room:,} messages wait already, or the program ends"))
 
     def end(self) -> None:
         """From now on nothing is taken, and each message that waits is sent once."""
@@ -66,7 +66,7 @@ class Outbox:
                 answer = self._deliver(make())
             except Exception as error:
                 log.exception("message not made", receiver=self.shown)
-                answer = Answer(Fate.DROPPED, type(error).__name__)
+                answer = Reply(Fate.DROPPED, type(error).__name__)
             self._note(answer)
 
     def _next(self) -> Callable[[], Post] | None:
@@ -78,7 +78,7 @@ class Outbox:
             self._under_way = True
             return self._waiting.popleft()
 
-    def _deliver(self, post: Post) -> Answer:
+    def _deliver(self, post: Post) -> Reply:
         answer = send(post)
         for pause in self._pauses:
             if answer.wait is None or self._closing.wait(max(pause, answer.wait)):
@@ -86,7 +86,7 @@ class Outbox:
             answer = send(post)
         return answer
 
-    def _note(self, answer: Answer) -> None:
+    def _note(self, answer: Reply) -> None:
         """Counts a message, and logs what went wrong with it once for each cause."""
         metrics.NOTIFICATIONS.labels(self.shown, answer.fate).inc()
         if answer.fate is Fate.DELIVERED:

@@ -42,7 +42,7 @@ class Post:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """`why`: in words without anything of the address; `wait`: seconds after which the message may be sent again."""
 
     fate: Fate
@@ -56,7 +56,7 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def send(post: Post) -> Answer:
+def send(post: Post) -> Reply:
     """One request. Never raises; redirects are not followed, and no answer's body is read."""
     import requests  # here: most programs tell nobody
     from requests import exceptions
@@ -72,35 +72,35 @@ def send(post: Post) -> Answer:
         ) as response:
             return judge(response.status_code, response.headers.get("Retry-After", ""))
     except exceptions.ConnectTimeout:
-        return Answer(Fate.AWAY, "no connection in time", 0.0)
+        return Reply(Fate.AWAY, "no connection in time", 0.0)
     except exceptions.ProxyError:
-        return Answer(Fate.AWAY, "the proxy makes no connection", 0.0)
+        return Reply(Fate.AWAY, "the proxy makes no connection", 0.0)
     except exceptions.SSLError:
-        return Answer(Fate.REFUSED, "no secure connection: its certificate is not trusted, or it speaks no TLS")
+        return Reply(Fate.REFUSED, "no secure connection: its certificate is not trusted, or it speaks no TLS")
     except exceptions.ReadTimeout:
-        return Answer(Fate.UNSURE, f"no answer within {ANSWER_SECONDS:g} s")
+        return Reply(Fate.UNSURE, f"no answer within {ANSWER_SECONDS:g} s")
     except Exception as error:  # noqa: BLE001 - the client lets errors of the libraries below it through
         return _not_answered(error)
 
 
-def judge(status: int, retry_after: str) -> Answer:
+def judge(status: int, retry_after: str) -> Reply:
     """What an answer means. Pure."""
     if 200 <= status < 300:
-        return Answer(Fate.DELIVERED)
+        return Reply(Fate.DELIVERED)
     why = f"it answered {status}"
     if status in NOT_NOW or (status == 503 and retry_after):
         asked = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0
-        return Answer(Fate.AWAY, why, min(asked, LONGEST_WAIT))
+        return Reply(Fate.AWAY, why, min(asked, LONGEST_WAIT))
     if 300 <= status < 400:
-        return Answer(Fate.REFUSED, f"{why}, and redirects are not followed: give the address where it leads")
-    return Answer(Fate.UNSURE if status >= 500 else Fate.REFUSED, why)
+        return Reply(Fate.REFUSED, f"{why}, and redirects are not followed: give the address where it leads")
+    return Reply(Fate.UNSURE if status >= 500 else Fate.REFUSED, why)
 
 
-def _not_answered(error: Exception) -> Answer:
+def _not_answered(error: Exception) -> Reply:
     """What an exception says; its own text would show the whole address."""
     import urllib3
 
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
-        return Answer(Fate.AWAY, str(reason).rpartition(": ")[2][:100], 0.0)
-    return Answer(Fate.UNSURE, f"its answer was not understood, or did not come ({type(error).__name__})")
+        return Reply(Fate.AWAY, str(reason).rpartition(": ")[2][:100], 0.0)
+    return Reply(Fate.UNSURE, f"its answer was not understood, or did not come ({type(error).__name__})")

@@ -12,8 +12,8 @@ SAFEGUARDS = (
         15,
         "what may have been taken is not sent again",
         "edge/notify/post.py",
-        "    return Answer(Fate.UNSURE if status >= 500 else Fate.REFUSED, why)\n",
-        "    return Answer(Fate.UNSURE if status >= 500 else Fate.REFUSED, why, 0.0)\n",
+        "    return Reply(Fate.UNSURE if status >= 500 else Fate.REFUSED, why)\n",
+        "    return Reply(Fate.UNSURE if status >= 500 else Fate.REFUSED, why, 0.0)\n",
         (DELIVERY + "test_what_may_have_been_taken_is_not_sent_again",),
     ),
     Safeguard(
