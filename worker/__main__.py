@@ -22,6 +22,7 @@ from edge.command import main
 from edge.listen import Listening
 from edge.options import ArtifactHosts, BucketOption, LogLevelOption, ModelOption, QueueOption, RegistryOption
 from ledger.prefix import Prefix
+from models.scoring.table.carried import carried_names
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 
 
@@ -79,7 +80,10 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         description="share of a column's texts from which on, if the model was never shown them, a file is rejected",
     )
     spreadsheet_safe: bool = Field(
-        False, description="copied ids that a spreadsheet would run as formulas get an apostrophe (see SECURITY.md)"
+        False, description="copied cells that a spreadsheet would run as formulas get an apostrophe (see SECURITY.md)"
+    )
+    carry: str = Field(
+        "", description="columns of the file to copy beside its predictions: all, or names by commas; empty: none"
     )
     filenames_log: str = Field("new_data_filenames.txt", description="every file name taken is appended; empty: off")
 
@@ -92,6 +96,12 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         except LookupError:
             raise ValueError(f"{encoding!r} is no encoding of text that Python knows") from None
         return encoding
+
+    @field_validator("carry")
+    @classmethod
+    def _are_names(cls, carry: str) -> str:
+        carried_names(carry)
+        return carry
 
     def run(self) -> int:
         # Imported here: a scoring process imports this module too, and has no use for any of it.

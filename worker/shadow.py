@@ -31,11 +31,14 @@ from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed,
 from transport.event import ObjectEvent
 from worker.processes.scoring_process import Workshop
 from worker.scoring import write
-from worker.scoring.predict import Predicted, Stopwatch, Tally, predict
+from worker.scoring.predict import Stopwatch, predict
+from worker.scoring.predicted import Predicted
 from worker.scoring.score import Hashed, checked_to_the_end
+from worker.scoring.tally import Tally
 
 MEMORY_OF_SPOOL = 8 << 20
 SERVED_BLOCK_BYTES = 1 << 18  # of production's output; Arrow reads up to 32 blocks ahead, and no row is longer
+LONGER_ROWS = 4  # times the input's block: what a row with carried cells has at most, quotes doubled
 
 REPLACED = (
     "production's output was replaced by that of a newer generation meanwhile, or changed: it is not its receipt's"
@@ -122,12 +125,11 @@ class Shadow:
             bucket.read(key.output) as output_stream,
             checked_to_the_end(bucket, input_stream),
         ):
-            served = _Served(output_stream, self.production, self.receipt.sha256)
+            served = _Served(output_stream, self.production, self.receipt.sha256, self._block_bytes())
             spool.seek(0)
             spool.truncate()
-            spool.write(write.header(scorer.spec))
             tally = Tally()
-            for predicted in predict(
+            parts = predict(
                 input_stream,
                 scorer,
                 watch,
@@ -135,12 +137,18 @@ class Shadow:
                 truth_column=comparison.pair.label_column,
                 limits=self.limits,
                 all_columns=all_columns,
-            ):
+            )
+            spool.write(write.header(scorer.spec, parts.carried))
+            for predicted in parts:
                 spool.write(write.rows(scorer.spec, predicted, spreadsheet_safe=self.limits.spreadsheet_safe))
                 self._add(comparison, served, predicted, watch)
             served.verify()
             comparison.unknown.add(self.receipt.unknown, tally.unknown)
         return comparison
+
+    def _block_bytes(self) -> int:
+        """How much of production's output is read at once: a row is no longer, with carried cells in it or without."""
+        return LONGER_ROWS * self.limits.block_bytes if self.limits.carry else SERVED_BLOCK_BYTES
 
     def _add(self, comparison: Comparison, served: _Served, predicted: Predicted, watch: Stopwatch) -> None:
         """Adds a batch, with the seconds that each of the two models took to score it."""
@@ -185,7 +193,7 @@ class _Served:
     start, for one more call per file. Raises NothingToCompare where they are others.
     """
 
-    def __init__(self, stream: BinaryIO, spec: ModelSpec, sha256: str) -> None:
+    def __init__(self, stream: BinaryIO, spec: ModelSpec, sha256: str, block_bytes: int) -> None:
         self._stream, self._sha256 = Hashed(stream), sha256
         self._positive = write.positive_index(spec)
         self._classes = len(spec.classes)
@@ -198,7 +206,7 @@ class _Served:
             self._batches: Iterator[Any] = iter(
                 pacsv.open_csv(
                     pa.PythonFile(self._stream, mode="r"),
-                    read_options=pacsv.ReadOptions(use_threads=False, block_size=SERVED_BLOCK_BYTES),
+                    read_options=pacsv.ReadOptions(use_threads=False, block_size=block_bytes),
                     parse_options=pacsv.ParseOptions(newlines_in_values=True),
                     convert_options=pacsv.ConvertOptions(
                         include_columns=list(types),

@@ -41,7 +41,7 @@ def header_of(path: Path) -> tuple[str, ...]:
     """The columns of the CSV at `path`, in their order. Raises BadRows."""
     try:
         with path.open("rb") as stream:
-            return Table(stream, None).columns
+            return tuple(Table(stream, None).columns)
     except (Unreadable, OSError) as error:
         raise BadRows(f"{path}: {error}") from None
 

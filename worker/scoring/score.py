@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,7 +23,8 @@ from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, PreconditionFai
 from transport.event import ObjectEvent
 from worker.processes.scoring_process import Workshop
 from worker.scoring import write
-from worker.scoring.predict import Predicted, Stopwatch, Tally, predict
+from worker.scoring.predict import Scoring, Stopwatch, predict
+from worker.scoring.tally import Tally
 
 READ_ON_BYTES = 64 * 2**20
 BLOCK_BYTES = 2**20
@@ -99,7 +100,7 @@ def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, limits: Limits, *
     ):
         stream = Hashed(stored)
         parts = predict(cast("BinaryIO", stream), scorer, watch, tally=tally, limits=limits, all_columns=all_columns)
-        for lines in _lines(scorer.spec, parts, watch, limits):
+        for lines in _lines(parts, limits):
             with watch.step("write"):
                 digest.update(lines)
                 claim.write(lines)
@@ -109,11 +110,12 @@ def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, limits: Limits, *
     return claim.info
 
 
-def _lines(spec: ModelSpec, parts: Iterable[Predicted], watch: Stopwatch, limits: Limits) -> Iterator[bytes]:
+def _lines(parts: Scoring, limits: Limits) -> Iterator[bytes]:
     """The output, from its header on."""
-    yield write.header(spec)
+    spec = parts.scorer.spec
+    yield write.header(spec, parts.carried)
     for predicted in parts:
-        with watch.step("write"):
+        with parts.watch.step("write"):
             lines = write.rows(spec, predicted, spreadsheet_safe=limits.spreadsheet_safe)
         yield lines
 

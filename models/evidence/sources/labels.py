@@ -151,7 +151,7 @@ def add_labels(stream: BinaryIO, name: str, column: str | None, into: LateLabels
     """
     try:
         table = Table(stream, None, all_columns=True)
-        row_id, label = _columns(table.columns, column, name)
+        row_id, label = _columns(tuple(table.columns), column, name)
         for batch in table.batches():
             ids, labels = batch.cells[row_id], text_cells(batch.cells[label], into.classes)
             sound = np.array([position not in batch.faults for position in batch.positions.tolist()], dtype=bool)

@@ -19,8 +19,8 @@ class Limits:
 
     `block_bytes` is how much is read at once; `encoding` that of files without a mark; `max_unknown` the share of a
     column's texts from which on a file is rejected, if the model was never shown them; with `spreadsheet_safe` copied
-    cells that look like formulas are made harmless. The defaults let a table of 2 GB pass, and any table that a
-    spreadsheet or a database writes.
+    cells that look like formulas are made harmless; `carry` names the columns that are copied beside the predictions
+    (`table/carried.py`). The defaults let a table of 2 GB pass, and any table that a spreadsheet or a database writes.
     """
 
     max_file_bytes: int = 10_000 * MB
@@ -32,6 +32,7 @@ class Limits:
     encoding: str = "utf-8"
     max_unknown: float = 1.0
     spreadsheet_safe: bool = False
+    carry: str = ""
 
     def check_size(self, size: int) -> None:
         """`size`: bytes of the object as it is stored. Raises Unreadable."""
