@@ -26,9 +26,10 @@ REFUSED = "output/.refused/"
 COMPARISONS = "output/comparisons/"
 LABELS = "labels/"  # of rows that were scored before: read by the comparison, never an input
 
-INPUT_ENDINGS = (".csv", ".csv.gz")
+INPUT_ENDINGS = (".csv", ".csv.gz", ".parquet")
+INPUTS_END_IN = f"{', '.join(INPUT_ENDINGS[:-1])} or {INPUT_ENDINGS[-1]}"
 UNFINISHED_ENDINGS = (".tmp", ".part", ".crdownload")
-_OTHER_TABLES = (".tsv", ".xls", ".xlsx", ".ods", ".parquet", ".feather")
+_OTHER_TABLES = (".tsv", ".xls", ".xlsx", ".ods", ".pq", ".feather", ".arrow", ".avro", ".orc")
 
 _LONGEST = Generation(MAX_GENERATION, MAX_GENERATION)
 _SAMPLE = "x.csv.gz"  # an ending that every name made of it keeps
@@ -99,7 +100,6 @@ def is_input(name: str, prefix: str = "") -> bool:
         and not base.startswith(".")
         and not lowered.endswith(UNFINISHED_ENDINGS)
         and lowered.endswith(INPUT_ENDINGS)
-        and len(base) > len(INPUT_ENDINGS[1 if lowered.endswith(".gz") else 0])
     )
 
 
@@ -124,7 +124,7 @@ def why_no_input(name: str, prefix: str, bucket_url: str) -> str | None:
         return None
     base = name.rpartition("/")[2]
     if not base.lower().endswith(INPUT_ENDINGS):
-        return "its name ends neither in .csv nor in .csv.gz"
+        return f"its name does not end in {INPUTS_END_IN}"
     if not name.startswith(prefix):
         return f"it lies outside the prefix {prefix!r}"
     return f"it lies in a folder of its own; inputs lie directly below {prefix or 'the root of the bucket'}"
@@ -136,7 +136,9 @@ def looks_like_input(name: str, prefix: str) -> bool:
     lowered = below.rpartition("/")[2].lower()
     if name.startswith((OUTPUT, LABELS)) or any(part.startswith(".") for part in below.split("/")):
         return False
-    return (".csv" in lowered or lowered.endswith(_OTHER_TABLES)) and not lowered.endswith(UNFINISHED_ENDINGS)
+    return (
+        any(ending in lowered for ending in (".csv", ".parquet")) or lowered.endswith(_OTHER_TABLES)
+    ) and not lowered.endswith(UNFINISHED_ENDINGS)
 
 
 def _why_unfit(name: str, bucket_url: str) -> str | None:

@@ -47,8 +47,8 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
     score_seconds: float = Field(
         600.0,
         gt=0,
-        description="how long a file of up to 64 MB may take, a bigger one in proportion (a .gz counts tenfold);"
-        " beyond it the attempt failed",
+        description="how long a file of up to 64 MB may take, a bigger one in proportion (a .gz or .parquet counts"
+        " tenfold); beyond it the attempt failed",
     )
     load_seconds: float = Field(600.0, gt=0, description="how long a version may take to load, beside what serves")
     shadow_seconds: float = Field(60.0, gt=0, description="how long a file's shadow may take, by its size as above")
@@ -70,7 +70,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
     max_gzip_ratio: float = Field(
         USUAL_LIMITS.max_gzip_ratio,
         gt=1,
-        description="a .gz that unpacks to more than so many times its size, and to more than 64 MB, is rejected",
+        description="a .gz or .parquet that unpacks to more than so many times its size, and over 64 MB, is rejected",
     )
     encoding: str = Field("utf-8", description="of files without a mark that names theirs, as Python calls it")
     max_unknown: float = Field(

@@ -133,12 +133,13 @@ class Shadow:
                 input_stream,
                 scorer,
                 watch,
+                name=key.name,
                 tally=tally,
                 truth_column=comparison.pair.label_column,
                 limits=self.limits,
                 all_columns=all_columns,
             )
-            spool.write(write.header(scorer.spec, parts.carried))
+            spool.write(write.header(scorer.spec, list(parts.carried)))
             for predicted in parts:
                 spool.write(write.rows(scorer.spec, predicted, spreadsheet_safe=self.limits.spreadsheet_safe))
                 self._add(comparison, served, predicted, watch)

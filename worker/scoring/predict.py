@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -19,11 +19,12 @@ from models.scoring.table.columns import Rows, validate
 from models.scoring.table.dialect import folded
 from models.scoring.table.faults import Fault, RowFault
 from models.scoring.table.limits import USUAL_LIMITS, Limits
-from models.scoring.table.read import Batch, Table
+from models.scoring.table.opened import OpenTable, open_table
+from models.scoring.table.read import Batch
 from worker.scoring.predicted import Predicted
 from worker.scoring.tally import Tally, UnknownTally
 
-_LACKING = "is to be carried, and this file has no such column: its cells are empty"
+_LACKING = "is to be carried, and the file has no such column of cells: it is empty in the output"
 
 
 @dataclass
@@ -49,18 +50,18 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Scoring:
-    """An open file on its way through a model: its rows, scored batch by batch, and the names of what is `carried`.
+    """An open file on its way through a model: its rows, scored batch by batch, and name and type of what is `carried`.
 
     Iterating raises Unreadable where the file as a whole cannot be scored, at its end too, and ReadAgain as Table does.
     """
 
-    table: Table
+    table: OpenTable
     scorer: Scorer
     watch: Stopwatch
     tally: Tally
     truth_column: str | None
     limits: Limits
-    carried: tuple[str, ...]
+    carried: Mapping[str, pa.DataType]
 
     def __iter__(self) -> Iterator[Predicted]:
         spec, watch = self.scorer.spec, self.watch
@@ -95,31 +96,37 @@ def predict(
     scorer: Scorer,
     watch: Stopwatch,
     *,
+    name: str = "",
     tally: Tally | None = None,
     truth_column: str | None = None,
     limits: Limits = USUAL_LIMITS,
     all_columns: bool = False,
 ) -> Scoring:
-    """Opens a file, to be scored batch by batch and counted in `tally`. Raises Unreadable."""
+    """Opens the file `name`, to be scored batch by batch and counted in `tally`. Raises Unreadable."""
     spec, tally = scorer.spec, tally or Tally()
     optional = [name for name in (spec.id_column, truth_column) if name is not None]
     with watch.step("read"):
-        table = Table(
+        table = open_table(
             stream,
+            name,
             [column.name for column in spec.columns],
             optional,
             limits,
             encoding=limits.encoding,
             all_columns=all_columns,
         )
-    tally.errors += [RowError(_LACKING, column=name) for name, place in table.carried.items() if place is None]
+    tally.errors += [RowError(_LACKING, column=column) for column, place in table.carried.items() if place is None]
     return Scoring(table, scorer, watch, tally, truth_column, limits, _carried(table, spec))
 
 
-def _carried(table: Table, spec: ModelSpec) -> tuple[str, ...]:
-    """The names of the columns that are carried, without that of the ids if it is called `id`: it is written anyway."""
+def _carried(table: OpenTable, spec: ModelSpec) -> Mapping[str, pa.DataType]:
+    """Name → type of what is carried, without the column of ids if that is called `id`: it is written anyway."""
     ids = table.columns.get(spec.id_column) if spec.id_column else None
-    return tuple(name for name, place in table.carried.items() if place is None or place != ids or folded(name) != "id")
+    return {
+        name: table.carried_type(name)
+        for name, place in table.carried.items()
+        if place is None or place != ids or folded(name) != "id"
+    }
 
 
 def _placed(
@@ -168,10 +175,15 @@ def _ids(batch: Batch, column: str | None) -> pa.Array | None:
     return None if column is None or column not in batch.cells else _placed_texts(batch, batch.cells[column])
 
 
-def _beside(batch: Batch, carried: Sequence[str]) -> list[pa.Array]:
+def _beside(batch: Batch, carried: Collection[str]) -> list[pa.Array]:
     """The cells of the carried columns in their places, "" where the file has none."""
     empty = pa.repeat(pa.scalar(""), batch.rows) if carried else None
-    return [_placed_texts(batch, batch.carried[name]) if name in batch.carried else empty for name in carried]
+    cells = (batch.carried.get(name) for name in carried)
+    return [empty if found is None else _placed_texts(batch, found) if _is_text(found) else found for found in cells]
+
+
+def _is_text(cells: pa.Array) -> bool:
+    return bool(pa.types.is_string(cells.type) or pa.types.is_dictionary(cells.type))
 
 
 def _placed_texts(batch: Batch, cells: pa.Array) -> pa.Array:

@@ -99,7 +99,9 @@ def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, limits: Limits, *
         open_claim(bucket, key, metadata) as claim,
     ):
         stream = Hashed(stored)
-        parts = predict(cast("BinaryIO", stream), scorer, watch, tally=tally, limits=limits, all_columns=all_columns)
+        parts = predict(
+            cast("BinaryIO", stream), scorer, watch, name=key.name, tally=tally, limits=limits, all_columns=all_columns
+        )
         for lines in _lines(parts, limits):
             with watch.step("write"):
                 digest.update(lines)
@@ -113,7 +115,7 @@ def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, limits: Limits, *
 def _lines(parts: Scoring, limits: Limits) -> Iterator[bytes]:
     """The output, from its header on."""
     spec = parts.scorer.spec
-    yield write.header(spec, parts.carried)
+    yield write.header(spec, list(parts.carried))
     for predicted in parts:
         with parts.watch.step("write"):
             lines = write.rows(spec, predicted, spreadsheet_safe=limits.spreadsheet_safe)

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from models.registry.spec import ModelSpec
+from models.scoring.table.cells import strings
 from models.scoring.table.dialect import folded
+from models.scoring.table.parquet.texts import coded_texts
 from worker.scoring.predicted import Predicted
 
 _LINES = pacsv.WriteOptions(include_header=False, quoting_style="none")
@@ -72,7 +74,7 @@ def rows(spec: ModelSpec, predicted: Predicted, *, spreadsheet_safe: bool = Fals
     copied = harmless if spreadsheet_safe else _as_it_is
     numbers = pa.array(np.arange(first_row, first_row + count))
     names, answers = copied(ids) if ids is not None else _empty(count), pa.array(predicted.labels, pa.string())
-    beside = [copied(cells) for cells in predicted.carried]
+    beside = [copied(cells) if _is_string(cells) else strings(coded_texts(cells)) for cells in predicted.carried]
     floats = [pa.array(np.ascontiguousarray(probabilities[:, k])) for k in wanted]
     if not errors:
         with suppress(pa.ArrowInvalid):  # a cell needs quotes
@@ -118,6 +120,10 @@ def harmless(cells: pa.Array) -> pa.Array:
     marked = pc.replace_substring_regex(cells, _BEGINS, r"\1'\2")
     marked = pc.replace_substring_regex(marked, _BEGINS_WITH_BLANK, r"'\1")
     return pc.if_else(pc.match_substring_regex(cells, _NUMBER), cells, marked)
+
+
+def _is_string(cells: pa.Array) -> bool:
+    return bool(pa.types.is_string(cells.type))
 
 
 def _as_it_is(cells: pa.Array) -> pa.Array:

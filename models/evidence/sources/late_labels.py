@@ -22,7 +22,8 @@ from models.registry.spec import Column
 from models.scoring.table.cells import Coded, text_cells
 from models.scoring.table.columns import converted
 from models.scoring.table.faults import Unreadable
-from models.scoring.table.read import Batch, Table
+from models.scoring.table.opened import open_table
+from models.scoring.table.read import Batch
 from transport.bucket import Bucket, ObjectNotFound
 from transport.event import Generation
 
@@ -177,7 +178,8 @@ class _Given:
         ]
         label = [old.pair.label_column] if old.pair.label_column else []
         encoding = old.file.encoding if old.file else "utf-8"
-        self._table = Table(stream, list(old.pair.columns), label, encoding=encoding, all_columns=True)
+        name = old.file.name if old.file else ""
+        self._table = open_table(stream, name, list(old.pair.columns), label, encoding=encoding, all_columns=True)
 
     def batches(self) -> Iterator[Batch]:
         return self._table.batches()

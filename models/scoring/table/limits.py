@@ -9,7 +9,7 @@ from models.scoring.table.faults import FileFault, Unreadable
 
 MB = 1_000_000
 SIZE_OF_ONE_ALLOWANCE = 64 * MB  # what the seconds for a file are meant for; a bigger one has more, in proportion
-GZIP_COUNTS = 10  # times its size, when time is allowed for it: what a table packs to
+PACKED_COUNTS = 10  # times its size, when time is allowed for it: what a table packs to
 UNPACKED_FREELY = 64 * MB  # so much may come out of any gzip file, however small it is
 
 
@@ -86,11 +86,11 @@ class Limits:
     def seconds_allowed(self, seconds: float, name: str, size: int | None) -> float:
         """How long a file may take for which `seconds` are set: so long up to 64 MB, beyond that in proportion.
 
-        `size` as its message tells it; a `.gz` counts tenfold. An unknown size counts as small, and a size beyond
-        `max_file_bytes` as that limit: a message may claim anything.
+        `size` as its message tells it; a `.gz` or `.parquet` counts tenfold. An unknown size counts as small,
+        and a size beyond `max_file_bytes` as that limit: a message may claim anything.
         """
         stored = min(size or 0, self.max_file_bytes)
-        counted = stored * (GZIP_COUNTS if name.lower().endswith(".gz") else 1)
+        counted = stored * (PACKED_COUNTS if name.lower().endswith((".gz", ".parquet")) else 1)
         return seconds * max(1.0, counted / SIZE_OF_ONE_ALLOWANCE)
 
 

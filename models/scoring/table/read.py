@@ -82,6 +82,10 @@ class Table:
             self._places += sorted(set(range(self._dialect.fields)) - set(self._places))
         self._stream.skip(self._dialect.size)
 
+    def carried_type(self, name: str) -> pa.DataType:
+        """Of a carried column: text."""
+        return pa.string()
+
     @property
     def decimal_comma(self) -> bool:
         """True where a comma in a number is a decimal one."""

@@ -74,7 +74,7 @@ def test_a_column_that_the_file_lacks_is_empty_and_the_receipt_says_so():
     assert header == [*OWN, "Seat", "Gate"]
     assert [row[5:] for row in rows] == [["", "A1"], ["", "=1+1"], ["", ""], ["", " A4 "]]
     assert tally.errors[0] == RowError(
-        "is to be carried, and this file has no such column: its cells are empty", column="Seat"
+        "is to be carried, and the file has no such column of cells: it is empty in the output", column="Seat"
     )
 
 
