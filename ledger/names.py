@@ -70,9 +70,19 @@ class Key:
         return f"{OUTPUT}shadow/pred_{_stem(self.name)}.csv"
 
     @property
+    def outputs(self) -> tuple[str, str]:
+        """The output by its name in each form; one of them stands at most."""
+        return self.output, other_form(self.output)
+
+    @property
+    def shadows(self) -> tuple[str, str]:
+        """The same of the shadow's."""
+        return self.shadow, other_form(self.shadow)
+
+    @property
     def made(self) -> tuple[str, ...]:
         """Every name that is made of this key: the longest of them says how long an input's name may be."""
-        return (self.receipt, self.comparison, self.claim, self.failure, self.output, self.shadow)
+        return (self.receipt, self.comparison, self.claim, self.failure, *self.outputs, *self.shadows)
 
 
 def output_name(name: str) -> str:
@@ -82,6 +92,21 @@ def output_name(name: str) -> str:
     `output/pred_flights.csv.gz.csv`), and so does one that would take such a name (`flights.csv.gz.csv`).
     """
     return f"{OUTPUT}pred_{_stem(name)}.csv"
+
+
+def in_form(name: str, form: str) -> str:
+    """An output's name in a form, `csv` or `parquet`: `output/pred_flights.parquet`."""
+    return f"{name.rpartition('.')[0]}.{form}"
+
+
+def other_form(name: str) -> str:
+    """What the same output is called in the other form."""
+    return in_form(name, "parquet" if name.endswith(".csv") else "csv")
+
+
+def content_type(name: str) -> str:
+    """Of an output."""
+    return "text/csv" if name.endswith(".csv") else "application/vnd.apache.parquet"
 
 
 def _stem(name: str) -> str:

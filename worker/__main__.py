@@ -14,6 +14,7 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 from threading import Event
+from typing import Literal
 
 from pydantic import ByteSize, Field, field_validator
 
@@ -82,6 +83,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
     spreadsheet_safe: bool = Field(
         False, description="copied cells that a spreadsheet would run as formulas get an apostrophe (see SECURITY.md)"
     )
+    output: Literal["csv", "parquet"] = Field("csv", description="the form of predictions, the shadow's too")
     carry: str = Field(
         "", description="columns of the file to copy beside its predictions: all, or names by commas; empty: none"
     )

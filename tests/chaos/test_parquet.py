@@ -23,6 +23,29 @@ def as_parquet(survey: bytes) -> bytes:
     return out.getvalue()
 
 
+def test_predictions_as_parquet(running: Running) -> None:
+    running.drop("a.csv", SURVEY)
+    running.publisher()
+    first = running.worker()
+    running.ready_with_shadow(first)
+    running.wait_until_done(1)
+    assert first.end() == 0
+    plain = pd.read_csv(io.BytesIO(running.output("a.csv") or b""), dtype={"probability": "float32"})
+
+    running.drop("a.csv", SURVEY)
+    running.ready_with_shadow(running.worker("--output", "parquet", "--carry", "all"))
+    running.wait_until_done(2)
+
+    newest = max(running.receipts("a.csv"), key=lambda receipt: receipt.key)
+    assert newest.output == "output/pred_a.parquet"
+    assert running.output("a.csv") is None
+    found = pd.read_parquet(running.root / "output" / "pred_a.parquet")
+    for name in ("row", "id", "prediction", "probability"):
+        assert found[name].astype(str).tolist() == plain[name].astype(str).tolist()
+    assert "Flight Distance" in found
+    assert [path.name for path in (running.root / "output" / "shadow").iterdir()] == ["pred_a.parquet"]
+
+
 def figures(receipt: Outcome) -> Outcome:
     """A receipt without what is of one file alone."""
     source = replace(receipt.source, name="", generation=0, size=None, sha256=None)

@@ -17,7 +17,7 @@ from models.evidence.record.comparison import Comparison
 from models.evidence.record.exact import as_float
 from models.evidence.record.pair import Predictions
 from models.evidence.sources.labels import LateLabels
-from models.evidence.sources.streams import csv_rows, spooled
+from models.evidence.sources.streams import spooled, table_rows
 from models.registry.spec import Column
 from models.scoring.table.cells import Coded, text_cells
 from models.scoring.table.columns import converted
@@ -56,18 +56,19 @@ def relabel(bucket: Bucket, old: Comparison, late: LateLabels) -> Comparison:
     key = Key(old.file.name, Generation.parse(old.file.generation))
     try:
         with ExitStack() as stack:
-            production, staging = (_output(stack, bucket, key, name) for name in (key.output, key.shadow))
+            production, staging = (_output(stack, bucket, key, name) for name in (key.outputs, key.shadows))
             given = spooled(stack, bucket, key.name, key.generation.content)
             return with_late_labels(old, Streams(given, production, staging), late)
     except ObjectNotFound:
         raise NotJoined("the file or its outputs were replaced since, by another content or re-scoring") from None
 
 
-def _output(stack: ExitStack, bucket: Bucket, key: Key, name: str) -> BinaryIO:
-    found = bucket.stat(name)
-    if found is None or found.metadata.get(SOURCE_GENERATION) != str(key.generation):
-        raise ObjectNotFound(name)
-    return spooled(stack, bucket, name, found.generation)
+def _output(stack: ExitStack, bucket: Bucket, key: Key, forms: Sequence[str]) -> BinaryIO:
+    for name in forms:
+        found = bucket.stat(name)
+        if found is not None and found.metadata.get(SOURCE_GENERATION) == str(key.generation):
+            return spooled(stack, bucket, name, found.generation)
+    raise ObjectNotFound(forms[0])
 
 
 def with_late_labels(old: Comparison, streams: Streams, late: LateLabels) -> Comparison:
@@ -203,7 +204,7 @@ class _Given:
 
 
 def _table(stream: BinaryIO) -> tuple[list[str], Iterator[list[str]]]:
-    rows = csv_rows(stream, errors="replace")
+    rows = table_rows(stream, errors="replace")
     return next(rows, []), rows
 
 

@@ -18,9 +18,10 @@ class Limits:
     """How a file is read, and what it may be. Each is a setting of the worker's by the same name.
 
     `block_bytes` is how much is read at once; `encoding` that of files without a mark; `max_unknown` the share of a
-    column's texts from which on a file is rejected, if the model was never shown them; with `spreadsheet_safe` copied
-    cells that look like formulas are made harmless; `carry` names the columns that are copied beside the predictions
-    (`table/carried.py`). The defaults let a table of 2 GB pass, and any table that a spreadsheet or a database writes.
+    column's texts from which on a file is rejected, if the model was never shown them; with `spreadsheet_safe`
+    copied cells that look like formulas are made harmless; `carry` names the columns that are copied beside the
+    predictions (`table/carried.py`), and `output` is the form that these are written in, `csv` or `parquet`. The
+    defaults let a table of 2 GB pass, and any table that a spreadsheet or a database writes.
     """
 
     max_file_bytes: int = 10_000 * MB
@@ -33,6 +34,7 @@ class Limits:
     max_unknown: float = 1.0
     spreadsheet_safe: bool = False
     carry: str = ""
+    output: str = "csv"
 
     def check_size(self, size: int) -> None:
         """`size`: bytes of the object as it is stored. Raises Unreadable."""
