@@ -18,7 +18,7 @@ from models.scoring.table.dialect import choose_columns, each_name
 from models.scoring.table.faults import FileFault, Unreadable
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 from models.scoring.table.parquet.chunks import ENCRYPTED, MAGIC, Plan, plan_of, read_footer, rows_of
-from models.scoring.table.parquet.texts import coded_texts, has_texts, is_text, longest
+from models.scoring.table.parquet.texts import coded_texts, has_texts, is_text, longest, value_type
 from models.scoring.table.parquet.thrift import NoThrift
 from models.scoring.table.read import Batch
 from models.scoring.table.stream import LOOKED_AT, Peeked, Stored, refuse_other_formats
@@ -71,9 +71,7 @@ class ParquetTable:
     def carried_type(self, name: str) -> pa.DataType:
         """Of a carried column: text, or what it holds in the file."""
         place = self.carried[name]
-        kind = pa.string() if place is None else self._kinds[place]
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        return pa.string() if is_text(kind) else kind
+        return pa.string() if place is None or self._is_text(place) else value_type(self._kinds[place])
 
     def batches(self) -> Iterator[Batch]:
         """All rows, in order; memory stays within a few blocks, whatever the row groups are."""
@@ -130,20 +128,22 @@ class ParquetTable:
                 yield {place: values.slice(start, step) for place, values in found.items()}
 
     def _batch(self, done: int, values: dict[int, pa.Array]) -> Batch:
-        meant = {place: coded_texts(column) for place, column in values.items()}
+        texts = {*self.columns.values(), *(at for at in self.carried.values() if at is not None and self._is_text(at))}
+        meant = {place: coded_texts(values[place]) for place in texts}
         for name, place in (*self.columns.items(), *self.carried.items()):
-            if place is not None:
+            if place in meant:
                 self._check_fields(meant[place], done, name)
         cells = {name: meant[at] if name in self._coded else strings(meant[at]) for name, at in self.columns.items()}
         carried = {
-            name: self._as_it_is(name, meant[at], values[at]) for name, at in self.carried.items() if at is not None
+            name: strings(meant[at]) if self._is_text(at) else _as_it_is(values[at])
+            for name, at in self.carried.items()
+            if at is not None
         }
         rows = len(next(iter(values.values())))
         return Batch(done + 1, rows, np.arange(rows), cells, {}, carried)
 
-    def _as_it_is(self, name: str, meant: pa.Array, values: pa.Array) -> pa.Array:
-        kind = self.carried_type(name)
-        return strings(meant) if pa.types.is_string(kind) else values.cast(kind)
+    def _is_text(self, place: int) -> bool:
+        return is_text(value_type(self._kinds[place]))
 
     def _check_fields(self, cells: pa.Array, done: int, name: str) -> None:
         """Raises Unreadable where a field is too long."""
@@ -194,6 +194,12 @@ def _refuse_without_texts(name: str, kind: pa.DataType) -> None:
             " or a time: write it as one of these",
             name,
         )
+
+
+def _as_it_is(values: pa.Array) -> pa.Array:
+    """Values as they stand, those of a dictionary in full. Raises ArrowInvalid where a place in it is none."""
+    values.validate(full=True)
+    return values.cast(value_type(values.type))
 
 
 def _is_texts(values: pa.Array) -> bool:

@@ -23,10 +23,13 @@ _AS_ARROW_WRITES = (_is.is_integer, _is.is_decimal, _is.is_date, _is.is_time, _i
 
 def has_texts(kind: pa.DataType) -> bool:
     """True where a value of this type is a cell: a number, a text, bytes of text, true or false, a date or a time."""
-    if _is.is_dictionary(kind):
-        kind = kind.value_type
     known = (*_STRINGS, *_BYTES, *_AS_ARROW_WRITES, _is.is_boolean, _is.is_floating, _is.is_timestamp)
-    return any(is_kind(kind) for is_kind in known)
+    return any(is_kind(value_type(kind)) for is_kind in known)
+
+
+def value_type(kind: pa.DataType) -> pa.DataType:
+    """Of a dictionary what it holds, of any other type that type."""
+    return kind.value_type if _is.is_dictionary(kind) else kind
 
 
 def is_text(kind: pa.DataType) -> bool:
