@@ -1,4 +1,5 @@
 PY := .venv/bin/python
+PYTHON = python3# which makes .venv: make install PYTHON=python3.12
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE # with it every program compiles all its libraries at each start
 unexport ALL SINCE TESTS # of make alone; programs have a SINCE of their own
@@ -6,15 +7,24 @@ unexport ALL SINCE TESTS # of make alone; programs have a SINCE of their own
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
+# An environment of Python 3.11 or newer in the folder $(1); one of an older Python is replaced.
+NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
+define fresh
+@$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+  found=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); \
+  echo "needs Python 3.11 or newer; $(PYTHON) is $${found:-not there}: make $(or $(firstword $(MAKECMDGOALS)),install) PYTHON=python3.12" >&2; exit 1; }
+@$(1)/bin/python -c '$(NEW_ENOUGH)' 2>/dev/null || $(PYTHON) -m venv --clear $(1) || { rm -rf $(1); exit 1; }
+endef
+
 install: .venv/.installed ## make .venv from the lock files
 .venv/.installed: requirements/uv.txt requirements/dev.txt
-	test -x $(PY) || python3 -m venv .venv
+	$(call fresh,.venv)
 	$(PY) -m pip install --quiet --require-hashes -r requirements/uv.txt
 	.venv/bin/uv pip sync --quiet --require-hashes --python $(PY) requirements/dev.txt
 	touch $@
 
 .venv-audit/.installed: .venv/.installed requirements/audit.txt
-	test -x .venv-audit/bin/python || python3 -m venv .venv-audit
+	$(call fresh,.venv-audit)
 	.venv/bin/uv pip sync --quiet --require-hashes --python .venv-audit/bin/python requirements/audit.txt
 	touch $@
 
@@ -33,8 +43,8 @@ demo: install ## the whole way of twenty files, from training to the comparison
 demo-cloud: install ## the same on emulators of Pub/Sub and Cloud Storage (needs Java)
 	$(PY) -m deploy.demo.cloud
 
-up: install ## publisher, two workers and the MLflow UI on this machine, staying up
-	$(PY) -m deploy.up up
+up: install ## publisher with its page, two workers and the MLflow UI on this machine, staying up (MODEL=NAME: for a model of yours)
+	$(PY) -m deploy.up up $(if $(MODEL),--model $(MODEL))
 
 down: install ## end what `make up` started
 	$(PY) -m deploy.up down
@@ -49,12 +59,12 @@ bench: install ## how fast, against a plain loop and a naive one (also Beam: see
 
 peers: .venv-peers/.installed ## what `benchmarks.scoring --peers` needs: Apache Beam
 .venv-peers/.installed: requirements/peers.txt .venv/.installed
-	test -x .venv-peers/bin/python || python3 -m venv .venv-peers
+	$(call fresh,.venv-peers)
 	.venv/bin/uv pip sync --quiet --require-hashes --python .venv-peers/bin/python requirements/peers.txt
 	touch $@
 
 .venv-checkov/.installed: requirements/checkov.txt .venv/.installed
-	test -x .venv-checkov/bin/python || python3 -m venv .venv-checkov
+	$(call fresh,.venv-checkov)
 	.venv/bin/uv pip sync --quiet --require-hashes --python .venv-checkov/bin/python requirements/checkov.txt
 	touch $@
 

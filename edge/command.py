@@ -23,7 +23,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.sources.utils import parse_env_vars
 
-from edge import completion
+from edge import completion, mistyped
 from edge.option_names import called, is_positional
 from edge.version import VERSION
 
@@ -95,8 +95,13 @@ def main(
     elif default is not None and (not given or given[0].startswith("-")):
         name, chosen, rest = program, default, given
     else:
+        if given and not given[0].startswith("-"):
+            print(f"{program}: {mistyped.there_is_no('command', given[0], commands)}\n", file=sys.stderr)
         print(_overview(program, about, commands))
         return 0 if given[:1] in (["--help"], ["-h"]) else 2
+    if mistake := mistyped.option(chosen, rest):
+        print(f"{name}: {mistake}\n`python -m {name} --help` lists all of them", file=sys.stderr)
+        return 2
     for warning in _old_names(name, chosen):
         print(warning, file=sys.stderr)
     others = f"{_listed(program, commands)}\n\n" if chosen is default and commands else ""

@@ -18,8 +18,8 @@ from edge.option_names import called, is_positional
 
 def bash(program: str, commands: Mapping[str, type[BaseSettings]], default: type[BaseSettings] | None) -> str:
     """The script that a shell is to read for one program."""
-    of_commands = {name: _options(command) for name, command in commands.items()}
-    of_default = [] if default is None else _options(default)
+    of_commands = {name: options(command) for name, command in commands.items()}
+    of_default = [] if default is None else options(default)
     lines = [f'    *" {name} "*) offered="{" ".join(options)}" ;;' for name, options in of_commands.items()]
     choices: dict[str, Sequence[str]] = {}
     for command in [*commands.values(), *([default] if default else [])]:
@@ -53,7 +53,8 @@ complete -o bashdefault -o default -F _understudy python python3 .venv/bin/pytho
 """
 
 
-def _options(command: type[BaseSettings]) -> list[str]:
+def options(command: type[BaseSettings]) -> list[str]:
+    """What its options are called on the command line."""
     names = [_option(name, field) for name, field in command.model_fields.items() if not is_positional(field)]
     return [*names, "--help"]
 

@@ -19,10 +19,13 @@ def _address(text: str) -> str:
     return text
 
 
+Address = Annotated[str, AfterValidator(_address)]
+
+
 class Listening(Command):
     """What every program that runs on has in common."""
 
-    listen: Annotated[str, AfterValidator(_address)] = Field(
+    listen: Address = Field(
         "", description="HOST:PORT that serves /metrics, /healthz and /readyz, like 127.0.0.1:9464; empty: off"
     )
     stalled_seconds: float = Field(

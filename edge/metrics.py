@@ -184,13 +184,15 @@ BACKLOG_OLDEST = _gauge(
 )
 
 # The shadow
+_SHADOWS = ("staging",)  # by the alias of their challenger
 SHADOW_FAILURES = _counter(
-    "understudy_shadow_failures_total", "files", "Files whose shadow failed or was skipped", WORKER
+    "understudy_shadow_failures_total", "files", "Files whose shadow failed or was skipped", WORKER, alias=_SHADOWS
 )
-SHADOW_BACKLOG = _gauge("understudy_shadow_backlog", "files", "Scored files whose shadow waits or runs", WORKER)
-SHADOW_OLDEST = _gauge(
-    "understudy_shadow_oldest_seconds", "seconds", "Since the oldest of these was scored; 0 where there is none", WORKER
+SHADOW_BACKLOG = _gauge(
+    "understudy_shadow_backlog", "files", "Scored files whose shadow waits or runs", WORKER, alias=_SHADOWS
 )
+_OLDEST = "Since the oldest of these was scored; 0 where there is none"
+SHADOW_OLDEST = _gauge("understudy_shadow_oldest_seconds", "seconds", _OLDEST, WORKER, alias=_SHADOWS)
 
 # Models
 MODEL_VERSION = _gauge(

@@ -6,10 +6,11 @@ from typing import get_args
 
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
-from pydantic_settings import CliPositionalArg, CliUnknownArgs
+from pydantic_settings import CliPositionalArg, CliUnknownArgs, NoDecode
 
-# Both are Annotated: a type, and the marks that pydantic keeps with the field.
-_POSITIONAL = [mark for kind in (CliPositionalArg, CliUnknownArgs) for mark in get_args(kind) if isinstance(mark, type)]
+# Both are Annotated: a type, and the marks that pydantic keeps with the field. NoDecode says how a list is read.
+_MARKS = [mark for kind in (CliPositionalArg, CliUnknownArgs) for mark in get_args(kind) if isinstance(mark, type)]
+_POSITIONAL = [mark for mark in _MARKS if mark is not NoDecode]
 
 
 def is_positional(field: FieldInfo) -> bool:

@@ -8,34 +8,56 @@ client that asks at once is always answered.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from threading import Thread
 
 CONNECTIONS = 256  # at once
 PATIENCE = 5.0
 MAX_HEAD = 8_192  # bytes of a request
-HEALTH = "/healthz"
+HEALTH, READY, FIGURES = "/healthz", "/readyz", "/metrics"
 
-Answer = Callable[[str, str], tuple[int, str, bytes]]
-"""Status, content type and body for a path and an Accept header. Never raises."""
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back: `kind` is the content type, `headers` are sent besides."""
+
+    status: int
+    kind: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+MISDIRECTED = Answer(421, "text/plain", b"Pages of this machine answer to localhost and to an IP address alone.\n")
+
+Answering = Callable[[str, str], Answer]
+"""The answer for a path and an Accept header. Never raises."""
 
 
 class Server:
     """Serves from the moment it is made, in a thread of its own, until `close`."""
 
-    def __init__(self, host: str, port: int, answer: Answer) -> None:
+    def __init__(self, host: str, port: int, answer: Answering) -> None:
         """Raises OSError where nothing can listen there. `answer` is called in other threads."""
         self._answer = answer
         self._socket = _listen(host, port)
+        self._only_here = ipaddress.ip_address(self._socket.getsockname()[0]).is_loopback
         self.port: int = self._socket.getsockname()[1]
         self._asking: dict[asyncio.StreamWriter, None] = {}  # those without a whole request yet, the oldest first
         self._open = 0
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="signals-answer")
-        self._health = ThreadPoolExecutor(1, thread_name_prefix="signals-health")  # no other answer delays it
+        answers = ThreadPoolExecutor(4, thread_name_prefix="signals-answer")
+        # No other answer delays health, and no page the figures.
+        self._threads = {
+            HEALTH: ThreadPoolExecutor(1, thread_name_prefix="signals-health"),
+            READY: answers,
+            FIGURES: answers,
+        }
+        self._pages = ThreadPoolExecutor(2, thread_name_prefix="signals-page")
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._thread = Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True, name="signals")
@@ -46,7 +68,7 @@ class Server:
         with suppress(RuntimeError):  # closed already
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
-        for threads in (self._threads, self._health):
+        for threads in (*self._threads.values(), self._pages):
             threads.shutdown(wait=False, cancel_futures=True)
         self._loop.close()
 
@@ -76,8 +98,8 @@ class Server:
                 await writer.drain()
                 writer.close()
                 await writer.wait_closed()
-        except (OSError, EOFError, TimeoutError):
-            pass  # the client went away, or was too slow
+        except (OSError, EOFError, TimeoutError, asyncio.CancelledError):
+            pass  # the client went away, or was too slow, or the server ends
         finally:
             self._asking.pop(writer, None)
             self._open -= 1
@@ -85,20 +107,28 @@ class Server:
 
     async def _respond(self, head: bytes | None) -> bytes:
         if head is None:
-            return _response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            return _response(Answer(431, "text/plain", b""))
         first, *fields = head.decode("latin-1").split("\r\n")
         method, _, rest = first.partition(" ")
         if method not in ("GET", "HEAD"):
-            return _response(HTTPStatus.METHOD_NOT_ALLOWED)
+            return _response(Answer(405, "text/plain", b"", {"Allow": "GET, HEAD"}))
         path = rest.partition(" ")[0].partition("?")[0]
-        accept = ""
-        for field in fields:
-            name, _, value = field.partition(":")
-            if name.strip().lower() == "accept":
-                accept = value.strip()
-        threads = self._health if path == HEALTH else self._threads
-        status, kind, body = await self._loop.run_in_executor(threads, self._answer, path, accept)
-        return _response(HTTPStatus(status), kind, body, with_body=method == "GET")
+        named = {name.strip().lower(): value.strip() for name, _, value in (each.partition(":") for each in fields)}
+        if self._only_here and path not in self._threads and not _names_here(named.get("host", "localhost")):
+            return _response(MISDIRECTED)
+        threads = self._threads.get(path, self._pages)
+        answer = await self._loop.run_in_executor(threads, self._answer, path, named.get("accept", ""))
+        return _response(answer, with_body=method == "GET")
+
+
+def _names_here(host: str) -> bool:
+    """True for a Host that only this machine can have: a site elsewhere may bend its own name to 127.0.0.1."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+    return True
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -121,9 +151,14 @@ async def _head(reader: asyncio.StreamReader) -> bytes | None:
         return None
 
 
-def _response(status: HTTPStatus, kind: str = "text/plain", body: bytes = b"", *, with_body: bool = True) -> bytes:
-    head = (
-        f"HTTP/1.0 {status.value} {status.phrase}\r\n"
-        f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode("latin-1") + (body if with_body else b"")
+def _response(answer: Answer, *, with_body: bool = True) -> bytes:
+    fields = {
+        "Content-Type": answer.kind,
+        "Content-Length": str(len(answer.body)),
+        "Connection": "close",
+        "X-Content-Type-Options": "nosniff",
+        **answer.headers,
+    }
+    lines = [f"HTTP/1.0 {answer.status} {HTTPStatus(answer.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + (answer.body if with_body else b"")

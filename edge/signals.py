@@ -1,9 +1,12 @@
-"""What a program says of itself over HTTP: /metrics, /healthz and /readyz. It reads, and never waits for the work."""
+"""What a program says of itself over HTTP: /metrics, /healthz, /readyz, and its pages where it has some.
+
+It reads, and never waits for the work.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 
 from edge import metrics, traces
 from edge.address import CannotSignal, host_and_port
-from edge.server import HEALTH, Server
+from edge.server import FIGURES, HEALTH, READY, Answer, Server
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -23,6 +26,10 @@ JSON = "application/json; charset=utf-8"
 
 Checks = Mapping[str, str]
 """Name of a check → what is wrong, in words; empty where all is well."""
+
+
+Pages = Callable[[str], Answer | None]
+"""The page of a path, None where there is none. It may be slow: health and figures do not wait for it."""
 
 
 class ProgramVitals(Protocol):
@@ -59,6 +66,7 @@ class Signals:
         self.program = program
         self._tracing = tracing
         self.vitals: ProgramVitals = Starting()
+        self.pages: Pages | None = None
         self.url = ""
         self._registry = metrics.registry(program)
         self._server: Server | None = None
@@ -89,34 +97,37 @@ class Signals:
             self._server.close()
         traces.stop_traces(self._tracing)
 
-    def answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
-        """Status, content type and body for a path. Never raises: an error is an answer of 500 that says which."""
+    def answer(self, path: str, accept: str) -> Answer:
+        """What a path is answered with. Never raises: an error is an answer of 500 that says which."""
         try:
-            if path == "/metrics":
-                return 200, *self._figures(accept)
-            if path in (HEALTH, "/readyz"):
+            if path == FIGURES:
+                return self._figures(accept)
+            if path in (HEALTH, READY):
                 checks = self.vitals.health() if path == HEALTH else self.vitals.readiness()
                 return _verdict(self.program, checks)
+            if self.pages is not None and (page := self.pages(path)) is not None:
+                return page
         except Exception as error:
             log.exception("signals failed", path=path)
-            return 500, JSON, _json({"program": self.program, "error": repr(error)[:300]})
-        return 404, JSON, _json({"program": self.program, "paths": ["/metrics", HEALTH, "/readyz"]})
+            return _json(500, {"program": self.program, "error": repr(error)[:300]})
+        paths = [*([] if self.pages is None else ["/"]), FIGURES, HEALTH, READY]
+        return _json(404, {"program": self.program, "paths": paths})
 
-    def _figures(self, accept: str) -> tuple[str, bytes]:
+    def _figures(self, accept: str) -> Answer:
         vitals = self.vitals
         vitals.refresh()
         metrics.HEALTHY.set(not any(vitals.health().values()))
         metrics.READY.set(not any(vitals.readiness().values()))
         encode, content_type = choose_encoder(accept)
-        return content_type, encode(self._registry)
+        return Answer(200, content_type, encode(self._registry))
 
 
-def _verdict(program: str, checks: Checks) -> tuple[int, str, bytes]:
+def _verdict(program: str, checks: Checks) -> Answer:
     failing = any(checks.values())
     shown = {what: wrong or "ok" for what, wrong in checks.items()}
     body = {"status": "failing" if failing else "ok", "program": program, "checks": shown}
-    return 503 if failing else 200, JSON, _json(body)
+    return _json(503 if failing else 200, body)
 
 
-def _json(content: object) -> bytes:
-    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
+def _json(status: int, content: object) -> Answer:
+    return Answer(status, JSON, json.dumps(content, ensure_ascii=False).encode() + b"\n")

@@ -13,3 +13,8 @@ def harmless(text: str) -> str:
     Marks for writing from right to left are written out too: with them a name would be read backwards.
     """
     return _MAYBE_ORDERS.sub(lambda found: found[0] if found[0].isprintable() else repr(found[0])[1:-1], text)
+
+
+def written_out(text: str) -> str:
+    """The same with line feeds and tabs written out too: for a text that has one line, on a terminal or on a page."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)

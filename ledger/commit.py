@@ -176,7 +176,7 @@ def _follow(bucket: Bucket, key: Key, claim: ObjectInfo) -> tuple[Outcome, bool]
         put(
             bucket,
             key.receipt,
-            outcome.to_json().encode(),
+            f"{outcome.to_json()}\n".encode(),
             if_generation=ABSENT,
             content_type="application/json",
         )

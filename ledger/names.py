@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from urllib.parse import quote
 
 from transport.bucket import Bucket
 from transport.buckets.folder.files import MAX_PART
@@ -24,6 +25,8 @@ CLAIMS = "output/.claims/"
 FAILURES = "output/.failures/"
 REFUSED = "output/.refused/"
 COMPARISONS = "output/comparisons/"
+VERDICTS = "output/verdicts/"  # one per model, with its report: written by `models watch`, shown by the publisher
+COMPARISONS_OF = "output/comparisons-of/"  # further challengers, each in a folder of its alias
 LABELS = "labels/"  # of rows that were scored before: read by the comparison, never an input
 
 INPUT_ENDINGS = (".csv", ".csv.gz", ".parquet")
@@ -31,6 +34,7 @@ INPUTS_END_IN = f"{', '.join(INPUT_ENDINGS[:-1])} or {INPUT_ENDINGS[-1]}"
 UNFINISHED_ENDINGS = (".tmp", ".part", ".crdownload")
 _OTHER_TABLES = (".tsv", ".xls", ".xlsx", ".ods", ".pq", ".feather", ".arrow", ".avro", ".orc")
 
+LONGEST_ALIAS = "staging-9"  # of a further challenger
 _LONGEST = Generation(MAX_GENERATION, MAX_GENERATION)
 _SAMPLE = "x.csv.gz"  # an ending that every name made of it keeps
 
@@ -51,6 +55,7 @@ class Key:
 
     @property
     def comparison(self) -> str:
+        """Where the comparison with the first challenger lies."""
         return f"{COMPARISONS}{self}.json"
 
     @property
@@ -82,7 +87,27 @@ class Key:
     @property
     def made(self) -> tuple[str, ...]:
         """Every name that is made of this key: the longest of them says how long an input's name may be."""
-        return (self.receipt, self.comparison, self.claim, self.failure, *self.outputs, *self.shadows)
+        further = ShadowKey(self.name, self.generation, LONGEST_ALIAS)
+        shadows = (self.comparison, *self.shadows, further.comparison, *further.shadows)
+        return (self.receipt, self.claim, self.failure, *self.outputs, *shadows)
+
+
+@dataclass(frozen=True, order=True)
+class ShadowKey(Key):
+    """One scoring in the shadow, by the challenger with this `alias`; the first challenger needs none.
+
+    A further challenger has folders of its own. No input's name leads into them, whatever its prefix is called.
+    """
+
+    alias: str = ""
+
+    @property
+    def comparison(self) -> str:
+        return f"{COMPARISONS_OF}{self.alias}/{self}.json" if self.alias else super().comparison
+
+    @property
+    def shadow(self) -> str:
+        return f"{OUTPUT}shadow/{self.alias}/pred_{_stem(self.name)}.csv" if self.alias else super().shadow
 
 
 def output_name(name: str) -> str:
@@ -112,6 +137,16 @@ def content_type(name: str) -> str:
 def _stem(name: str) -> str:
     stem = name.removesuffix(".csv")
     return name if stem.lower().endswith(INPUT_ENDINGS) else stem
+
+
+def verdict_name(model: str) -> str:
+    """Where the verdict on a registered model's versions lies (`ledger.verdict`)."""
+    return f"{VERDICTS}{quote(model, safe=' ')}.json"
+
+
+def report_name(model: str) -> str:
+    """Where the report behind that verdict lies, an HTML page."""
+    return f"{VERDICTS}{quote(model, safe=' ')}.html"
 
 
 def is_input(name: str, prefix: str = "") -> bool:
@@ -209,3 +244,15 @@ def parse_key(object_name: str, below: str) -> Key | None:
         return Key(name, Generation.parse(generation))
     except ValueError:
         return None
+
+
+def parse_comparison(object_name: str) -> ShadowKey | None:
+    """The key in the name of a comparison with any challenger; None where it names none."""
+    folder, alias = COMPARISONS, ""
+    if object_name.startswith(COMPARISONS_OF):
+        alias, slash, _ = object_name[len(COMPARISONS_OF) :].partition("/")
+        if not alias or not slash:
+            return None
+        folder = f"{COMPARISONS_OF}{alias}/"
+    key = parse_key(object_name, folder)
+    return None if key is None else ShadowKey(key.name, key.generation, alias)

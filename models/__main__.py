@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 from edge.command import Command, main
-from models.commands import adopt, aliases, compare, profile, train, watch
+from models.commands import adopt, aliases, compare, listing, profile, train, watch
 
 # One table per module of commands; such a module imports nothing heavy before a command runs.
 COMMANDS: dict[str, type[Command]] = {
     **train.COMMANDS,
     **adopt.COMMANDS,
+    **listing.COMMANDS,
     **aliases.COMMANDS,
     **compare.COMMANDS,
     **watch.COMMANDS,

@@ -5,10 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup, escape
 from rich.text import Text
 
-
-def written_out(text: str) -> str:
-    """The same with what cannot be printed written out, like `\\x1b`: orders to a terminal, or to read backwards."""
-    return text if text.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+from edge.terminal import written_out
 
 
 def printable(text: str, style: str = "") -> Text:

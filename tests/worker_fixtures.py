@@ -19,6 +19,7 @@ import pyarrow as pa
 from deploy.waiting import wait_for
 from ledger.names import Key
 from ledger.receipt import Outcome
+from models.registry.challengers import CHALLENGERS
 from models.registry.client import FetchedVersion
 from models.registry.spec import Column, Example, ModelSpec
 from models.scoring.scorer import Scorer
@@ -277,13 +278,19 @@ class Worker:
     shadow_backlog: int = 1000
     drain_seconds: float = 20.0
     room: int = 2
+    more_shadows: dict[str, Any] = field(default_factory=dict)  # alias of a challenger → a pool of its own
 
     def __post_init__(self) -> None:
         self.stopping = threading.Event()
         self.follower = Fixed(self.in_force)
         self.leases = Leases(self.queue)
         self.line = ShadowLine(
-            self.bucket, self.leases, self.shadows, 1, limit=self.shadow_seconds, longest=self.shadow_backlog
+            self.bucket,
+            self.leases,
+            dict.fromkeys(CHALLENGERS, self.shadows) | self.more_shadows,
+            1,
+            limit=self.shadow_seconds,
+            longest=self.shadow_backlog,
         )
         given: dict[str, Any] = {
             "name": "host-17",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from transport.bucket import Bucket
 from transport.queue import Queue
 
@@ -37,3 +39,11 @@ def open_dead_letters(url: str) -> Queue:
     from transport.queues.sqlite.queue import LocalQueue
 
     return LocalQueue(url, dead_letters=True)
+
+
+def missing(url: str) -> Path | None:
+    """The folder or file that `url` names where it does not exist; None where it does, or names a service.
+
+    For what only looks, which must not make it.
+    """
+    return None if "://" in url or Path(url).exists() else Path(url).absolute()

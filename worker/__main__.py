@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Literal
@@ -41,7 +42,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
     processes: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
-        description="scoring processes, and as many for the shadow; one per core by default",
+        description="scoring processes, and as many for each challenger's shadow; one per core by default",
     )
     until_idle: float | None = Field(None, ge=0, description="end with status 0 once nothing was left so many seconds")
     drain_seconds: float = Field(25.0, ge=0, description="how long files in hand may take to finish at the end")
@@ -53,8 +54,14 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
     )
     load_seconds: float = Field(600.0, gt=0, description="how long a version may take to load, beside what serves")
     shadow_seconds: float = Field(60.0, gt=0, description="how long a file's shadow may take, by its size as above")
+    shadow_versions: int = Field(
+        1,
+        ge=1,
+        le=9,
+        description="how many challengers are followed and scored in the shadow: staging, then staging-2, staging-3 …",
+    )
     shadow_fraction: float = Field(1.0, ge=0, le=1, description="share of the files that have a shadow, by their names")
-    shadow_backlog: int = Field(1000, ge=0, description="files that may wait for their shadow; beyond it is skipped")
+    shadow_backlog: int = Field(1000, ge=0, description="files that may wait for a challenger; beyond it is skipped")
     block_bytes: int = Field(1 << 20, ge=1 << 10, description="how much of a file is read at once; no row is longer")
     max_file_bytes: ByteSize = Field(
         ByteSize(USUAL_LIMITS.max_file_bytes),
@@ -109,7 +116,8 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         # Imported here: a scoring process imports this module too, and has no use for any of it.
         import structlog
 
-        from models.registry.client import PRODUCTION, STAGING, Registry
+        from models.registry.challengers import CHALLENGERS
+        from models.registry.client import PRODUCTION, Registry
         from transport.bucket import BucketError
         from transport.open import open_bucket, open_queue
         from transport.queue import QueueError
@@ -138,14 +146,14 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         except (BucketError, QueueError, CannotSignal) as error:
             log.error("cannot start", error=str(error))
             return 2
-        scorers, shadows = (
-            Pool(self.processes, bucket.url, log_level=self.log_level, load_seconds=self.load_seconds) for _ in range(2)
-        )
+        new_pool = partial(Pool, self.processes, bucket.url, log_level=self.log_level, load_seconds=self.load_seconds)
+        scorers = new_pool()
+        shadows = {alias: new_pool() for alias in CHALLENGERS[: self.shadow_versions]}
         trial = Trial(bucket.url, self.log_level, self.load_seconds)
         follower = Follower(
             Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts),
             self.model_cache,
-            {PRODUCTION: TriedPool(scorers, trial), STAGING: TriedPool(shadows, trial)},
+            {alias: TriedPool(pool, trial) for alias, pool in {PRODUCTION: scorers, **shadows}.items()},
             self.registry_poll_seconds,
             Refusals(bucket, self.model, name).record,
         )
@@ -177,7 +185,7 @@ class Work(LogLevelOption, Listening, ModelOption, RegistryOption, QueueOption, 
         log.info("worker ready", bucket=bucket.url, queue=queue.url, processes=self.processes)
         # Twice as many files as processes: while one is scored, another is read or committed.
         vitals.loop = Loop(
-            queue, leases, handler, line, (scorers, shadows), 2 * self.processes, self.drain_seconds, stopping
+            queue, leases, handler, line, (scorers, *shadows.values()), 2 * self.processes, self.drain_seconds, stopping
         )
         vitals.loop.run(self.until_idle)
         signals.close()

@@ -137,11 +137,13 @@ class Handler:
 
     def _hand_on(self, file: OneFile, receipt: Outcome, mine: bool) -> None:
         """Sends the delivery to the line of shadows, which acks it later; acks it now where no shadow is to run."""
-        shadow = self._shadow_of(file.attempt.event, receipt, file.versions)
-        if shadow is None or (not mine and self.bucket.stat(file.key.comparison)):
-            self.leases.ack(file.delivery)
+        shadows = self._shadows_of(file.attempt.event, receipt, file.versions)
+        if not mine:
+            shadows = [shadow for shadow in shadows if not self.bucket.stat(shadow.key.comparison)]
+        if shadows:
+            self.shadow_line.send(file.delivery, shadows)
         else:
-            self.shadow_line.send(file.delivery, shadow)
+            self.leases.ack(file.delivery)
 
     def _failed(self, file: OneFile, error: Exception) -> None:
         if self.ending.is_set() or self.brake.is_released:
@@ -164,16 +166,19 @@ class Handler:
         except BucketError as unwritten:
             file.log.warning("failure not noted", error=str(unwritten))
 
-    def _shadow_of(self, event: ObjectEvent, receipt: Outcome, versions: InForce) -> Shadow | None:
-        """The shadow that this file is to have, or None: not scored, not chosen, no staging version to compare with."""
-        production, staging = versions.production, versions.shadow
-        if receipt.status is not Status.SCORED or receipt.model is None or production is None or staging is None:
-            return None
+    def _shadows_of(self, event: ObjectEvent, receipt: Outcome, versions: InForce) -> list[Shadow]:
+        """The shadows that this file is to have; none where it is not scored, or not chosen."""
+        production = versions.production
+        if receipt.status is not Status.SCORED or receipt.model is None or production is None:
+            return []
         if receipt.model.version != production.spec.version:
-            return None  # production has moved on since this file was scored
+            return []  # production has moved on since this file was scored
         if not in_shadow(event.name, self.shadow_fraction):
-            return None
-        return Shadow(event, receipt, production.spec, staging, self.limits)
+            return []
+        return [
+            Shadow(event, receipt, production.spec, version, self.limits, alias)
+            for alias, version in versions.shadows.items()
+        ]
 
 
 class FilenamesLog:

@@ -29,7 +29,7 @@ class Loop:
     leases: Leases
     handler: Handler
     shadow_line: ShadowLine
-    pools: tuple[Pool, Pool]
+    pools: Sequence[Pool]
     room: int
     drain_seconds: float = 25.0
     stopping: Event = field(default_factory=Event)

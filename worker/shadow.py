@@ -1,4 +1,4 @@
-"""The shadow of one scored file: staging's predictions beside production's, and the record that compares them.
+"""The shadow of one scored file: a challenger's predictions beside production's, and the record that compares them.
 
 It starts once production's receipt stands, in processes of its own: a failing shadow never harms production.
 """
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from ledger.commit import SOURCE_GENERATION, publish
-from ledger.names import Key, content_type, in_form
+from ledger.names import Key, ShadowKey, content_type, in_form
 from ledger.receipt import Outcome
 from models.evidence.record.comparison import Comparison, FileHeader, Predictions
-from models.registry.client import FetchedVersion
+from models.registry.client import STAGING, FetchedVersion
 from models.registry.spec import ModelSpec
 from models.scoring.scorer import Scorer
 from models.scoring.table.limits import USUAL_LIMITS, Limits
@@ -54,17 +54,24 @@ def event_time(event: ObjectEvent) -> datetime:
 
 @dataclass(frozen=True)
 class Shadow:
-    """The task: scores a file with the staging version and compares it with what production wrote."""
+    """The task: scores a file with the challenger of an alias and compares it with what production wrote."""
 
     event: ObjectEvent
     receipt: Outcome
     production: ModelSpec
     staging: FetchedVersion
     limits: Limits = USUAL_LIMITS
+    alias: str = STAGING
+
+    @property
+    def key(self) -> ShadowKey:
+        """Where its output and its record lie."""
+        key = self.receipt.key
+        return ShadowKey(key.name, key.generation, "" if self.alias == STAGING else self.alias)
 
     def run(self, workshop: Workshop) -> None:
         """Writes the shadow's output and the comparison record. Raises NothingToCompare, Incomparable, Unreadable."""
-        bucket, key = workshop.bucket, self.receipt.key
+        bucket, key = workshop.bucket, self.key
         scorer, target = workshop.scorer(self.staging), in_form(key.shadow, self.limits.output)
         with tempfile.SpooledTemporaryFile(max_size=MEMORY_OF_SPOOL) as spool:
             try:

@@ -10,7 +10,7 @@ from edge import metrics
 from edge.cached import Cached
 from edge.health import Liveness, what_stalls
 from edge.signals import Checks
-from models.registry.client import PRODUCTION, STAGING
+from models.registry.client import PRODUCTION
 from transport.queue import Backlog, Queue, QueueError
 from worker.leases import Leases
 from worker.loop import Loop
@@ -59,13 +59,15 @@ class Vitals:
 
     def refresh(self) -> None:
         metrics.IN_HAND.set(len(self.leases))
-        metrics.SHADOW_BACKLOG.set(len(self.line))
-        metrics.SHADOW_OLDEST.set(self.line.oldest())
-        waiting = self._oldest_waiting()
+        shadows = self.line.standing()
+        for alias, (waiting, oldest) in shadows.items():
+            metrics.SHADOW_BACKLOG.labels(alias).set(waiting)
+            metrics.SHADOW_OLDEST.labels(alias).set(oldest)
+        oldest_waiting = self._oldest_waiting()
         known = self._backlog.get().waiting is not None
-        metrics.BACKLOG_OLDEST.set((waiting or 0.0) if known else float("nan"))
+        metrics.BACKLOG_OLDEST.set((oldest_waiting or 0.0) if known else float("nan"))
         in_force = self.follower.in_force
-        for alias in (PRODUCTION, STAGING):
+        for alias in (PRODUCTION, *shadows):
             version = in_force.of(alias)
             if version is None or version.spec.made is None:
                 metrics.MODEL_AGE.remove_by_labels({"alias": alias})

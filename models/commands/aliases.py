@@ -1,4 +1,4 @@
-"""The commands that read and move the aliases: `list`, `promote`, `stage`, `swap`, `rollback`, `history`."""
+"""The commands that move the aliases, and tell of their moves: `promote`, `stage`, `swap`, `rollback`, `history`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 from pydantic_settings import CliPositionalArg, CliToggleFlag
@@ -20,69 +19,14 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.command import Command
-from edge.options import ArtifactHosts, BucketOption, ModelOption, RegistryOption
-from edge.terminal import harmless
+from edge.options import BucketOption
+from models.commands.registry_command import ROLE_STYLE, NotProven, RegistryCommand
+from models.commands.terms import TermsOptions
 from models.printable import printable
-from models.registry.aliases import Aliases, Move, MoveRefused
-from models.registry.client import PRODUCTION, STAGING, RegisteredVersion, Registry, RegistryUnreachable
+from models.registry.aliases import Aliases, Move, MoveRefused, named
+from models.registry.challengers import IN_WORDS
+from models.registry.client import PRODUCTION, STAGING, Registry
 from models.registry.description.read import not_onnx
-from models.registry.spec import UnfitModel
-
-ROLE_STYLE = {PRODUCTION: "bold green", STAGING: "bold yellow"}
-
-
-class NotProven(MoveRefused):
-    """The evidence does not allow a move."""
-
-
-class RegistryCommand(ModelOption, RegistryOption):
-    """A command over one registered model."""
-
-    artifact_hosts: ArtifactHosts = ""
-
-    def run(self) -> int:
-        """Does the work; refusals end with a line on stderr and status 1, or 3 where evidence is what is missing."""
-        try:
-            self.act(Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts))
-        except NotProven as refusal:
-            print(harmless(str(refusal)), file=sys.stderr)
-            return 3
-        except (MoveRefused, RegistryUnreachable, UnfitModel) as refusal:
-            print(harmless(str(refusal)), file=sys.stderr)
-            return 1
-        return 0
-
-    def act(self, registry: Registry) -> None:
-        """What the command does with the registry."""
-        raise NotImplementedError
-
-
-class List(RegistryCommand):
-    """Shows every version: its aliases, what it is, how well it did."""
-
-    as_json: bool = Field(False, alias="json", description="print JSON, one array")
-
-    def act(self, registry: Registry) -> None:
-        """Prints the table."""
-        rows = list_versions(registry)
-        if self.as_json:
-            print(json.dumps([asdict(row) for row in rows], indent=2))
-            return
-        if not rows:
-            print(f"{self.model} has no versions: `python -m models train all` makes some", file=sys.stderr)
-            return
-        table = Table(title=printable(self.model), title_justify="left")
-        for heading in ("version", "alias", "kind"):
-            table.add_column(heading)
-        for heading in ("accuracy", "AUC"):
-            table.add_column(heading, justify="right")
-        for heading in ("created (UTC)", "run"):
-            table.add_column(heading)
-        for row in reversed(rows):
-            roles = Text(", ").join(printable(alias, ROLE_STYLE.get(alias, "bold")) for alias in row.aliases)
-            version, kind, run = map(printable, (row.version, row.kind, row.run[:12]))
-            table.add_row(version, roles, kind, _score(row.accuracy), _score(row.auc), row.created[:16], run)
-        Console().print(table)
 
 
 class MoveCommand(RegistryCommand):
@@ -109,14 +53,14 @@ class MoveCommand(RegistryCommand):
             Scorer(fetched.graph.read_bytes(), fetched.spec).check_example()
 
 
-class Promote(MoveCommand, BucketOption):
+class Promote(TermsOptions, MoveCommand, BucketOption):
     """Makes a version production: workers serve it from their next file on.
 
     With --if-better only on the verdict "staging is better" of its comparison with the present production, with
     --no-worse also on "no difference" where it takes less time per row; else the status is 3.
     """
 
-    version: CliPositionalArg[str] = Field(description="the number of the version, or `staging`")
+    version: CliPositionalArg[str] = Field(description="the number of the version, or a challenger's alias: `staging`")
     force: bool = Field(False, description="also where a worker could not load it")
     if_better: bool = Field(False, description="only if the evidence says that it is better")
     no_worse: CliToggleFlag[bool] = Field(  # argparse would take a plain --no-worse for a False
@@ -125,15 +69,13 @@ class Promote(MoveCommand, BucketOption):
     even_if_seen_before: bool = Field(
         False, description="with both: also where much of the evidence came twice, or a model has learned from it"
     )
-    unit: Literal["row", "file"] = Field("row", description="of the evidence; file: where rows of a file hang together")
-    margin: float = Field(0.005, gt=0, lt=1, description="the difference in accuracy that matters")
 
     def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
         """Points production at the version, if it can serve and the evidence allows it."""
         standing, why = aliases.registry.aliases(), self.why
-        version = standing.get(self.version, self.version)
+        version = named(self.version, standing)
         if self.if_better or self.no_worse:
-            seen = self._evidence(aliases.registry, standing.get(PRODUCTION), version)
+            seen = self._evidence(aliases.registry, standing, version)
             why = f"{why}; {seen}" if why else seen
         if not self.force:
             self.refuse_unfit(aliases.registry, version)
@@ -141,44 +83,49 @@ class Promote(MoveCommand, BucketOption):
             raise MoveRefused("production was moved by somebody else meanwhile; nothing was changed, look again")
         return [aliases.point(PRODUCTION, version, why, now)]
 
-    def _evidence(self, registry: Registry, production: str | None, version: str) -> str:
+    def _evidence(self, registry: Registry, standing: Mapping[str, str], version: str) -> str:
         """What the evidence says, where it allows the move. Raises NotProven."""
+        from models.evidence.figures.measures.bad_measure import BadMeasure
+        from models.evidence.judging.contest import Contest
         from models.evidence.judging.question import NothingCompared, Question, ask, learned, missing_for_promotion
         from models.evidence.sources.labels import BadLabels
         from transport.bucket import BucketError
 
-        if production is None:
+        contest = Contest.of(self.model, standing)
+        if contest is None:
             raise NotProven(
                 "no version is production, so there is nothing to be better than: promote without a condition"
             )
+        production = contest.production
         if production == version:
             raise MoveRefused(f"version {version} is production already; nothing was changed")
         try:
+            terms = contest.sharing(self.terms(), version)
             found, pair, _ = ask(self.bucket, Question(self.model, production, version))
-        except (NothingCompared, BadLabels, BucketError) as error:
+            training, unsaid = learned(registry, pair)
+            summary = found.summary(pair, terms=terms, learned=training)
+        except (NothingCompared, BadLabels, BucketError, BadMeasure) as error:
             raise NotProven(f"not promoted: {error}") from None
-        training, unsaid = learned(registry, pair)
-        summary = found.summary(pair, unit=self.unit, margin=self.margin, learned=training)
         sentence = f"{summary.evidence.sentence} ({summary.files:,} files, against version {production})"
         sentence = " ".join((sentence, *unsaid))
         if missing := missing_for_promotion(summary, no_worse=self.no_worse, anyway=self.even_if_seen_before):
             raise NotProven(f"version {version} is not promoted: {missing}. What the evidence says: {sentence}")
-        if doubts := summary.seen_before.doubts:
-            sentence = f"{sentence} Promoted all the same, although {'; '.join(doubts)}."
-        return sentence
+        doubts = "; ".join(summary.seen_before.doubts)
+        return f"{sentence} Promoted all the same, although {doubts}." if doubts else sentence
 
 
 class Stage(MoveCommand):
-    """Makes a version staging: workers score with it in production's shadow."""
+    """Makes a version staging, or a further challenger: workers score with it in production's shadow."""
 
     version: CliPositionalArg[str] = Field(description="the number of the version")
+    challenger: str = Field(STAGING, alias="as", description=f"its alias: {IN_WORDS}, as far as workers follow them")
 
     def moves(self, aliases: Aliases, now: datetime) -> Sequence[Move]:
-        """Points staging at the version, unless it is no ONNX model."""
+        """Points the challenger's alias at the version, unless it is no ONNX model."""
         flavors = aliases.registry.flavors(self.version)
         if flavors and "onnx" not in flavors:
             raise MoveRefused(not_onnx(flavors, self.model, self.version))
-        return [aliases.point(STAGING, self.version, self.why, now)]
+        return [aliases.stage(self.challenger, self.version, self.why, now)]
 
 
 class Swap(MoveCommand):
@@ -228,48 +175,11 @@ class History(RegistryCommand):
         Console().print(table)
 
 
-@dataclass(frozen=True)
-class Row:
-    """A version as `list` shows it; `created` is UTC."""
-
-    version: str
-    aliases: tuple[str, ...]
-    kind: str
-    accuracy: float | None
-    auc: float | None
-    created: str
-    run: str
-
-
-def list_versions(registry: Registry) -> list[Row]:
-    """Every version of the model, the oldest first. Raises RegistryUnreachable."""
-    standing = registry.aliases()
-    rows = []
-    for version in registry.versions():
-        aliases = tuple(sorted(alias for alias, at in standing.items() if at == version.version))
-        created = datetime.fromtimestamp(version.created, UTC).isoformat(" ", "seconds").removesuffix("+00:00")
-        accuracy, auc = (_number(version, f"understudy.{name}") for name in ("accuracy", "auc"))
-        kind = version.tags.get("understudy.kind", "")
-        rows.append(Row(version.version, aliases, kind, accuracy, auc, created, version.run_id))
-    return rows
-
-
 def _login_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user often has a number and no name
         return f"uid {os.getuid()}"
-
-
-def _number(version: RegisteredVersion, tag: str) -> float | None:
-    try:
-        return float(version.tags[tag])
-    except (KeyError, ValueError):
-        return None
-
-
-def _score(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
 
 
 def _sentence(made: Move) -> Text:
@@ -289,7 +199,6 @@ def _plain(made: Move) -> dict[str, Any]:
 
 
 COMMANDS: dict[str, type[Command]] = {
-    "list": List,
     "promote": Promote,
     "stage": Stage,
     "swap": Swap,

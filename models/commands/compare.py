@@ -7,13 +7,14 @@ import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 from rich.console import Console
 
 from edge.command import Command
 from edge.options import ArtifactHosts, BucketOption, ModelOption, RegistryOption, seconds
+from models.commands.terms import TermsOptions
 
 
 def moment(text: object) -> object:
@@ -36,12 +37,10 @@ def moment(text: object) -> object:
 Moment = Annotated[datetime, BeforeValidator(moment)]
 
 
-class EvidenceCommand(ModelOption, RegistryOption, BucketOption):
+class EvidenceCommand(TermsOptions, ModelOption, RegistryOption, BucketOption):
     """A command over the comparisons in a bucket."""
 
     artifact_hosts: ArtifactHosts = ""
-    unit: Literal["row", "file"] = Field("row", description="file: where rows of a file hang together")
-    margin: float = Field(0.005, gt=0, lt=1, description="the difference in accuracy that matters; 0.005: half a point")
 
 
 class Compare(EvidenceCommand):
@@ -61,10 +60,12 @@ class Compare(EvidenceCommand):
 
     def run(self) -> int:
         """Prints the comparison; status 1 where there is none."""
+        from models.evidence.figures.measures.bad_measure import BadMeasure
+        from models.evidence.judging.contest import Contest
         from models.evidence.judging.question import NothingCompared, Question, ask, learned, sizes
         from models.evidence.sources.labels import BadLabels
         from models.evidence.sources.records import Window
-        from models.registry.client import PRODUCTION, STAGING, Registry, RegistryUnreachable
+        from models.registry.client import PRODUCTION, Registry, RegistryUnreachable
         from transport.bucket import BucketError
 
         registry = Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts)
@@ -73,34 +74,40 @@ class Compare(EvidenceCommand):
         preferred = None
         notes: list[str] = []
         unasked: list[str] = []
-        if self.production is None or self.staging is None:
-            try:
-                standing = registry.aliases()
-            except RegistryUnreachable as error:
-                unasked.append(f"The registry was not asked who stands where, nor who learned from what: {error}.")
-                standing = {}
-            first = self.production or standing.get(PRODUCTION)
-            second = self.staging or standing.get(STAGING)
-            if first and second and first != second:
-                preferred = Question(self.model, first, second, window, files)
         try:
-            found, pair, asked = ask(self.bucket, question, preferred)
-        except (NothingCompared, BadLabels, BucketError) as error:
-            print(f"compare: {error}", file=sys.stderr)
-            return 1
+            standing = registry.aliases()
+        except RegistryUnreachable as error:
+            unasked.append(f"The registry was not asked who stands where, nor who learned from what: {error}.")
+            standing = {}
+        contest = Contest.of(self.model, standing)
+        against = list(contest.challengers.values()) if contest else []
+        if self.production is None or self.staging is None:
+            first = self.production or standing.get(PRODUCTION)
+            shadows = [self.staging] if self.staging else against
+            if first and shadows and first != shadows[0]:
+                preferred = Question(self.model, first, shadows[0], window, files, tuple(shadows[1:]))
         if self.since or self.until:
             notes.append("Only files of a chosen time count: a time chosen after a look at the figures proves little.")
-        training, unsaid = learned(registry, pair)
-        if not unasked:
-            notes += unsaid
-        summary = found.summary(
-            pair,
-            unit=self.unit,
-            margin=self.margin,
-            sizes=sizes(registry, pair),
-            learned=training,
-            more_notes=(*asked, *unasked, *notes),
-        )
+        try:
+            terms = self.terms()
+            found, pair, asked = ask(self.bucket, question, preferred)
+            training, unsaid = learned(registry, pair)
+            if not unasked:
+                notes += unsaid
+            if contest and pair[0].version == contest.production:
+                terms = contest.sharing(terms, pair[1].version)
+            summary = found.summary(
+                pair,
+                terms=terms,
+                sizes=sizes(registry, pair),
+                learned=training,
+                more_notes=(*asked, *unasked, *notes),
+            )
+            if contest and self.staging is None:
+                summary = contest.side_by_side(found, terms, summary)
+        except (NothingCompared, BadLabels, BucketError, BadMeasure) as error:
+            print(f"compare: {error}", file=sys.stderr)
+            return 1
         if self.html is not None:
             from models.evidence.pages.report import render as page
 

@@ -17,6 +17,7 @@ from models.commands.compare import EvidenceCommand
 class Watch(LogLevelOption, Listening, EvidenceCommand):
     """Keeps an MLflow run per compared pair, and the verdict in the staging version's description and tags.
 
+    The newest pair's verdict and report go into the bucket too, where the publisher's page finds them.
     Runs until SIGTERM or Ctrl-C. It can be ended and started at any time, and writes only what has changed.
     """
 
@@ -38,6 +39,7 @@ class Watch(LogLevelOption, Listening, EvidenceCommand):
         quieten_mlflow()
         import structlog
 
+        from models.evidence.figures.measures.bad_measure import BadMeasure
         from models.evidence.judging.vitals import WatchVitals
         from models.evidence.judging.watcher import Watcher
         from models.registry.client import Registry
@@ -46,13 +48,14 @@ class Watch(LogLevelOption, Listening, EvidenceCommand):
 
         log = structlog.get_logger()
         try:
+            terms = self.terms()
             signals = self.start_signals("models watch", self.log_level)
             bucket = open_bucket(self.bucket)
-        except (AccessRefused, CannotSignal) as error:
+        except (AccessRefused, CannotSignal, BadMeasure) as error:
             log.error("cannot start", error=str(error))
             return 2
         registry = Registry(self.mlflow_tracking_uri, self.model, artifact_hosts=self.artifact_hosts)
-        watcher = Watcher(bucket, registry, RegistryPage(registry), unit=self.unit, margin=self.margin)
+        watcher = Watcher(bucket, registry, RegistryPage(registry), terms)
         log.info("watching", bucket=bucket.url, registry=registry.shown, interval=self.interval)
         vitals = signals.vitals = WatchVitals(self.interval, self.stalled_seconds)
         while True:

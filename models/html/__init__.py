@@ -1,1 +1,1 @@
-"""What the pages share: templates that escape every text, and drawings as SVG."""
+"""What the pages of models share: drawings as SVG."""

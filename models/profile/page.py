@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.html.template import template
+from edge.html.template import template
 from models.profile.analysis import Analysis, ColumnAnalysis
 from models.profile.findings import findings, strongest_pairs
 from models.profile.histogram import histogram

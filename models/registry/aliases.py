@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from models.registry.advice import advice
+from models.registry.challengers import CHALLENGERS, IN_WORDS
 from models.registry.client import PRODUCTION, STAGING, Registry, VersionId
 
 MOVE_TAG = "understudy.move."  # + time + "." + alias: a JSON object
@@ -108,6 +110,15 @@ def before_last_move(moves: Iterable[Move], alias: str) -> VersionId | None:
     return made[-1].came_from if made else None
 
 
+def named(text: str, standing: Mapping[str, VersionId]) -> VersionId:
+    """The version that a person means by its number or an alias. Raises MoveRefused where no version has the alias."""
+    if text in CHALLENGERS and text not in standing:
+        there = ", ".join(f"{alias} (version {standing[alias]})" for alias in CHALLENGERS if alias in standing)
+        todo = f"there is {there}" if there else "`python -m models stage VERSION` makes one staging"
+        raise MoveRefused(f"no version is {text}; {todo}")
+    return standing.get(text, text)
+
+
 @dataclass(frozen=True)
 class Aliases:
     """The aliases of one registered model, moved by `who` at `now`."""
@@ -128,9 +139,15 @@ class Aliases:
             raise MoveRefused(f"version {version} is {alias} already; nothing was changed")
         known = [known.version for known in self.registry.versions()]
         if version not in known:
-            there = f"there are {', '.join(known)}" if known else "it has none: `python -m models train all` makes some"
+            there = f"there are {', '.join(known)}" if known else advice(self.registry)
             raise MoveRefused(f"{self.registry.model} has no version {version}; {there}")
         return self._move(alias, version, why, now)
+
+    def stage(self, alias: str, version: VersionId, why: str, now: datetime) -> Move:
+        """Makes a version the challenger of this alias. Raises MoveRefused as `point`, and for any other alias."""
+        if alias not in CHALLENGERS:
+            raise MoveRefused(f"{alias!r} is no challenger's alias; these are: {IN_WORDS}")
+        return self.point(alias, version, why, now)
 
     def swap(self, why: str, now: datetime) -> tuple[Move, Move]:
         """Exchanges production and staging, production first: what was asked for stands after the first of two steps.

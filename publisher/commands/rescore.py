@@ -64,6 +64,8 @@ class Rescore(Places):
         start_log("publisher", self.log_level)
         if not (self.names or self.dead_lettered or self.rejected or self.since or self.all):
             return _refuse("say which files: rescore NAME…, --dead-lettered, --rejected, --since DATE or --all", 2)
+        if nothing := self.no_bucket():
+            return _refuse(nothing, 2)
         try:
             with ExitStack() as stack:
                 bucket = self.open_bucket(stack)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from edge.address import CannotSignal
 from edge.end_signals import on_end_signals
-from edge.listen import Listening
+from edge.listen import Address, Listening
 from edge.options import Seconds
 from publisher.commands.settings import Places
 from publisher.loop import PublisherLoop
@@ -35,6 +35,11 @@ class Run(Listening, Places):
     SIGTERM and Ctrl-C end it with exit 0; a bucket or queue that it may not use, with exit 2.
     """
 
+    listen: Address = Field(
+        default="",
+        description="HOST:PORT that serves at / a page of how things stand, and /metrics, /healthz and /readyz, like "
+        "127.0.0.1:9464; empty: off",
+    )
     interval: Seconds = Field(default=5.0, gt=0, description="time between two full passes, like 5s or 10m")
     settle: Seconds | None = Field(
         default=None,
@@ -69,7 +74,12 @@ class Run(Listening, Places):
         folder = watched_folder(bucket.url, self.prefix)
         settle = self.settle if self.settle is not None else SETTLE_IN_FOLDER if folder else 0.0
         loop = PublisherLoop(Reconciler(bucket, queue, dead_letters, prefix=self.prefix, settle=settle), self.interval)
-        signals.vitals = PublisherVitals(queue, loop, self.interval, self.stalled_seconds)
+        vitals = signals.vitals = PublisherVitals(queue, loop, self.interval, self.stalled_seconds)
+        if signals.url:
+            from publisher.page.page import Page  # its libraries are for those who want it
+
+            signals.pages = page = Page(bucket, queue, self.prefix, vitals)
+            stack.callback(page.close)
         stack.callback(on_end_signals(loop.stop))
 
         log.info("publisher started", bucket=bucket.url, queue=queue.url, prefix=self.prefix, settle=settle)

@@ -21,7 +21,7 @@ from edge.terminal import harmless
 from ledger.receipt import Outcome, Status
 from publisher.commands.dead_lettered import dead_lettered, unusable_records
 from publisher.commands.settings import Places
-from publisher.commands.status import Overview, overview
+from publisher.status import Overview, overview
 from transport.bucket import BucketError
 from transport.open import open_dead_letters, open_queue
 from transport.queue import QueueError
@@ -38,6 +38,9 @@ class _Shown(Places):
 
     def run(self) -> int:
         start_log("publisher", self.log_level)
+        if nothing := self.no_bucket() or self.no_queue():
+            print(f"python -m publisher: {nothing}", file=sys.stderr)
+            return 2
         try:
             with ExitStack() as stack:
                 return self.show(stack)

@@ -15,7 +15,7 @@ from tests.acceptance.debian import COMPOSE, need
 from tests.acceptance.engine import Engine, EngineFailed
 
 FILE = ROOT / "compose.yaml"
-PORTS = ("PUBSUB_PORT", "STORAGE_PORT", "MLFLOW_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
+PORTS = ("PUBSUB_PORT", "STORAGE_PORT", "MLFLOW_PORT", "PAGE_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
 CALL_SECONDS = 600.0
 
 

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from publisher.commands.status import overview
+from publisher.status import overview
 from tests.cloud.large_bucket import (
     answered,
     bare_listing,

@@ -68,7 +68,7 @@ def bucket(tmp_path: Path) -> FolderBucket:
 
 def watcher(bucket: FolderBucket, served: ServedRegistry) -> Watcher:
     registry = Registry(served.uri, MODEL)
-    return Watcher(bucket, registry, RegistryPage(registry), margin=0.005)
+    return Watcher(bucket, registry, RegistryPage(registry))
 
 
 def rendered(page: str, folder: Path) -> str:

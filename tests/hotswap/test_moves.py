@@ -10,9 +10,9 @@ import pytest
 from deploy.waiting import wait_for
 from ledger.receipt import Status
 from models.registry.client import PRODUCTION
+from tests.browser import Browser
 from tests.chaos.understudy import Program, Running, undisturbed
 from tests.emulators import missing
-from tests.hotswap.browser import Browser
 from tests.hotswap.load import Load, survey
 from tests.hotswap.registries import ServedRegistry, version_files
 from tests.unit.registered import MODEL

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from deploy.emulators import free_port
+from deploy.waiting import wait_for
 from tests.manual.copied import Reader
 from tests.pages import ROOT, blocks
 
@@ -18,16 +20,26 @@ WAITS = ("head ", "cat ", "grep ")  # a reader whose file is not there yet types
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture
-def reader(tmp_path: Path, port: int) -> Iterator[Reader]:
-    reader = Reader(tmp_path / "understudy", {"UNDERSTUDY_UI_PORT": str(port), "COLUMNS": "120"})
+def page_port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def reader(tmp_path: Path, port: int, page_port: int) -> Iterator[Reader]:
+    ports = {"UNDERSTUDY_UI_PORT": str(port), "UNDERSTUDY_PAGE_PORT": str(page_port)}
+    reader = Reader(tmp_path / "understudy", {**ports, "COLUMNS": "120"})
     yield reader
     reader.types("make down")
+
+
+def shown_at(port: int) -> str:
+    """The page of the publisher."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as page:
+        return str(page.read().decode())
 
 
 def move_alias_in_mlflow(port: int) -> None:
@@ -41,7 +53,9 @@ def move_alias_in_mlflow(port: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_quickstart_as_a_reader_types_it(reader: Reader, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_quickstart_as_a_reader_types_it(
+    reader: Reader, port: int, page_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # a registry in this process has set it to 5 seconds
     told: dict[str, str] = {}
     for block in blocks(PAGE):
@@ -60,6 +74,11 @@ def test_the_quickstart_as_a_reader_types_it(reader: Reader, port: int, monkeypa
             elif "staging" in line and line.startswith("grep "):
                 for worker in ("worker-1.log", "worker-2.log"):
                     told[line] = reader.types_until(line, f".run/up/{worker}:")
+            elif line == "make down":
+                told["page"] = wait_for(
+                    lambda: text if "Staging is better" in (text := shown_at(page_port)) else "", "the verdict"
+                )
+                told[line] = reader.types(line)
             elif line.startswith(WAITS):
                 told[line] = reader.types_until(line)
             else:
@@ -76,5 +95,7 @@ def test_the_quickstart_as_a_reader_types_it(reader: Reader, port: int, monkeypa
     assert told["grep '\"version\"' bucket/output/receipts/survey.csv@*.json"].strip() == '"version": "2",'
     assert "production moved from version 2 to version 1" in told['python -m models rollback --why "to see it"']
     assert "to see it" in told["python -m models history"]
+    assert f"http://127.0.0.1:{page_port}/" in told["make up"]
+    assert "survey.csv" in told["page"]
     assert "ended: mlflow, publisher, watch, worker-1, worker-2" in told["make down"]
     assert (reader.folder / "report.html").stat().st_size > 10_000

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ledger.commit import SOURCE_GENERATION
-from ledger.names import Key
+from ledger.names import Key, ShadowKey
 from models.evidence.record.comparison import Comparison, FileHeader, Predictions
 from models.registry.spec import Column, ModelSpec
 from tests.unit.registered import MODEL
@@ -69,8 +69,11 @@ def add_file(
     versions: tuple[ModelSpec, ModelSpec] | None = None,
     rescore: int = 0,
     prefix: str = "f",
+    alias: str = "",
 ) -> Key:
     """Puts a file there with all that scoring it leaves behind; of `rows` + 2 rows two could not be scored.
+
+    `alias`: of a further challenger, which has the file as it is there from the first.
 
     `better`: the share of its errors that one of the models does not make: staging, or where negative production.
     """
@@ -86,8 +89,8 @@ def add_file(
     lines += ["", "not,enough", f"{number}-last,Eco,old,satisfied"]
     content = ("\n".join(lines) + "\n").encode()
     found = bucket.stat(name)
-    generation = found.generation if found and rescore else put(bucket, name, content).generation
-    key = Key(name, Generation(generation, rescore))
+    generation = found.generation if found and (rescore or alias) else put(bucket, name, content).generation
+    key = ShadowKey(name, Generation(generation, rescore), alias)
 
     at = START + timedelta(hours=number)
     record = Comparison.start(production, staging, FileHeader(name, str(key.generation), at))

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from edge.command import main
-from models.commands.aliases import COMMANDS
+from models.commands import aliases as moving
+from models.commands import listing
+from models.registry.advice import advice
 from models.registry.aliases import (
     OUTSIDE,
     Aliases,
@@ -105,7 +107,7 @@ def run(uri: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
 
     def command(*arguments: str) -> int:
-        return main("models", "", COMMANDS, arguments=arguments)
+        return main("models", "", {**listing.COMMANDS, **moving.COMMANDS}, arguments=arguments)
 
     return command
 
@@ -121,6 +123,12 @@ class TestMoves:
         assert standing(uri) == {"production": "2"}
         assert made == Move("production", "1", "2", NOON + timedelta(minutes=1), "ada", "better")
         assert aliases.history() == [Move("production", None, "1", NOON, "train", "the first forest"), made]
+
+    def test_a_registry_of_other_models_is_not_told_to_train(self, uri: str, aliases: Aliases) -> None:
+        other = Aliases(Registry(uri, "penguins"), "ada")
+        with pytest.raises(MoveRefused, match=f"set UNDERSTUDY_MODEL, or --model: this registry has the model {MODEL}"):
+            other.point("production", "1", "", NOON)
+        assert advice(aliases.registry) == "`python -m models promote VERSION`, of versions 1, 2, 3"
 
     def test_refusals_leave_everything_as_it_was(self, uri: str, aliases: Aliases) -> None:
         aliases.point("production", "1", "", NOON)

@@ -133,6 +133,30 @@ def test_every_mistake_is_told_with_its_option_and_its_variable(capsys, monkeypa
     assert all(line.startswith("kitchen bake: ") for line in told.err.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["bake", "--layers", "2", "--icing-color", "red"], "no option --icing-color: did you mean --icing-colour?"),
+        (["bake", "--with-candels"], "no option --with-candels: did you mean --with-candles?"),
+        (["bake", "--no-layers2"], "no option --no-layers2"),
+        (["bake", "--zzz=1"], "no option --zzz\n"),
+        (["bak"], "no command bak: did you mean bake?"),
+    ],
+)
+def test_a_mistyped_word_is_told_with_the_one_that_was_meant(given, said, capsys):
+    assert kitchen(*given) == 2
+
+    told = capsys.readouterr()
+    assert said in told.err
+    assert "usage" not in told.err
+
+
+def test_what_stands_for_an_option_is_no_mistake(capsys):
+    assert kitchen("bake", "--layers=3", "--no-with-candles") == 0
+    assert kitchen("frost", "--", "--plain") == 0
+    assert capsys.readouterr().out == "3 white False\n"
+
+
 def test_every_program_says_its_version_which_is_the_project_s(capsys):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

@@ -39,8 +39,8 @@ SAFEGUARDS = {
     ),
     "the output's precondition": ("if_generation=looked_at,", "if_generation=None,"),
     "the receipt's precondition": (
-        "outcome.to_json().encode(),\n            if_generation=ABSENT",
-        "outcome.to_json().encode(),\n            if_generation=None",
+        '\\n".encode(),\n            if_generation=ABSENT',
+        '\\n".encode(),\n            if_generation=None',
     ),
     "superseded where a newer generation stands": ("if not published:", "if False:"),
     "the claim is removed": (

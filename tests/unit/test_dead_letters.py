@@ -291,6 +291,8 @@ def test_the_command_shows_them_as_a_table_and_as_json(
     options = {"bucket": str(tmp_path / "bucket"), "queue": str(tmp_path / "queue.db")}
 
     # given nothing, it says so
+    (tmp_path / "bucket").mkdir(exist_ok=True)
+    LocalQueue(options["queue"]).close()
     assert ShowDeadLetters(**options).run() == 0
     assert "Nothing was dead-lettered." in capsys.readouterr().out
 

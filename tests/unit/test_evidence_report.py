@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from models.evidence.figures.summary import Summary
+from models.evidence.figures.terms import Terms
 from models.evidence.pages import words
 from models.evidence.pages.report import render
 from models.evidence.record.pair import Version
@@ -133,7 +134,9 @@ def test_the_page_says_what_to_do(how, says, step):
 
 
 def test_no_worse_and_cheaper_may_be_promoted():
-    summary = summarised([file_record(number, rows=4_000, staging="2") for number in range(12)], margin=0.02)
+    summary = summarised(
+        [file_record(number, rows=4_000, staging="2") for number in range(12)], terms=Terms(margin=0.02)
+    )
     assert str(summary.evidence.verdict) == "no difference above 2 points"
     assert "--no-worse" in render(summary)
     dearer = replace(summary, staging_cost=summary.production_cost, production_cost=summary.staging_cost)

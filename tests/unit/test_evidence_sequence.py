@@ -11,9 +11,11 @@ from scipy.integrate import quad
 from scipy.stats import beta, binom
 
 from models.evidence.figures.clusters import OVERDISPERSED, overdispersion
+from models.evidence.figures.measures.series import CountSeries
 from models.evidence.figures.sequence import (
     ERROR,
     LOG_THRESHOLD,
+    Looks,
     file_bounds,
     log_e_value,
     log_file_capital,
@@ -22,9 +24,14 @@ from models.evidence.figures.sequence import (
     looks_by_row,
     row_bounds,
 )
-from models.evidence.figures.verdict import Kind, decide
+from models.evidence.figures.verdict import Kind, Verdict
+from models.evidence.figures.verdict import decide as decide_series
 
 RUNS, ROWS, DISCORDANT = 2_000, 20_000, 0.05
+
+
+def decide(won: np.ndarray, lost: np.ndarray, rows: np.ndarray, unit: str = "row") -> tuple[Verdict, Looks]:
+    return decide_series(CountSeries(won, lost, rows, rows), unit=unit, margin=0.005)
 
 
 def answers(random: np.random.Generator, difference: float, looks: int, every: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from models.evidence.figures.summarise import summarise
 from models.evidence.figures.summary import Summary, json_schema
+from models.evidence.figures.terms import Terms
 from models.evidence.figures.verdict import Kind
 from models.evidence.pages.terminal import render
 from models.evidence.record.comparison import Comparison, FileHeader, Incomparable, Predictions
@@ -143,7 +144,7 @@ def test_files_that_differ_too_much_raise_the_warning_unless_files_are_the_unit(
     warned = summarised(records)
     assert warned.evidence.overdispersion > 1.5
     assert any("--unit file" in note for note in warned.notes)
-    by_file = summarised(records, unit="file")
+    by_file = summarised(records, terms=Terms("file"))
     assert not any("--unit file" in note for note in by_file.notes)
     assert by_file.evidence.unit == "file"
 

@@ -35,14 +35,14 @@ def uri(tmp_path):
 class World:
     """A registry to register and move aliases in, and a follower whose loading is counted, unless it gets pools."""
 
-    def __init__(self, uri, folder, servers=None, poll_seconds=0.01):
+    def __init__(self, uri, folder, servers=None, poll_seconds=0.01, aliases=(PRODUCTION, STAGING)):
         self.uri, self.folder = uri, folder
         self.client = Registry(uri, MODEL).client
         self.prepared = []
         self.unfit = set()
         self.serving = {}
         self.slow = {}
-        self.servers = servers or {PRODUCTION: Counted(self, PRODUCTION), STAGING: Counted(self, STAGING)}
+        self.servers = servers or {alias: Counted(self, alias) for alias in aliases}
         self.poll_seconds = poll_seconds
         self.restart()
 
@@ -116,7 +116,7 @@ class TestSwaps:
 
         assert world.versions == (first, second)
         assert sorted(world.prepared) == [(PRODUCTION, first), (STAGING, second)]
-        assert world.follower.in_force.shadow.spec.version == second
+        assert world.follower.in_force.shadows[STAGING].spec.version == second
         assert world.follower.in_force.production.graph.read_bytes() == graph(1.0)
 
     def test_a_look_at_what_has_not_moved_does_nothing(self, world):
@@ -234,7 +234,7 @@ class TestSwaps:
         world.look()
 
         assert world.versions == (only, only)
-        assert world.follower.in_force.shadow is None
+        assert world.follower.in_force.shadows == {}
 
     def test_a_staging_alias_that_is_removed_ends_the_shadow(self, world):
         world.move(PRODUCTION, world.register())
@@ -243,7 +243,7 @@ class TestSwaps:
 
         world.client.delete_registered_model_alias(MODEL, STAGING)
 
-        assert world.look() == [("no staging version", None, None)]
+        assert world.look() == [("no staging version", STAGING, None)]
         assert world.versions == ("1", None)
         assert world.look() == []
 
@@ -494,7 +494,7 @@ class TestAtTheStart:
         assert not waiting.is_alive()
         assert world.versions == (version, None)
         assert told[0]["event"] == "waiting for a production version"
-        assert "python -m models train all" in told[0]["todo"]
+        assert "python -m models promote VERSION`, of version" in told[0]["todo"]
         assert told[0]["reason"] == "no version of the model has the alias 'production'"
         world.follower.stop()
 

@@ -264,7 +264,7 @@ class TestOtherMessages:
         with capture_logs() as logs:
             worker.handle()
 
-        assert "of more than 960" in logs[-1]["reason"]
+        assert "of more than 947" in logs[-1]["reason"]
         assert worker.scorers.tasks == []
         assert len(queue) == 0
 

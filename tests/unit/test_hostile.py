@@ -18,13 +18,12 @@ from rich.console import Console
 
 from edge.command import main
 from edge.log import start_log
-from edge.terminal import harmless
+from edge.terminal import harmless, written_out
 from ledger.commit import bring_to_receipt, claim_outcome
 from ledger.names import RECEIPTS, Key
 from ledger.receipt import Outcome, RowError, Source, Status
 from models.evidence.pages import terminal
 from models.evidence.pages.report import render
-from models.printable import written_out
 from publisher.__main__ import ABOUT, COMMANDS
 from publisher.publish import Reconciler
 from tests.memory import MemoryQueue
@@ -190,6 +189,7 @@ def test_what_people_look_at_shows_names_and_reasons_as_text(
         worker.handler.handle(worker.take())
     monkeypatch.setenv("COLUMNS", "2000")
     places = ["--bucket", bucket.url, "--queue", str(tmp_path / "queue.db")]
+    LocalQueue(places[3]).close()
 
     assert main("publisher", ABOUT, COMMANDS, arguments=[command, *places]) == 0
 

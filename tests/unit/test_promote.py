@@ -108,7 +108,7 @@ def test_no_difference_at_more_cost_is_no_reason(bucket: FolderBucket) -> None:
     found, pair, _ = ask(bucket.url, Question(MODEL, "1", "2"))
     sums = found.pairs[pair].sums
     sums["seconds.production"], sums["seconds.staging"] = sums["seconds.staging"], sums["seconds.production"]
-    summary = found.summary(pair, unit="row", margin=0.005)
+    summary = found.summary(pair)
     assert missing_for_promotion(summary, no_worse=True) == "it takes less time per row than production's"
 
 

@@ -300,7 +300,7 @@ def test_what_looks_like_an_input_and_is_none_is_told_once_with_the_reason(place
     assert sum("reason" in entry for entry in logs) == len(told)
     assert "control character" in told["a\nb.csv"]
     assert "folder of its own" in told["new/a.csv"]
-    assert "more than 960" in told["x" * 1000 + ".csv"]
+    assert "more than 947" in told["x" * 1000 + ".csv"]
     assert (done.inputs, done.published, done.not_inputs) == (1, 1, 4)
     assert metrics.UNANSWERED._value.get() == 1
 

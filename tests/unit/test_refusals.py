@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ledger.records import RefusedVersion, refused_versions
 from publisher.commands.show import status_screen
-from publisher.commands.status import overview
+from publisher.status import overview
 from tests.memory import MemoryBucket, MemoryQueue
 from transport.bucket import BucketError, put
 from worker.versions.refusals import Refusals

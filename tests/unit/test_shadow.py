@@ -15,6 +15,7 @@ from deploy.waiting import wait_for
 from ledger.commit import SOURCE_GENERATION
 from ledger.names import COMPARISONS, OUTPUT, RECEIPTS, Key
 from models.evidence.record.comparison import Comparison, Incomparable
+from models.registry.client import STAGING
 from models.scoring.table.limits import Limits
 from tests.memory import MemoryBucket, MemoryQueue
 from tests.worker_fixtures import (
@@ -193,7 +194,7 @@ class TestNothingToCompare:
         worker = Worker(bucket, MemoryQueue(), Here(bucket), Here(bucket), InForce())
         delivery = delivered(worker, event)
 
-        worker.line.send(delivery, shadow_of(event, receipt, fetched(tmp_path, "2", spec=other)))
+        worker.line.send(delivery, [shadow_of(event, receipt, fetched(tmp_path, "2", spec=other))])
 
         wait_for(lambda: len(worker.queue) == 0)
         assert "different inputs: age, years" in record_of(bucket, event)["failed"]
@@ -239,14 +240,14 @@ class TestTheLine:
         made.leases.give_all_back()
 
     def line(self, worker, pool, **options):
-        return ShadowLine(worker.bucket, worker.leases, pool, 1, **options)
+        return ShadowLine(worker.bucket, worker.leases, {STAGING: pool}, 1, **options)
 
     def test_where_too_many_wait_the_shadow_is_skipped_and_that_is_recorded(self, worker, bucket, tmp_path):
         event, receipt = scored(bucket, tmp_path, survey(5))
         line = self.line(worker, worker.shadows, longest=0)
 
         with capture_logs() as logs:
-            line.send(delivered(worker, event), shadow_of(event, receipt, fetched(tmp_path, "2")))
+            line.send(delivered(worker, event), [shadow_of(event, receipt, fetched(tmp_path, "2"))])
 
         assert record_of(bucket, event)["failed"] == "skipped: 0 files were waiting for their shadow"
         assert logs[0]["consequence"] == "production is not affected"
@@ -271,7 +272,7 @@ class TestTheLine:
         files = [scored(bucket, tmp_path, survey(2), name=f"{n}.csv") for n in range(3)]
 
         for event, receipt in files:
-            line.send(delivered(worker, event), shadow_of(event, receipt, staging))
+            line.send(delivered(worker, event), [shadow_of(event, receipt, staging)])
 
         # Then the third is skipped, and the others run
         assert len(line) == 2
@@ -296,7 +297,7 @@ class TestTheLine:
         staging = fetched(tmp_path, "2")
         files = [scored(bucket, tmp_path, survey(2), name=f"{n}.csv") for n in range(3)]
         for event, receipt in files:
-            line.send(delivered(worker, event), shadow_of(event, receipt, staging))
+            line.send(delivered(worker, event), [shadow_of(event, receipt, staging)])
         assert started.wait(PATIENCE)
 
         line.drain(time.monotonic() + 0.1, killed.set)
@@ -308,7 +309,7 @@ class TestTheLine:
 
         # And one that comes too late is given back at once
         late, receipt = scored(bucket, tmp_path, survey(2), name="late.csv")
-        line.send(delivered(worker, late), shadow_of(late, receipt, staging))
+        line.send(delivered(worker, late), [shadow_of(late, receipt, staging)])
         assert worker.queue.backlog().waiting == 4
 
     @pytest.mark.parametrize("error", [BucketError("no space left"), RuntimeError("nobody has foreseen this")])
@@ -321,7 +322,7 @@ class TestTheLine:
 
         bucket.hook = fail
         with capture_logs() as logs:
-            worker.line.send(delivered(worker, event), shadow_of(event, receipt, fetched(tmp_path, "2")))
+            worker.line.send(delivered(worker, event), [shadow_of(event, receipt, fetched(tmp_path, "2"))])
             wait_for(lambda: len(worker.queue) == 0)
 
         assert [log["event"] for log in logs] == ["shadow failed", "failed comparison not recorded"]

@@ -17,14 +17,15 @@ from ledger.commit import claim_outcome
 from ledger.names import Key
 from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
 from publisher.__main__ import ABOUT, COMMANDS
-from publisher.commands import show
+from publisher.commands import rescore, show
 from publisher.commands.show import status_screen
-from publisher.commands.status import FIRST, AliasesInForce, overview
+from publisher.status import FIRST, AliasesInForce, overview
 from tests.memory import Clock, MemoryBucket, MemoryQueue
 from transport.bucket import Bucket, get, put
 from transport.buckets.folder.bucket import FolderBucket
 from transport.event import Generation, Message
 from transport.queue import Policy
+from transport.queues.sqlite.queue import LocalQueue
 
 
 def answered(bucket: Bucket, name: str, status: Status, *, version: str = "", finished: str = "", rows: int = 0) -> Key:
@@ -205,6 +206,8 @@ def test_the_command_prints_tables_json_or_what_is_wrong(
     places = ["--bucket", str(tmp_path / "bucket"), "--queue", str(tmp_path / "queue.db")]
 
     # given an empty place
+    (tmp_path / "bucket").mkdir()
+    LocalQueue(places[3]).close()
     assert main("publisher", ABOUT, COMMANDS, arguments=["status", *places]) == 0
     assert "nothing yet" in capsys.readouterr().out
 
@@ -220,6 +223,26 @@ def test_the_command_prints_tables_json_or_what_is_wrong(
     (tmp_path / "queue.db-wal").unlink(missing_ok=True)
     assert main("publisher", ABOUT, COMMANDS, arguments=["status", *places]) == 2
     assert "queue.db" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["status"], ["dead-letters"], ["rescore", "a.csv"]])
+def test_what_only_looks_makes_neither_bucket_nor_queue(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for program in (show, rescore):
+        monkeypatch.setattr(program, "start_log", lambda *_: None)
+    places = ["--bucket", str(tmp_path / "buckett"), "--queue", str(tmp_path / "queue.db")]
+
+    assert main("publisher", ABOUT, COMMANDS, arguments=[*command, *places]) == 2
+    assert f"there is no folder {tmp_path / 'buckett'}: set UNDERSTUDY_BUCKET" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+    if command[0] == "rescore":  # it publishes: into a new queue where the old one is lost
+        return
+    (tmp_path / "buckett").mkdir()
+    assert main("publisher", ABOUT, COMMANDS, arguments=[*command, *places]) == 2
+    assert f"there is no queue {tmp_path / 'queue.db'}: set UNDERSTUDY_QUEUE" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [tmp_path / "buckett"]
 
 
 def test_what_was_dead_lettered_is_named_with_its_reason(bucket: MemoryBucket, clock: Clock) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from structlog.testing import capture_logs
 
 from edge.command import main
+from ledger.names import VERDICTS, report_name, verdict_name
+from ledger.verdict import PostedVerdict
 from models.commands.watch import COMMANDS
 from models.evidence.judging.watcher import Watcher
 from models.evidence.pages.registry_page import BEGIN, END, STAGING_TAG, RegistryPage, with_verdict
 from models.registry.client import Registry
 from tests.unit.compared import add_file, labels_of, spec
 from tests.unit.registered import MODEL, good_files, new_registry, register
-from transport.bucket import put
+from transport.bucket import AccessRefused, get, put
 from transport.buckets.folder.bucket import FolderBucket
 
 EXPERIMENT = f"{MODEL}: staging against production"
@@ -36,7 +40,7 @@ def uri(tmp_path: Path) -> str:
 def watcher(bucket: FolderBucket, uri: str) -> Watcher:
     """One that was just started."""
     registry = Registry(uri, MODEL)
-    return Watcher(bucket, registry, RegistryPage(registry), margin=0.005)
+    return Watcher(bucket, registry, RegistryPage(registry))
 
 
 class Seen:
@@ -197,3 +201,63 @@ def test_the_block_in_a_description_is_replaced_and_the_rest_stays() -> None:
     assert with_verdict(f"a\n\n{BEGIN}\n\nold\n\n{END}\n\nb", block) == f"a\n\n{block}\n\nb"
     # somebody cut the end off: nothing of theirs is lost
     assert with_verdict(f"a {BEGIN} b", block) == f"a {BEGIN} b\n\n{block}"
+
+
+def test_the_verdict_and_its_report_go_into_the_bucket_when_they_change(bucket: FolderBucket, uri: str) -> None:
+    assert watcher(bucket, uri).look()
+    assert list(bucket.objects(VERDICTS)) == []  # nothing is compared yet
+    for number in range(6):
+        add_file(bucket, number, better=0.6)
+    watching = watcher(bucket, uri)
+    assert watching.look()
+
+    verdict = PostedVerdict.from_json(get(bucket, verdict_name(MODEL)))
+    assert (verdict.production, verdict.staging, verdict.tone) == ("1", "2", "staging")
+    assert (verdict.headline, verdict.says[:23]) == ("Staging is better", "Over 2,400 labelled row")
+    assert verdict.command == "python -m models promote staging --if-better"
+    picture = ElementTree.fromstring(verdict.picture)
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    assert verdict.picture_keys == (("production", "production is better"), ("staging", "staging is better"))
+    assert "Staging is better" in get(bucket, report_name(MODEL)).decode()
+
+    # the same again is not written, not even by another that has just started
+    before = {info.name: info.generation for info in bucket.objects(VERDICTS)}
+    assert watching.look()
+    assert watcher(bucket, uri).look()
+    assert {info.name: info.generation for info in bucket.objects(VERDICTS)} == before
+    # and of several pairs the newest is shown
+    add_file(bucket, 9, versions=(spec("1"), spec("3")), prefix="g")
+    assert watching.look()
+    assert PostedVerdict.from_json(get(bucket, verdict_name(MODEL))).staging == "3"
+
+
+def test_a_bucket_that_takes_no_verdict_does_not_stop_the_watch(
+    bucket: FolderBucket, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_file(bucket, 0)
+    watching = watcher(bucket, uri)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AccessRefused("the bucket may not be written to")
+
+    with monkeypatch.context() as refused, capture_logs() as logs:
+        refused.setattr(bucket, "write", refuse)
+        assert watching.look()
+        assert watching.look()
+    assert [each["event"] for each in logs if each["log_level"] == "warning"] == ["verdict not put into the bucket"]
+    assert Seen(uri).version("2").tags["understudy.verdict"].startswith("not yet")
+
+    assert watching.look()
+    assert bucket.stat(verdict_name(MODEL)) is not None
+
+
+def test_a_verdict_that_another_watch_has_written_is_looked_at_again(bucket: FolderBucket, uri: str) -> None:
+    add_file(bucket, 0)
+    watching = watcher(bucket, uri)
+    assert watching.look()
+    put(bucket, verdict_name(MODEL), b"of another")
+    add_file(bucket, 1)
+
+    assert watching.look()
+
+    assert PostedVerdict.from_json(get(bucket, verdict_name(MODEL))).basis.startswith("2 files")

@@ -45,9 +45,9 @@ class Loop:
     looked: float = field(default_factory=lambda: time.monotonic() + 60)  # it looks for work all the while
 
 
-class Line(list):
-    def oldest(self):
-        return 12.0
+class Line:
+    def standing(self):
+        return {"staging": (2, 12.0), "staging-2": (1, 5.0)}
 
 
 class Held:
@@ -70,7 +70,7 @@ def vitals():
         leases = Leases(queue)
         made.append(leases)
         stopping = threading.Event()
-        return Vitals(queue, leases, Line("ab"), follower or Follower(), stopping, stalled, 600.0, loop or Loop())
+        return Vitals(queue, leases, Line(), follower or Follower(), stopping, stalled, 600.0, loop or Loop())
 
     yield make
     for leases in made:
@@ -83,6 +83,10 @@ PUBSUB = Queue(Backlog(None, None, None))
 
 def reported(metric):
     return metric.collect()[0].samples[0].value
+
+
+def by_alias(metric):
+    return {sample.labels["alias"]: sample.value for sample in metric.collect()[0].samples}
 
 
 def test_while_messages_wait_and_none_is_done_it_is_ill(vitals):
@@ -145,6 +149,6 @@ def test_figures_that_are_looked_up(vitals, tmp_path):
     worker.refresh()
 
     assert reported(metrics.IN_HAND) == 1
-    assert reported(metrics.SHADOW_BACKLOG) == 2
-    assert reported(metrics.SHADOW_OLDEST) == 12.0
+    assert by_alias(metrics.SHADOW_BACKLOG) == {"staging": 2, "staging-2": 1}
+    assert by_alias(metrics.SHADOW_OLDEST) == {"staging": 12.0, "staging-2": 5.0}
     assert metrics.MODEL_AGE.collect()[0].samples == []  # nobody knows when this one was made

@@ -36,6 +36,9 @@ def test_four_jobs_run_each_room_of_tests_once() -> None:
     parts = workflow("tests.yaml")["jobs"]["part"]["strategy"]["matrix"]["include"]
     rooms = {"/".join(path.relative_to(ROOT).parts[:2]) for path in (ROOT / "tests").rglob("test_*.py")}
 
+    others = [part for part in parts if "python" in part]
+    parts = [part for part in parts if "python" not in part]
+    assert [(part["python"], part["tests"]) for part in others] == [("3.12", "tests/unit"), ("3.13", "tests/unit")]
     assert len(parts) == 4
     assert Counter(folder for part in parts for folder in part["tests"].split()) == Counter(rooms)
     assert all("test" in part["targets"].split() for part in parts)

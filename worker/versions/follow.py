@@ -10,7 +10,9 @@ from threading import Event, Thread
 import structlog
 
 from edge import metrics
-from models.registry.client import PRODUCTION, STAGING, FetchedVersion, Registry, RegistryUnreachable, VersionId
+from models.registry.advice import advice
+from models.registry.challengers import not_followed
+from models.registry.client import PRODUCTION, FetchedVersion, Registry, RegistryUnreachable, VersionId
 from models.registry.spec import UnfitModel
 from worker.versions.last_good import LastGood
 from worker.versions.seat import Refusal, Then
@@ -19,7 +21,7 @@ from worker.versions.swap import InForce, Servers, Swaps
 log = structlog.get_logger()
 
 FIRST_PAUSE = 0.5
-START_PATIENCE = 15.0  # at the start: for a registry that hangs; and, once production is there, for staging
+START_PATIENCE = 15.0  # at the start: for a registry that hangs; and, once production is there, for the challengers
 TIDY_SECONDS = 600.0
 
 
@@ -48,11 +50,13 @@ class Follower:
         self._good = LastGood(cache, registry.tracking_uri, registry.model)
         self._servers = servers
         self._swaps = Swaps(servers, self._good)
-        self._production, self._staging = (self._swaps.seats[alias] for alias in (PRODUCTION, STAGING))
+        self._production = self._swaps.seats[PRODUCTION]
+        self._challengers = [seat for alias, seat in self._swaps.seats.items() if alias != PRODUCTION]
         self._unreachable = ""
         self._aliases: Mapping[str, VersionId] | None = None  # None: no answer yet
         self._tried_in_cache: set[str] = set()
         self._told: set[str] = set()
+        self._not_followed: set[str] = set()
         self._stop = Event()
         self._thread = Thread(target=self._run, daemon=True, name="follow")
 
@@ -80,7 +84,7 @@ class Follower:
     def wait_for_production(self, stopping: Event) -> None:
         """Returns once a production version is in force, or `stopping` is set. The follower has to be started.
 
-        A staging version that is on its way is waited for too, for a while: the first files should have their shadow.
+        Challengers that are on their way are waited for too, for a while: the first files should have their shadows.
         """
         began = without_production = time.monotonic()
         while not stopping.is_set():
@@ -89,7 +93,7 @@ class Follower:
                 if self.in_force.production is None:
                     without_production = now
                     self._fall_back(overdue=now - began > START_PATIENCE)
-                elif self._staging.is_still or now - without_production > START_PATIENCE:
+                elif all(seat.is_still for seat in self._challengers) or now - without_production > START_PATIENCE:
                     return
                 self._swaps.changed.wait(0.1)  # setting `stopping` does not end this wait
 
@@ -127,6 +131,7 @@ class Follower:
             self._say_once(
                 "model has no aliases", consequence="its stages Production and Staging are followed in their place"
             )
+        self._say_what_is_not_followed(aliases)
         with self._swaps.changed:
             self._aliases = aliases
             for alias, seat in self._swaps.seats.items():
@@ -151,9 +156,9 @@ class Follower:
                 missing = self.in_force.production is None
                 if missing and not self._fall_back() and self._production.coming is None:
                     self._say_what_is_missing()
-                elif self._aliases is None and self._unreachable and STAGING not in self._tried_in_cache:
-                    self._begin_with_last_good(STAGING, self._unreachable)  # it hung, and is away, as is known now
-                waiting = missing or bool(self._staging.unfetched)
+                elif self._aliases is None and self._unreachable:
+                    self._begin_challengers(self._unreachable)  # it hung, and is away, as is known now
+                waiting = missing or any(seat.unfetched for seat in self._challengers)
             self._record(self._standing())
             if time.monotonic() - tidied > TIDY_SECONDS:
                 self._swaps.tidy()
@@ -171,7 +176,7 @@ class Follower:
     def _follow(self, alias: str, named: VersionId | None) -> None:
         then = self._swaps.follow(alias, named, lambda version: self._fetched(alias, version))
         if then is Then.EMPTY:
-            log.info("no staging version", consequence="files are scored without a shadow")
+            log.info("no staging version", alias=alias, consequence="files are scored without this shadow")
         elif then is Then.KEEP:
             before = self.in_force.of(alias)
             self._say_once("alias removed", alias=alias, consequence=f"{before and before.spec} goes on serving")
@@ -203,8 +208,13 @@ class Follower:
             return False
         began = self._begin_with_last_good(PRODUCTION, reason)
         if began and self._unreachable:
-            self._begin_with_last_good(STAGING, reason)
+            self._begin_challengers(reason)
         return began
+
+    def _begin_challengers(self, reason: str) -> None:
+        for seat in self._challengers:
+            if seat.alias not in self._tried_in_cache:
+                self._begin_with_last_good(seat.alias, reason)
 
     def _begin_with_last_good(self, alias: str, reason: str) -> bool:
         self._tried_in_cache.add(alias)
@@ -236,6 +246,14 @@ class Follower:
             return f"version {refusal.version} was refused: {refusal.reason}"
         return self._production.unfetched
 
+    def _say_what_is_not_followed(self, aliases: Mapping[str, VersionId]) -> None:
+        """Once for each such alias, as long as it stands."""
+        found = not_followed(aliases, self._swaps.seats)
+        for alias in found.keys() - self._not_followed:
+            consequence = f"version {aliases[alias]} is not scored in the shadow"
+            log.warning("alias not followed", alias=alias, consequence=consequence, todo=found[alias])
+        self._not_followed = set(found)
+
     def _say_what_is_missing(self) -> None:
         log.warning(
             "waiting for a production version",
@@ -243,7 +261,7 @@ class Follower:
             model=self._registry.model,
             reason=self._trouble(),
             cache=f"no version in {self._cache} that has served here before",
-            todo="train one with `python -m models train all`, or `python -m models promote VERSION`",
+            todo=advice(self._registry),
         )
 
     def _say_once(self, event: str, **fields: str) -> None:

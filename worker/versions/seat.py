@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from threading import Event
 
-from models.registry.client import STAGING, FetchedVersion, VersionId
+from models.registry.client import PRODUCTION, FetchedVersion, VersionId
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def next_step(seat: Seat, named: VersionId | None) -> Step:
         return Step(Then.NOTHING)  # it is about to serve; what the registry says comes after it
     abandon = coming is not None and coming.version != named
     if named is None:
-        kept = Then.EMPTY if seat.alias == STAGING else Then.KEEP
+        kept = Then.KEEP if seat.alias == PRODUCTION else Then.EMPTY
         return Step(kept if seat.in_force else Then.NOTHING, abandon, forget=True)
     forget = refused is not None and refused.version != named
     is_there = seat.in_force is not None and seat.in_force.spec.version == named

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Condition, Event, Thread
 from typing import Protocol
@@ -12,7 +12,8 @@ from typing import Protocol
 import structlog
 
 from edge import metrics
-from models.registry.client import FetchedVersion, RegistryUnreachable, VersionId
+from models.registry.challengers import challengers
+from models.registry.client import PRODUCTION, STAGING, FetchedVersion, RegistryUnreachable, VersionId
 from models.registry.spec import ModelSpec, UnfitModel
 from worker.processes.process import Abandoned
 from worker.versions.last_good import LastGood
@@ -39,22 +40,37 @@ class Servers(Protocol):
 
 @dataclass(frozen=True)
 class InForce:
-    """The versions that the next file is scored with."""
+    """The versions that the next file is scored with. `further`: by alias, those of further challengers."""
 
     production: FetchedVersion | None = None
     staging: FetchedVersion | None = None
+    further: Mapping[str, FetchedVersion] = field(default_factory=dict)
 
     @property
-    def shadow(self) -> FetchedVersion | None:
-        """The staging version where it is another than production's."""
-        if self.production and self.staging and self.production.spec.version == self.staging.spec.version:
-            return None
-        return self.staging
+    def by_alias(self) -> dict[str, FetchedVersion]:
+        """Every version, by the alias that it is in force for."""
+        named = {PRODUCTION: self.production, STAGING: self.staging, **self.further}
+        return {alias: version for alias, version in named.items() if version is not None}
+
+    @property
+    def shadows(self) -> dict[str, FetchedVersion]:
+        """By alias, the versions that score in the shadow: each once, and not production's."""
+        versions = self.by_alias
+        named = {alias: version.spec.version for alias, version in versions.items()}
+        return {alias: versions[alias] for alias in challengers(named)}
 
     def of(self, alias: str) -> FetchedVersion | None:
         """The version in force for an alias."""
-        version: FetchedVersion | None = getattr(self, alias)
-        return version
+        return self.by_alias.get(alias)
+
+    def moved(self, alias: str, version: FetchedVersion | None) -> InForce:
+        """The same with another version in force for an alias, or with none."""
+        if alias == PRODUCTION:
+            return replace(self, production=version)
+        if alias == STAGING:
+            return replace(self, staging=version)
+        others = {name: one for name, one in self.further.items() if name != alias}
+        return replace(self, further=others if version is None else {**others, alias: version})
 
 
 class Swaps:
@@ -112,8 +128,7 @@ class Swaps:
 
     def tidy(self) -> None:
         """Removes from the cache the versions that no worker has needed for a while."""
-        in_force = [version for version in (self.in_force.production, self.in_force.staging) if version]
-        if removed := self._good.tidy(in_force):
+        if removed := self._good.tidy(self.in_force.by_alias.values()):
             log.info("model cache tidied", removed=removed)
 
     def _abandon(self, seat: Seat) -> None:
@@ -194,7 +209,7 @@ class Swaps:
     def _set(self, seat: Seat, version: FetchedVersion | None) -> None:
         self._servers[seat.alias].serve(version)
         seat.in_force = version
-        self.in_force = replace(self.in_force, **{seat.alias: version})
+        self.in_force = self.in_force.moved(seat.alias, version)
         metrics.MODEL_VERSION.remove_by_labels({"alias": seat.alias})
         if version is not None:
             metrics.MODEL_VERSION.labels(seat.alias, version.spec.version).set(1)

@@ -22,7 +22,6 @@ from scipy.stats import beta
 from models.evidence.record.exact import Floats, Integers
 
 ERROR = 0.05
-LOG_THRESHOLD = float(np.log(2 / ERROR))
 _PRIOR = 5.0  # Beta(5, 5) above 1/2: most weight on shares of 0.5 to 0.75, where two models worth comparing lie
 _ROW_BETS: Floats = np.geomspace(1e-3, 0.9, 24)
 _FILE_BETS: Floats = np.geomspace(1e-3, 2.0, 14)
@@ -30,13 +29,27 @@ _BALANCES: Floats = np.linspace(-0.996, 0.996, 499)
 _BISECTIONS = 45
 
 
+def shared_error(parts: int) -> float:
+    """The error of each of so many questions that ERROR is shared among. Source: Bonferroni 1936."""
+    return ERROR / parts
+
+
+def log_threshold(error: float = ERROR) -> float:
+    """The logarithm that an e-value must reach where both sides together may err with this probability."""
+    return float(np.log(2 / error))
+
+
+LOG_THRESHOLD = log_threshold()
+
+
 @dataclass(frozen=True)
 class Looks:
     """The evidence at each look, after each file in order of event time: arrays as long as there are files.
 
-    `rows`: labelled rows so far; `difference`: staging's accuracy minus production's so far; `low`, `high`: its
-    confidence sequence; `for_staging`, `for_production`: logarithms of the two e-values (LOG_THRESHOLD decides).
-    `moved`: bounds of different times exclude each other, which says that the difference changed over time.
+    `rows`: labelled rows so far; `difference`: by how much staging is better so far (its accuracy minus production's);
+    `low`, `high`: its confidence sequence; `for_staging`, `for_production`: logarithms of the two e-values
+    (`log_threshold` decides). `moved`: bounds of different times exclude each other, which says that the difference
+    changed over time. `asymptotic`: the error is kept in large samples only.
     """
 
     unit: str
@@ -47,29 +60,30 @@ class Looks:
     for_staging: Floats
     for_production: Floats
     moved: bool
+    asymptotic: bool = False
 
 
-def looks_by_row(won: Integers, lost: Integers, rows: Integers) -> Looks:
+def looks_by_row(won: Integers, lost: Integers, rows: Integers, error: float = ERROR) -> Looks:
     """Looks after each of F files, whose rows count one by one: rows won, lost and labelled, in order of time."""
     total, up, down = np.cumsum(rows), np.cumsum(won), np.cumsum(lost)
-    low, high, moved = _nested(*row_bounds(up, down, total))
-    return Looks("row", total, _share(up - down, total), low, high, log_e_value(up, down), log_e_value(down, up), moved)
+    low, high, moved = nested(*row_bounds(up, down, total, error))
+    return Looks("row", total, share(up - down, total), low, high, log_e_value(up, down), log_e_value(down, up), moved)
 
 
-def looks_by_file(won: Integers, lost: Integers, rows: Integers) -> Looks:
+def looks_by_file(won: Integers, lost: Integers, rows: Integers, error: float = ERROR) -> Looks:
     """Looks after each of F files, of which each counts as one observation: for rows that hang together within files.
 
     The bounds are those of the files' mean balance (`log_file_capital`), times the discordant rows per labelled row.
     """
     total, up, down = np.cumsum(rows), np.cumsum(won), np.cumsum(lost)
-    low, high, moved = _nested(*file_bounds(won, lost))
-    discordant, none = _share(up + down, total), up + down == 0
+    low, high, moved = nested(*file_bounds(won, lost, error))
+    discordant, none = share(up + down, total), up + down == 0
     low, high = np.where(none, -1.0, low * discordant), np.where(none, 1.0, high * discordant)
     evidence = log_file_capital(won, lost), log_file_capital(lost, won)
-    return Looks("file", total, _share(up - down, total), low, high, *evidence, moved)
+    return Looks("file", total, share(up - down, total), low, high, *evidence, moved)
 
 
-def log_e_value(won: Integers, lost: Integers) -> Floats:
+def log_e_value(won: Integers | Floats, lost: Integers | Floats) -> Floats:
     """Logarithm of the e-value against "of the discordant rows at most half are won", from counts so far.
 
     The likelihood ratio of a share θ against 1/2, mixed over θ > 1/2 by a Beta(5, 5) cut off at 1/2. Each θ > 1/2 is a
@@ -85,7 +99,7 @@ def log_e_value(won: Integers, lost: Integers) -> Floats:
     )
 
 
-def log_row_capital(won: Integers, lost: Integers, rows: Integers, mean: Floats) -> Floats:
+def log_row_capital(won: Integers | Floats, lost: Integers | Floats, rows: Integers | Floats, mean: Floats) -> Floats:
     """Logarithm of the capital won by betting that the difference in accuracy is above `mean`; from counts so far.
 
     A row's difference D is 1, 0 or -1, so (1 + D)/(1 + mean) is never negative and on average 1 where `mean` is true. A
@@ -100,10 +114,10 @@ def log_row_capital(won: Integers, lost: Integers, rows: Integers, mean: Floats)
     return np.asarray(logsumexp(logs, axis=-1) - np.log(_ROW_BETS.size))
 
 
-def row_bounds(won: Integers, lost: Integers, rows: Integers) -> tuple[Floats, Floats]:
-    """The confidence sequence (1 - ERROR) of the difference in accuracy at each look; `log_row_capital` tells how."""
-    low = _bisect(lambda mean: log_row_capital(won, lost, rows, mean), len(rows))
-    high = -_bisect(lambda mean: log_row_capital(lost, won, rows, mean), len(rows))
+def row_bounds(won: Integers, lost: Integers, rows: Integers, error: float = ERROR) -> tuple[Floats, Floats]:
+    """The confidence sequence (1 - `error`) of the difference in accuracy at each look; `log_row_capital` tells how."""
+    low = bisected(lambda mean: log_row_capital(won, lost, rows, mean), len(rows), error)
+    high = -bisected(lambda mean: log_row_capital(lost, won, rows, mean), len(rows), error)
     return low, high
 
 
@@ -124,13 +138,13 @@ def log_file_capital(won: Integers, lost: Integers, mean: float = 0.0) -> Floats
     return np.asarray(logsumexp(logs, axis=-1) - np.log(_FILE_BETS.size))
 
 
-def file_bounds(won: Integers, lost: Integers) -> tuple[Floats, Floats]:
-    """The confidence sequence (1 - ERROR) of the files' mean balance after each of F files, on a grid of 0.004."""
+def file_bounds(won: Integers, lost: Integers, error: float = ERROR) -> tuple[Floats, Floats]:
+    """The confidence sequence (1 - `error`) of the files' mean balance after each of F files, on a grid of 0.004."""
 
     def lower(up: Integers, down: Integers) -> Floats:
         found = np.full(len(up), -1.0)
         for mean in _BALANCES:
-            excluded = log_file_capital(up, down, float(mean)) >= LOG_THRESHOLD
+            excluded = log_file_capital(up, down, float(mean)) >= log_threshold(error)
             if not excluded.any():
                 break
             found[excluded] = mean
@@ -139,22 +153,23 @@ def file_bounds(won: Integers, lost: Integers) -> tuple[Floats, Floats]:
     return lower(won, lost), -lower(lost, won)
 
 
-def _bisect(capital: Callable[[Floats], Floats], count: int) -> Floats:
-    # The largest mean whose capital has reached the threshold: the capital falls as the mean grows.
-    below, above = np.full(count, -1.0), np.full(count, 1.0)
+def bisected(capital: Callable[[Floats], Floats], count: int, error: float, reach: float = 1.0) -> Floats:
+    """For `count` looks the largest mean within ±`reach` whose capital, which falls as the mean grows, has decided."""
+    below, above = np.full(count, -reach), np.full(count, reach)
     for _ in range(_BISECTIONS):
         middle = (below + above) / 2
-        reached = capital(middle) >= LOG_THRESHOLD
+        reached = capital(middle) >= log_threshold(error)
         below, above = np.where(reached, middle, below), np.where(reached, above, middle)
     return below
 
 
-def _nested(low: Floats, high: Floats) -> tuple[Floats, Floats, bool]:
-    # All looks' bounds hold at once, so the earlier narrow the later; where nothing is left, the difference has moved.
+def nested(low: Floats, high: Floats) -> tuple[Floats, Floats, bool]:
+    """Bounds that hold at all looks at once, so the earlier narrow the later; True where nothing would be left."""
     tight_low, tight_high = np.maximum.accumulate(low), np.minimum.accumulate(high)
     moved = bool(np.any(tight_low > tight_high))
     return (low, high, True) if moved else (tight_low, tight_high, False)
 
 
-def _share(part: Integers, whole: Integers) -> Floats:
+def share(part: Integers | Floats, whole: Integers) -> Floats:
+    """`part` of `whole`; nought of nothing."""
     return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)

@@ -8,20 +8,20 @@ import numpy as np
 
 from models.evidence.figures.clusters import OVERDISPERSED, Slice, extremes, overdispersion, slices
 from models.evidence.figures.drift import grade, jensen_shannon, psi, psi_by_chance
-from models.evidence.figures.sequence import ERROR, LOG_THRESHOLD, Looks
+from models.evidence.figures.evidence import evidence_of
+from models.evidence.figures.judge import judge
+from models.evidence.figures.sequence import Looks
 from models.evidence.figures.statistics import QUANTILES, kappa, mcnemar, mean, measures, quantiles, wilson
 from models.evidence.figures.summary import (
     ColumnDrift,
     Cost,
-    Evidence,
-    Look,
     Period,
     ReliabilityBin,
     SeenBefore,
     Summary,
     UnknownTexts,
 )
-from models.evidence.figures.verdict import MARGIN, Verdict, decide
+from models.evidence.figures.terms import Terms
 from models.evidence.figures.without_labels import without_labels
 from models.evidence.record import bins
 from models.evidence.record.columns import OUTCOMES, TrainingBins
@@ -34,6 +34,7 @@ from models.registry.spec import Size
 
 PERIODS = 30
 UNKNOWN_SIZES = (Size(), Size())
+USUAL_TERMS = Terms()
 HISTOGRAM_BINS = 41
 MOST_SEEN_BEFORE = 0.05  # of the labelled rows
 
@@ -41,21 +42,20 @@ MOST_SEEN_BEFORE = 0.05  # of the labelled rows
 def summarise(
     whole: Comparison,
     *,
-    unit: str = "row",
-    margin: float = MARGIN,
+    terms: Terms = USUAL_TERMS,
     sizes: tuple[Size, Size] = UNKNOWN_SIZES,
     learned: Learned = UNKNOWN,
 ) -> Summary:
     """The summary of one pair, of whose files `whole` has taken the records.
 
-    `unit`: `row`, or `file` where rows of a file hang together; `margin`: the difference in accuracy that matters; the
-    `sizes` are production's and staging's; `learned`: the data that both were fitted on.
+    `terms`: by which measure, and with which guards; the `sizes` are production's and staging's; `learned`: the data
+    that both were fitted on. Raises BadMeasure where the pair cannot be measured so.
     """
     files, again = whole.files.in_order(), seen_before(whole, learned)
     won, lost, labelled = (
         np.array([getattr(file, part) for file in files], dtype=np.int64) for part in ("won", "lost", "labelled")
     )
-    verdict, looks = decide(won, lost, labelled, unit=unit, margin=margin)
+    judgement = judge(whole, files, terms)
     dispersion = overdispersion(won, lost, labelled)
     compared = int(whole.agreement.sum())
     tested = slices(whole.slices.items())
@@ -78,16 +78,7 @@ def summarise(
         first_event=whole.first_event,
         last_event=whole.last_event,
         rows=_rows(whole),
-        evidence=Evidence(
-            verdict=verdict,
-            sentence=_sentence(verdict, looks),
-            unit=unit,
-            margin=margin,
-            error=ERROR,
-            threshold=LOG_THRESHOLD,
-            looks=_looks(files, looks),
-            overdispersion=dispersion,
-        ),
+        evidence=evidence_of(judgement, whole, files, terms, dispersion),
         seen_before=again,
         agreement=wilson(int(np.trace(whole.agreement)), compared) if compared else None,
         kappa=kappa(whole.agreement) if compared else None,
@@ -112,7 +103,7 @@ def summarise(
         slices=tested,
         production_cost=costs[0],
         staging_cost=costs[1],
-        notes=(*_copies(again), *_notes(whole, looks, dispersion, tested)),
+        notes=(*_copies(again), *judgement.notes, *_notes(whole, judgement.looks, dispersion, tested)),
     )
 
 
@@ -156,34 +147,6 @@ def _copies(again: SeenBefore) -> tuple[str, ...]:
 def _rows(whole: Comparison) -> dict[str, int]:
     counted = dict(zip(ROWS, whole.rows.tolist(), strict=True))
     return {**counted, "compared": int(whole.agreement.sum()), "labelled": int(whole.paired.sum())}
-
-
-def _sentence(verdict: Verdict, looks: Looks) -> str:
-    text = str(verdict)[0].upper() + str(verdict)[1:]
-    if not looks.rows.size or not looks.rows[-1]:
-        return f"{text}."
-    low, high = 100 * looks.low[-1], 100 * looks.high[-1]
-    sure = f"between {low:+.2f} and {high:+.2f} points" if low > -100 or high < 100 else "not yet bounded"
-    return (
-        f"{text}. Over {int(looks.rows[-1]):,} labelled rows staging's accuracy less production's is "
-        f"{100 * looks.difference[-1]:+.2f} points, {sure} at every look."
-    )
-
-
-def _looks(files: Sequence[FileFigures], looks: Looks) -> tuple[Look, ...]:
-    return tuple(
-        Look(
-            file=file.name,
-            event_time=file.event_time,
-            rows=int(looks.rows[at]),
-            difference=float(looks.difference[at]),
-            low=float(looks.low[at]),
-            high=float(looks.high[at]),
-            log_e_staging=float(looks.for_staging[at]),
-            log_e_production=float(looks.for_production[at]),
-        )
-        for at, file in enumerate(files)
-    )
 
 
 def _table(counts: Integers) -> tuple[tuple[int, ...], ...]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from models.evidence.figures.clusters import Slice
+from models.evidence.figures.measures.guards import GuardState
 from models.evidence.figures.statistics import Estimate, Measure
 from models.evidence.figures.verdict import Verdict
 from models.evidence.figures.without_labels import WithoutLabels
@@ -27,11 +28,43 @@ class Look:
     file: str
     event_time: datetime | None
     rows: Annotated[int, Field(description="labelled rows so far")]
-    difference: Annotated[float, Field(description="staging's accuracy minus production's, so far")]
+    difference: Annotated[
+        float,
+        Field(
+            description="by how much staging is better so far: of a share staging's minus production's, of a loss or "
+            "cost production's minus staging's"
+        ),
+    ]
     low: Annotated[float, Field(description="lower bound of the confidence sequence of the difference")]
     high: float
     log_e_staging: Annotated[float, Field(description="logarithm of the e-value for: staging is better")]
     log_e_production: float
+
+
+@dataclass(frozen=True)
+class ByMeasure:
+    """One measure of both models, over all rows whose records can answer."""
+
+    name: Annotated[str, Field(description="as it is asked for: accuracy, log-loss, recall:CLASS, …")]
+    title: Annotated[str, Field(description="in words")]
+    shares: Annotated[bool, Field(description="figures are shares, and differences are written in points")]
+    lower_is_better: bool
+    asymptotic: Annotated[bool, Field(description="bounds and evidence keep their error in large samples only")]
+    production: Annotated[float | None, Field(description="null where no labelled row can answer")]
+    staging: float | None
+
+
+@dataclass(frozen=True)
+class GuardFigures:
+    """What staging must not be worse at. Bounds are as in Look, and hold at every look."""
+
+    measure: ByMeasure
+    at_least: Annotated[float, Field(description="the difference from which on the guard is met; nought or less")]
+    state: Annotated[GuardState, Field(description="met, open or broken")]
+    sentence: str
+    difference: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -42,8 +75,10 @@ class Evidence:
     sentence: str
     unit: str
     margin: float
-    error: float
+    error: Annotated[float, Field(description="of the measure, and of each guard, for one challenger: a share of 0.05")]
     threshold: Annotated[float, Field(description="natural logarithm; an e-value that reaches it decides")]
+    measure: Annotated[ByMeasure, Field(description="by which the verdict is reached")]
+    guards: tuple[GuardFigures, ...]
     looks: tuple[Look, ...]
     overdispersion: Annotated[float | None, Field(description="between files; 1 where rows are independent")]
 
@@ -120,6 +155,25 @@ class SeenBefore:
 
 
 @dataclass(frozen=True)
+class ChallengerFigures:
+    """One of several challengers of the same production version, by the measure of Evidence; bounds as in Look."""
+
+    alias: str
+    version: str
+    verdict: str
+    rows: Annotated[int, Field(description="labelled rows")]
+    production: float | None
+    staging: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    log_e_staging: Annotated[float, Field(description="the highest so far")]
+    log_e_production: float
+    agreement: float | None
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Summary:
     """One production and one staging version, compared over some files. Tables are [production's class][staging's]."""
 
@@ -162,6 +216,10 @@ class Summary:
     production_cost: Cost
     staging_cost: Cost
     notes: Annotated[tuple[str, ...], Field(description="warnings, and what could not be compared and why")]
+    challengers: Annotated[
+        tuple[ChallengerFigures, ...],
+        Field(description="all that the aliases name now, this one among them; none where it is the only one"),
+    ] = ()
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.evidence.figures.summary import Summary
@@ -14,7 +14,7 @@ from models.evidence.sources.records import EvidenceReader, PairId, Window, comp
 from models.registry.client import Registry, RegistryUnreachable
 from models.registry.spec import Size
 from transport.bucket import Bucket
-from transport.open import open_bucket
+from transport.open import missing, open_bucket
 
 
 class NothingCompared(Exception):
@@ -23,20 +23,24 @@ class NothingCompared(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be compared. `production`, `staging`: numbers of versions, None for "whichever is the newest"."""
+    """What is to be compared. `production`, `staging`: numbers of versions, None for "whichever is the newest".
+
+    `beside`: further challengers, whose records are read along.
+    """
 
     model: str
     production: str | None
     staging: str | None
     window: Window = Window()  # noqa: RUF009 - frozen
     label_files: tuple[Path, ...] = ()
+    beside: tuple[str, ...] = ()
 
     def fits(self, production: Version, staging: Version) -> bool:
         """True where this pair is one that the question allows."""
         return (
             production.name == staging.name == self.model
             and self.production in (None, production.version)
-            and self.staging in (None, staging.version)
+            and (self.staging in (None, staging.version) or staging.version in self.beside)
         )
 
     def __str__(self) -> str:
@@ -47,9 +51,9 @@ class Question:
 
 def open_evidence_bucket(url: str) -> Bucket:
     """The bucket at `url`. Raises NothingCompared for a folder that does not exist: reading must not make one."""
-    if not url.startswith("gs://") and not Path(url).is_dir():
+    if folder := missing(url):
         raise NothingCompared(
-            f"there is no folder {Path(url).absolute()}: set BUCKET, or --bucket, to where the files are scored"
+            f"there is no folder {folder}: set UNDERSTUDY_BUCKET, or --bucket, to where the files are scored"
         )
     return open_bucket(url)
 
@@ -78,10 +82,16 @@ def ask(url: str, question: Question, preferred: Question | None = None) -> tupl
                     bucket, lambda *pair: pair == other, window=question.window, label_files=question.label_files
                 )
                 found.add(keys)
-        chosen = newest({pair: each.last_event for pair, each in found.pairs.items()})
+        chosen = _chosen(found, preferred)
         if chosen is None:
             raise NothingCompared(_nothing(url, preferred or question, found))
         return found, chosen, notes + _troubles(found)
+
+
+def _chosen(found: EvidenceReader, preferred: Question | None) -> PairId | None:
+    """The pair that was preferred where it has records, else the newest."""
+    asked = [pair for pair in found.pairs if preferred is not None and pair[1].version == preferred.staging]
+    return newest({pair: found.pairs[pair].last_event for pair in asked or found.pairs})
 
 
 def sizes(registry: Registry, pair: PairId) -> tuple[Size, Size]:
@@ -117,9 +127,8 @@ def missing_for_promotion(summary: Summary, *, no_worse: bool, anyway: bool = Fa
         return f"it takes the verdict '{Kind.STAGING}'"
     if verdict.kind is Kind.NO_DIFFERENCE:
         return "it takes less time per row than production's"
-    return (
-        f"it takes the verdict '{Kind.STAGING}', or 'no difference above {verdict.margin * 100:g} points' at less cost"
-    )
+    no_different = replace(verdict, kind=Kind.NO_DIFFERENCE, reason="")
+    return f"it takes the verdict '{Kind.STAGING}', or '{no_different}' at less cost"
 
 
 def _troubles(found: EvidenceReader) -> list[str]:

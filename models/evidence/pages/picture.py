@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from markupsafe import Markup
+
+from edge.html.template import template
+
+DOCUMENT = Path(__file__).with_name("picture.svg")
 
 
 @dataclass(frozen=True)
@@ -25,3 +30,9 @@ class Picture:
     svg: Markup
     table: PictureTable
     keys: tuple[tuple[str, str], ...] = (("production", "production"), ("staging", "staging"))
+
+
+def document(picture: Picture) -> str:
+    """The drawing as an SVG document of its own, with its style."""
+    head, _, rest = picture.svg.partition(">")
+    return template(DOCUMENT).render(head=head.removeprefix("<svg "), rest=rest)

@@ -7,7 +7,7 @@ from math import log10, sqrt
 from models.evidence.figures.clusters import Slice
 from models.evidence.figures.drift import PSI_MAJOR, PSI_MODERATE
 from models.evidence.figures.summary import ColumnDrift, Summary
-from models.evidence.pages import words
+from models.evidence.pages import challengers, words
 from models.evidence.pages.picture import Picture, PictureTable
 from models.evidence.pages.timeline import difference, evidence, outputs
 from models.html.chart import Plot, ticks
@@ -20,7 +20,7 @@ MOST_PSI = 0.6
 
 def pictures(summary: Summary) -> tuple[Picture, ...]:
     """Every picture for which there are numbers, in the order of the page."""
-    made = (evidence, difference, reliability, probability_differences, outputs, drift)
+    made = (challengers.picture, evidence, difference, reliability, probability_differences, outputs, drift)
     found = [picture for make in made if (picture := make(summary)) is not None]
     drifted = sorted((each for each in summary.drift if each.grade != "stable"), key=lambda each: -each.psi)
     found += [distribution(at, each) for at, each in enumerate(drifted[:MOST_DRIFTED], 1)]

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from models.evidence.figures.summary import Summary
+from models.evidence.figures.summary import Look, Summary
 from models.evidence.pages import words
 from models.evidence.pages.report import render
 from models.evidence.record.files import FileFigures
@@ -27,6 +28,7 @@ DIGEST_TAG = "understudy.summary.sha256"  # of what a run shows: the same again 
 PRODUCTION_TAG, STAGING_TAG = "understudy.production", "understudy.staging"
 VERDICT_TAG = "understudy.verdict"
 MOST_STEPS = 200  # points of a series that are written at once
+LONGEST_NAME = 200  # of a metric, of the 250 that MLflow takes
 MOST_METRICS = 1000  # MLflow's limit of one request
 BEGIN, END = "<!-- understudy verdict -->", "<!-- /understudy verdict -->"
 
@@ -155,12 +157,7 @@ def _so_far(summary: Summary, files: Sequence[FileFigures], step: int) -> dict[s
         found |= {
             "accuracy_production": (both + sum(file.lost for file in part)) / labelled,
             "accuracy_staging": (both + sum(file.won for file in part)) / labelled,
-            "accuracy_difference": look.difference,
-            "accuracy_difference_low": look.low,
-            "accuracy_difference_high": look.high,
-            "log_e_staging": look.log_e_staging,
-            "log_e_production": look.log_e_production,
-            "log_e_threshold": summary.evidence.threshold,
+            **_of_measure(summary, look),
         }
     if step == len(files):
         for name, measure in summary.measures.items():
@@ -170,6 +167,24 @@ def _so_far(summary: Summary, files: Sequence[FileFigures], step: int) -> dict[s
     return {name: float(value) for name, value in found.items() if math.isfinite(value)}
 
 
+def _of_measure(summary: Summary, look: Look) -> dict[str, float]:
+    """By how much staging is better by the measure that decides; the names say which, and what is asymptotic."""
+    by = summary.evidence.measure
+    difference, behind = "accuracy_difference", ""
+    if by.name != "accuracy":
+        name = re.sub(r"[^\w. ]", "_", by.name.replace(":", "_of_"))[:LONGEST_NAME]
+        name += "_asymptotic" if by.asymptotic else ""
+        difference, behind = f"{name}_better_by", f"_by_{name}"
+    return {
+        difference: look.difference,
+        f"{difference}_low": look.low,
+        f"{difference}_high": look.high,
+        f"log_e_staging{behind}": look.log_e_staging,
+        f"log_e_production{behind}": look.log_e_production,
+        "log_e_threshold": summary.evidence.threshold,
+    }
+
+
 def verdict_tags(summary: Summary, run_id: str) -> Mapping[str, str]:
     """Tags of the staging version."""
     return {
@@ -177,19 +192,27 @@ def verdict_tags(summary: Summary, run_id: str) -> Mapping[str, str]:
         f"{VERDICT_TAG}.against": f"version {summary.production.version}",
         f"{VERDICT_TAG}.rows_labelled": str(summary.rows["labelled"]),
         f"{VERDICT_TAG}.run": run_id,
+        f"{VERDICT_TAG}.by": summary.evidence.measure.name,
     }
 
 
 def verdict_block(summary: Summary, link: str) -> str:
     """What stands in the staging version's description, as Markdown."""
-    verdict, _, rest = summary.evidence.sentence.partition(". ")
-    command = f"python -m models compare --production {summary.production.version} --staging {summary.staging.version}"
+    verdict, _, rest = _markdown(summary.evidence.sentence).partition(". ")
+    pair = f"--production {summary.production.version} --staging {summary.staging.version}"
+    command = f"python -m models compare {pair}{words.options(summary)}"
     parts = [
         f"**{verdict.rstrip('.')}** (against production version {summary.production.version}). {rest}".strip(),
         *filter(None, [words.doubt(summary)]),
+        *(f"Guard: {_markdown(each.sentence)}." for each in summary.evidence.guards),
         f"{words.scope(summary)}. [Report]({link}), or `{command}`.",
     ]
     return "\n\n".join((BEGIN, *parts, END))
+
+
+def _markdown(text: str) -> str:
+    """Text with the names of classes, which are a model's own, as such."""
+    return re.sub(r"([\\`*_<>\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def with_verdict(description: str, block: str) -> str:

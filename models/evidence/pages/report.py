@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge.html.template import template
+from models.evidence.figures.measures import wording
 from models.evidence.figures.statistics import Estimate
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.verdict import Kind
-from models.evidence.pages import words
+from models.evidence.pages import challengers, reading, words
 from models.evidence.pages.picture import PictureTable
 from models.evidence.pages.pictures import pictures
-from models.html.template import template
 
 PAGE = Path(__file__).with_name("report.html")
 _STYLES = {Kind.STAGING: "staging", Kind.PRODUCTION: "production", Kind.NO_DIFFERENCE: "none", Kind.NOT_YET: "open"}
+_STYLES[Kind.GUARD] = "production"
 
 
 def render(summary: Summary) -> str:
     """The page's text, to be written as UTF-8."""
     verdict, _, rest = summary.evidence.sentence.partition(". ")
-    step, command = _next_step(summary)
+    step, command = next_step(summary)
     return template(PAGE).render(
         s=summary,
         verdict=verdict.rstrip("."),
         rest=rest,
-        kind="open" if summary.seen_before.doubts else _STYLES[summary.evidence.verdict.kind],
+        kind=tone(summary),
         next_step=step,
         command=command,
         tiles=_tiles(summary),
@@ -32,6 +34,10 @@ def render(summary: Summary) -> str:
         pictures=pictures(summary),
         agreement=_agreement(summary),
         costs=_costs(summary),
+        guards=_guards(summary),
+        challengers=PictureTable(challengers.HEAD, tuple(challengers.rows(summary))),
+        challengers_say=challengers.says(summary),
+        reading=reading.says(summary),
         unknown=_unknown(summary),
         estimated=_estimated(summary),
         basis=words.basis_of_estimate(summary),
@@ -42,16 +48,22 @@ def render(summary: Summary) -> str:
     )
 
 
-def _next_step(summary: Summary) -> tuple[str, str]:
+def tone(summary: Summary) -> str:
+    """How a verdict is coloured: `staging`, `production`, `none`, or `open` where nothing may be concluded."""
+    return "open" if summary.seen_before.doubts else _STYLES[summary.evidence.verdict.kind]
+
+
+def next_step(summary: Summary) -> tuple[str, str]:
+    """What to do by this verdict: a sentence, and a command where one does it."""
     kind = summary.evidence.verdict.kind
     if summary.seen_before.doubts and kind is not Kind.PRODUCTION:
         return "Production stays until there are rows that neither came before nor were learned from.", ""
     if kind is Kind.STAGING:
-        return "To move production to it:", "python -m models promote staging --if-better"
+        return "To move production to it:", f"python -m models promote staging --if-better{words.options(summary)}"
     if kind is Kind.NO_DIFFERENCE and summary.cheaper:
         return (
             "Staging takes less time per row. To move production to it:",
-            "python -m models promote staging --no-worse",
+            f"python -m models promote staging --no-worse{words.options(summary)}",
         )
     if kind is Kind.NOT_YET:
         return "Production stays. Look again as often as you like: looking does not wear the evidence out.", ""
@@ -63,10 +75,12 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
     evidence = summary.evidence
     if evidence.looks and evidence.looks[-1].rows:
         last = evidence.looks[-1]
-        detail = f"points, {words.points(last.low)} to {words.points(last.high)} at every look"
-        tiles.append(("Difference in accuracy", words.points(last.difference), detail))
+        by, between = evidence.measure, (wording.difference(evidence.measure, each) for each in (last.low, last.high))
+        unit = "points, " if by.shares else ""
+        detail = f"{unit}{' to '.join(between)} at every look{wording.asymptotic(by)}"
+        tiles.append((f"Difference in {by.title}", wording.difference(by, last.difference), detail))
         best = max(look.log_e_staging for look in evidence.looks)
-        detail = f"at best so far; {words.evidence(evidence.threshold)} decides"
+        detail = f"at best so far; {words.evidence(evidence.threshold)} decides{wording.asymptotic(by)}"
         tiles.append(("Evidence for staging", words.evidence(best), detail))
     if summary.agreement is not None:
         kappa = "" if summary.kappa is None else f"kappa {summary.kappa:.3f}"
@@ -79,7 +93,7 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
 
 
 def _measures(summary: Summary) -> list[tuple[str, str, str, str, str, tuple[str, str]]]:
-    rows = []
+    rows = [(*cells, ("", "")) for cells in words.judged_by(summary)]
     for name, measure in summary.measures.items():
         shares = name in words.PERCENT
         rows.append(
@@ -107,6 +121,10 @@ def _agreement(summary: Summary) -> str:
     shared = f"{words.percent(summary.agreement.value)} of rows, {words.bounds(summary.agreement, shares=True)}"
     kappa = "" if summary.kappa is None or summary.kappa != summary.kappa else f"; Cohen's kappa {summary.kappa:.4f}"
     return f"Both models say the same on {shared}{kappa}."
+
+
+def _guards(summary: Summary) -> PictureTable | None:
+    return PictureTable(words.GUARD_HEAD, tuple(words.guards(summary))) if summary.evidence.guards else None
 
 
 def _costs(summary: Summary) -> PictureTable:

@@ -7,10 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from models.evidence.figures.clusters import Slice
+from models.evidence.figures.measures import wording
 from models.evidence.figures.summary import Summary
 from models.evidence.figures.verdict import Kind
 from models.evidence.figures.without_labels import WithoutLabels
-from models.evidence.pages import words
+from models.evidence.pages import challengers, words
 from models.printable import printable
 
 STYLES = {
@@ -18,6 +19,7 @@ STYLES = {
     Kind.PRODUCTION: "bold red",
     Kind.NO_DIFFERENCE: "bold cyan",
     Kind.NOT_YET: "bold",
+    Kind.GUARD: "bold red",
 }
 
 
@@ -27,11 +29,15 @@ def render(summary: Summary) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"{summary.staging} (staging) against {summary.production} (production)"),
         *([Text(doubt, style="bold yellow")] if doubt else []),
-        Text(summary.evidence.sentence, style="bold" if doubt else STYLES[summary.evidence.verdict.kind]),
+        printable(summary.evidence.sentence, "bold" if doubt else STYLES[summary.evidence.verdict.kind]),
         Text(words.scope(summary), style="dim"),
         *(printable(note, "yellow") for note in summary.notes),
         _evidence(summary),
     ]
+    if summary.challengers:
+        parts += [_challengers(summary), Text(challengers.says(summary), style="dim")]
+    if summary.evidence.guards:
+        parts.append(_guards(summary))
     if summary.measures:
         parts.append(_measures(summary))
     if summary.without_labels is not None:
@@ -54,20 +60,22 @@ def render(summary: Summary) -> RenderableType:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for at, column in enumerate(columns):
-        table.add_column(column, justify="right" if at else "left")
+        table.add_column(printable(column), justify="right" if at else "left")
     return table
 
 
 def _evidence(summary: Summary) -> Table:
     evidence = summary.evidence
-    table = _table("Evidence, valid at every look", "", f"by {evidence.unit}")
+    by = evidence.measure
+    table = _table("Evidence, valid at every look", "", f"by {evidence.unit}{wording.asymptotic(by)}")
     if evidence.looks:
         last = evidence.looks[-1]
         table.add_row("staging is better", words.evidence(last.log_e_staging))
         table.add_row("production is better", words.evidence(last.log_e_production))
         table.add_row("it takes", words.evidence(evidence.threshold))
-        table.add_row("difference, points", words.points(last.difference))
-        table.add_row("  at every look between", f"{words.points(last.low)} and {words.points(last.high)}")
+        table.add_row(f"difference{', points' if by.shares else ''}", wording.difference(by, last.difference))
+        between = f"{wording.difference(by, last.low)} and {wording.difference(by, last.high)}"
+        table.add_row("  at every look between", between)
     if evidence.overdispersion is not None:
         table.add_row("overdispersion between files", f"{evidence.overdispersion:.2f}")
     if summary.mcnemar is not None:
@@ -75,9 +83,25 @@ def _evidence(summary: Summary) -> Table:
     return table
 
 
+def _challengers(summary: Summary) -> Table:
+    table = _table("All challengers", *challengers.HEAD)
+    for cells in challengers.rows(summary):
+        table.add_row(*map(printable, cells))
+    return table
+
+
+def _guards(summary: Summary) -> Table:
+    table = _table("Guards", *words.GUARD_HEAD)
+    for cells in words.guards(summary):
+        table.add_row(*map(printable, cells))
+    return table
+
+
 def _measures(summary: Summary) -> Table:
     title = f"Labelled rows (intervals of {words.INTERVAL} for one look)"
     table = _table(title, "", "production", "staging", "difference", "interval")
+    for cells in words.judged_by(summary):
+        table.add_row(*map(printable, cells))
     for name, measure in summary.measures.items():
         shares = name in words.PERCENT
         table.add_row(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from models.evidence.figures.drift import PSI_MAJOR, PSI_MODERATE
+from models.evidence.figures.measures import wording
 from models.evidence.figures.summary import Look, Summary
 from models.evidence.figures.verdict import Kind
 from models.evidence.pages import words
@@ -40,12 +41,7 @@ def evidence(summary: Summary) -> Picture | None:
     for side, values in sides.items():
         plot.line(xs, values, side)
         plot.point(xs[-1], values[-1], side, f"{side} is better: {words.evidence(values[-1] * _LN10)}")
-    verdict = summary.evidence.verdict
-    says = "What a stake of 1 has become by betting that one model is better. "
-    if verdict.look is not None and verdict.kind is not Kind.NO_DIFFERENCE:
-        says += f"It decided after {summary.evidence.looks[verdict.look].rows:,} labelled rows."
-    else:
-        says += f"{words.evidence(summary.evidence.threshold)} decides, however often one looks."
+    says = _evidence_says(summary)
     rows = tuple(
         (
             words.moment(look.event_time),
@@ -60,35 +56,52 @@ def evidence(summary: Summary) -> Picture | None:
     return Picture("evidence", "Evidence over time", says, plot.svg("Evidence over time", says), table, keys)
 
 
+def _evidence_says(summary: Summary) -> str:
+    evidence, by = summary.evidence, summary.evidence.measure
+    better = "is better" if by.name == "accuracy" else f"is better by {by.title}"
+    says = f"What a stake of 1 has become by betting that one model {better}{wording.asymptotic(by)}. "
+    verdict = evidence.verdict
+    if verdict.look is not None and verdict.kind is not Kind.NO_DIFFERENCE:
+        return f"{says}It decided after {evidence.looks[verdict.look].rows:,} labelled rows."
+    return f"{says}{words.evidence(evidence.threshold)} decides, however often one looks."
+
+
 def difference(summary: Summary) -> Picture | None:
-    """The difference in accuracy with its confidence sequence."""
+    """By how much staging is better by the measure, with its confidence sequence."""
     looks = _labelled(summary)
     if not looks:
         return None
-    last, margin = looks[-1], summary.evidence.margin
-    reach = 100 * min(1.0, max(3 * margin, 2.2 * abs(last.low), 2.2 * abs(last.high), 2 * abs(last.difference)))
+    by, last, margin = summary.evidence.measure, looks[-1], summary.evidence.margin
+    scale = 100 if by.shares else 1
+    bounds = [abs(each) for each in (last.low, last.high) if by.shares or abs(each) < 20 * abs(last.difference)]
+    reach = scale * max(3 * margin, 2 * abs(last.difference), *(2.2 * each for each in bounds))
+    reach = min(100.0, reach) if by.shares else reach
     xs, at, labels, title = _times(looks)
     plot = Plot((xs[0], xs[-1]), (-reach, reach))
     marks = ticks(-reach, reach, 5)
     plot.y_axis(marks, [f"{mark:+g}" if mark else "0" for mark in marks])
     plot.x_axis(at, labels, title)
-    plot.band(xs, [100 * look.low for look in looks], [100 * look.high for look in looks], "staging")
-    plot.rule(100 * margin, style="rule dashed")
-    plot.rule(-100 * margin, f"margin ±{100 * margin:g}", style="rule dashed", below=True)
+    plot.band(xs, [scale * look.low for look in looks], [scale * look.high for look in looks], "staging")
+    plot.rule(scale * margin, style="rule dashed")
+    plot.rule(-scale * margin, f"margin ±{scale * margin:g}", style="rule dashed", below=True)
     plot.rule(0, style="rule strong")
-    plot.line(xs, [100 * look.difference for look in looks], "staging")
-    plot.point(xs[-1], 100 * last.difference, "staging", f"{words.points(last.difference)} points")
+    plot.line(xs, [scale * look.difference for look in looks], "staging")
+    now, low, high = (wording.difference(by, each) for each in (last.difference, last.low, last.high))
+    plot.point(xs[-1], scale * last.difference, "staging", f"{now} points" if by.shares else now)
+    what = f"{by.title} less production's, in points" if by.shares else f"{by.title} against production's"
     says = (
-        f"Staging's accuracy less production's, in points: {words.points(last.difference)}, and at every look between "
-        f"{words.points(last.low)} and {words.points(last.high)}. Above nought staging is ahead."
+        f"Staging's {what}: {now}, and at every look between "
+        f"{low} and {high}{wording.asymptotic(by)}. Above nought staging is ahead."
     )
     rows = tuple(
-        (f"{look.rows:,}", words.points(look.difference), words.points(look.low), words.points(look.high))
+        (f"{look.rows:,}", *(wording.difference(by, each) for each in (look.difference, look.low, look.high)))
         for look in _thinned(looks, MOST_TABLE_ROWS)
     )
-    table = PictureTable(("labelled rows", "difference, points", "from", "to"), rows)
-    keys = (("staging", "staging less production, with its bounds"),)
-    title = "Difference in accuracy"
+    head = f"difference{', points' if by.shares else ''}"
+    table = PictureTable(("labelled rows", head, "from", "to"), rows)
+    key = "production less staging" if by.lower_is_better else "staging less production"
+    keys = (("staging", f"{key}, with its bounds{wording.asymptotic(by)}"),)
+    title = f"Difference in {by.title}"
     return Picture("difference", title, says, plot.svg(title, says), table, keys)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from math import exp, inf, log
 
+from models.evidence.figures.measures import wording
 from models.evidence.figures.statistics import Estimate
-from models.evidence.figures.summary import Summary
+from models.evidence.figures.summary import ByMeasure, Summary
+from models.evidence.record.judged import CLIP
 
 MEASURES = {
     "accuracy": "Accuracy",
@@ -93,6 +96,62 @@ def doubt(summary: Summary) -> str:
 def count(rows: int | None) -> str:
     """A number of rows."""
     return NONE if rows is None else f"{rows:,}"
+
+
+def measured(by: ByMeasure, value: float | None) -> str:
+    """One model's figure."""
+    if value is None:
+        return NONE
+    return percent(value) if by.shares else wording.number(value)
+
+
+def judged_by(summary: Summary) -> list[tuple[str, str, str, str, str]]:
+    """The measure that decides, where it is none that every report has: name, both figures, difference, bounds."""
+    by = summary.evidence.measure
+    if by.name in ("accuracy", "brier") or not summary.evidence.looks or not summary.measures:
+        return []
+    last = summary.evidence.looks[-1]
+    between = f"at every look {wording.interval(by, last.low, last.high)}{wording.asymptotic(by)}"
+    title = f"{by.title}, clipped at {CLIP:g}" if by.name == "log-loss" else by.title
+    return [(sentence_case(title), *_both(by), wording.difference(by, last.difference), between)]
+
+
+def guards(summary: Summary) -> list[tuple[str, ...]]:
+    """Per guard: name, its state, what is borne, difference, bounds, both figures."""
+    return [
+        (
+            sentence_case(each.measure.title),
+            str(each.state),
+            wording.borne(each.measure, -each.at_least),
+            wording.difference(each.measure, each.difference),
+            f"{wording.interval(each.measure, each.low, each.high)}{wording.asymptotic(each.measure)}",
+            *_both(each.measure),
+        )
+        for each in summary.evidence.guards
+    ]
+
+
+GUARD_HEAD = ("", "", "no worse than", "difference", "at every look between", "production", "staging")
+
+
+def _both(by: ByMeasure) -> tuple[str, str]:
+    return measured(by, by.production), measured(by, by.staging)
+
+
+def options(summary: Summary) -> str:
+    """What a command takes to judge on the same terms; the costs are not repeated."""
+    evidence = summary.evidence
+    guards = [(each.measure, each.at_least * (100 if each.measure.shares else 1)) for each in evidence.guards]
+    asked = [] if evidence.measure.name == "accuracy" else ["--measure", evidence.measure.name]
+    asked += [word for by, least in guards for word in ("--guard", f"{by.name}:{least:g}")]
+    asked += ["--cost", "COSTS"] if "cost" in {evidence.measure.name, *(by.name for by, _ in guards)} else []
+    asked += ["--unit", evidence.unit] if evidence.unit != "row" else []
+    return "".join(f" {shlex.quote(word)}" for word in asked)
+
+
+def sentence_case(text: str) -> str:
+    """With a capital."""
+    return text[:1].upper() + text[1:]
 
 
 def scope(summary: Summary) -> str:

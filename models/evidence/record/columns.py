@@ -168,6 +168,23 @@ class Levels:
         if len(self.levels) > MAX_LEVELS:
             self.levels = None
 
+    def to_json(self) -> dict[str, list[int]] | None:
+        """The counts by level; null where the column has too many levels."""
+        return None if self.levels is None else {level: self.levels[level].tolist() for level in sorted(self.levels)}
+
+    @classmethod
+    def from_json(cls, levels: Mapping[str, list[int]] | None) -> Levels:
+        """What `to_json` gave. Raises AttributeError, TypeError or ValueError where it is something else."""
+        made = cls()
+        if levels is None:
+            made.levels = None
+            return made
+        found = {level: np.array(counts, dtype=np.int64) for level, counts in levels.items()}
+        if any(counts.shape != (len(SLICE_COUNTS),) for counts in found.values()):
+            raise ValueError("a slice of a comparison record has not its six counts")
+        made.levels = found
+        return made
+
 
 @dataclass
 class Unknown:

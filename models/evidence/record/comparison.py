@@ -15,11 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.evidence.record import bins
-from models.evidence.record.columns import SLICE_COUNTS, UNLABELLED, Cells, Counted, Levels, Unknown, row_places
+from models.evidence.record.columns import UNLABELLED, Cells, Counted, Levels, Unknown, row_places
 from models.evidence.record.confidence import Confidence
 from models.evidence.record.exact import Floats, Integers, exact_sum, exact_sums_by_bin
 from models.evidence.record.files import FileFigures, FileHeader, Files
 from models.evidence.record.identity import hashes
+from models.evidence.record.judged import Judged
 from models.evidence.record.pair import Incomparable, Pair, Predictions, Texts, codes, pair_of
 from models.evidence.record.scores import LOSSES, SUMS, brier, log_loss, summed_scores
 from models.evidence.record.sketch import Sketch
@@ -45,10 +46,10 @@ class Comparison:
     `difference` [2000]: histogram of staging's minus production's probability. `scores` [2, 3, 4096] per model and
     target (false, true, unknown). `joint` [2, J, J]: production's score by staging's, target false and true.
     `calibration` [2, 10, 2]: per model and tenth, rows and those with a true target; `calibration_sums` [2][10]: exact
-    sums of their scores. `confidence`: of both models in their answers. `sums`: exact sums by name. `inputs`: per
-    column counts in the bins of `pair.training`. `slices`: per column its Levels. `identified`: rows that have an id;
-    `ids`: a sample of those of labelled rows. `unknown`: rows with texts that a version was never shown; the caller
-    adds to it with its rows. `files`: those that were taken; no part of the record that is written.
+    sums of their scores. `confidence`: of both models in their answers. `judged`: what the measures need of labelled
+    rows. `sums`: exact sums by name. `inputs`: per column counts in the bins of `pair.training`. `slices`: per column
+    its Levels. `identified`: rows that have an id; `ids`: a sample of those of labelled rows. `unknown`: rows with
+    texts that a version was never shown; the caller adds to it. `files`: those taken; no part of what is written.
 
     Score and target: with two classes the positive class's probability, and whether the row is of that class. With
     more, the probability of the model's own predicted class, and whether that was right; the difference is then that
@@ -70,6 +71,7 @@ class Comparison:
         self.calibration: Integers = np.zeros((2, bins.CALIBRATION_BINS, 2), dtype=np.int64)
         self.calibration_sums = [[0] * bins.CALIBRATION_BINS for _ in range(2)]
         self.confidence = Confidence()
+        self.judged = Judged()
         self.sums = dict.fromkeys(_SUMS, 0)
         self.inputs = {name: np.zeros(len(known.counts), dtype=np.int64) for name, known in pair.training.items()}
         self.slices = {name: Levels() for name in pair.columns}
@@ -149,7 +151,6 @@ class Comparison:
         for model, (score, target, predicted) in enumerate(zip(scores, targets, (first, second), strict=True)):
             np.add.at(self.scores[model], (target, bins.score_bin(score)), 1)
             self.confidence.add(model, (p, s)[model][rows, predicted], predicted, true)
-            np.add.at(self.confusion[model], (true[known], predicted[known]), 1)
             tenth = bins.calibration_bin(score[known])
             self.calibration[model, :, 0] += np.bincount(tenth, minlength=bins.CALIBRATION_BINS)
             true_tenth = tenth[target[known] == 1]
@@ -159,12 +160,17 @@ class Comparison:
         if k == 2:
             cells = (targets[0][known], bins.joint_bin(scores[0][known]), bins.joint_bin(scores[1][known]))
             np.add.at(self.joint, cells, 1)
-        right_p, right_s = first[known] == true[known], second[known] == true[known]
-        self.paired[:] += np.bincount(3 - 2 * right_p - right_s, minlength=4)
-        for name, score_of in zip(LOSSES, (log_loss, brier), strict=True):
-            of_rows = summed_scores(score_of(p[known], true[known]), score_of(s[known], true[known]))
-            for part, value in of_rows.items():
+        right, sides = true[known], (p[known], s[known])
+        of_rows = [[score(side, right) for side in sides] for score in (log_loss, brier)]
+        for name, losses in zip(LOSSES, of_rows, strict=True):
+            for part, value in summed_scores(*losses).items():
                 self.sums[f"{name}.{part}"] += value
+        judged = Judged.of(k, (right, first[known], second[known]), of_rows[0])
+        self.judged.merge(judged)
+        right, *answers = judged.answers(k)
+        for model, predicted in enumerate(answers):
+            np.add.at(self.confusion[model], (right, predicted), judged.counts)
+        np.add.at(self.paired, 3 - 2 * (answers[0] == right) - (answers[1] == right), judged.counts)
 
     def _add_columns(
         self,
@@ -188,7 +194,8 @@ class Comparison:
         if not self.passes_over(record):
             self.merge(record)
             positive = record.pair.classes.index(record.pair.positive)
-            figures = FileFigures.of(record.file, record.paired, record.agreement, record.scores, positive)
+            tables = record.paired, record.agreement, record.scores
+            figures = FileFigures.of(record.file, *tables, positive, record.judged, record.sums)
             self.files.add(figures, record.identified > 0)
 
     def passes_over(self, record: Comparison) -> bool:
@@ -211,6 +218,7 @@ class Comparison:
         for mine, theirs in zip(self.calibration_sums, other.calibration_sums, strict=True):
             mine[:] = [a + b for a, b in zip(mine, theirs, strict=True)]
         self.confidence.merge(other.confidence)
+        self.judged.merge(other.judged)
         for name, counts in self.inputs.items():
             counts += other.inputs[name]
         for name, levels in self.slices.items():
@@ -224,8 +232,7 @@ class Comparison:
         """The record as plain data (SCHEMA, SCHEMA_VERSION); `from_json` reads it.
 
         `rows` by name; `tables` as {"at": cells of the flattened table, "counts"}; `sums` and `calibration_sums` are
-        integers in units of 2^-40; `inputs` per column; `slices` per column and level SLICE_COUNTS, or null where the
-        column has too many levels; times are ISO 8601, UTC.
+        integers in units of 2^-40; `inputs` per column; `slices` per column; times are ISO 8601, UTC.
         """
         header = None
         if self.file is not None:
@@ -242,11 +249,9 @@ class Comparison:
             "sums": dict(self.sums),
             "calibration_sums": self.calibration_sums,
             "confidence": self.confidence.to_json(),
+            "judged": self.judged.to_json(),
             "inputs": {name: counts.tolist() for name, counts in self.inputs.items()},
-            "slices": {
-                name: None if of.levels is None else {level: of.levels[level].tolist() for level in sorted(of.levels)}
-                for name, of in self.slices.items()
-            },
+            "slices": {name: levels.to_json() for name, levels in self.slices.items()},
             "identified": self.identified,
             "ids": self.ids.to_json(),
             "unknown": self.unknown.to_json(),
@@ -273,11 +278,12 @@ class Comparison:
             for name, counts in record.inputs.items():
                 counts[:] = fields["inputs"][name]
             for name, levels in fields["slices"].items():
-                record.slices[name].levels = levels and {level: _slice(counts) for level, counts in levels.items()}
+                record.slices[name] = Levels.from_json(levels)
             if "ids" in fields:  # not in records of before these were kept
                 record.identified, record.ids = int(fields["identified"]), Sketch.from_json(fields["ids"])
                 record.unknown = Unknown.from_json(fields["unknown"])
             record.confidence = Confidence.from_json(fields.get("confidence"))
+            record.judged = Judged.from_json(fields.get("judged"), len(record.pair.classes))
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(f"a damaged comparison record: {error!r}") from None
         return record
@@ -288,12 +294,6 @@ def _of_two(probability: Floats, positive: int) -> Floats:
     both = np.empty((probability.size, 2))
     both[:, positive], both[:, 1 - positive] = probability, 1 - probability
     return both
-
-
-def _slice(counts: list[int]) -> Integers:
-    if len(counts) != len(SLICE_COUNTS):
-        raise ValueError("a slice of a comparison record has not its six counts")
-    return np.array(counts, dtype=np.int64)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,6 +11,7 @@ import numpy as np
 from models.evidence.record import bins
 from models.evidence.record.columns import OUTCOMES
 from models.evidence.record.exact import Integers
+from models.evidence.record.judged import Judged
 
 _TENTH_OF_SCORE: Integers = np.eye(bins.CALIBRATION_BINS, dtype=np.int64)[bins.calibration_bin(bins.score_centres())]
 _BOTH, _LOST, _WON, _NEITHER = range(len(OUTCOMES))
@@ -46,8 +48,8 @@ class FileFigures:
     """The counts of one file, None where its record names none.
 
     `both_right`, `won`, `lost`: labelled rows that both models had right, only staging, only production. The others:
-    labelled rows, rows that both scored, rows on which both agree, rows of the positive class by model [2], and scores
-    by tenth [2, 10].
+    labelled rows, rows that both scored, rows on which both agree, rows of the positive class by model [2], scores
+    by tenth [2, 10], what the measures need, and exact sums of the Brier scores' difference and its square.
     """
 
     file: FileHeader | None
@@ -59,10 +61,19 @@ class FileFigures:
     agree: int
     positive: tuple[int, int]
     scores: Integers
+    judged: Judged
+    brier: tuple[int, int]
 
     @classmethod
     def of(
-        cls, file: FileHeader | None, paired: Integers, agreement: Integers, scores: Integers, positive: int
+        cls,
+        file: FileHeader | None,
+        paired: Integers,
+        agreement: Integers,
+        scores: Integers,
+        positive: int,
+        judged: Judged,
+        sums: Mapping[str, int],
     ) -> FileFigures:
         """From the tables of a file's comparison; `positive`: the place of the positive class."""
         return cls(
@@ -75,6 +86,8 @@ class FileFigures:
             agree=int(np.trace(agreement)),
             positive=(int(agreement[positive].sum()), int(agreement[:, positive].sum())),
             scores=scores.sum(axis=1) @ _TENTH_OF_SCORE,
+            judged=judged,
+            brier=(sums["brier.difference"], sums["brier.difference_squared"]),
         )
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ledger.commit import SOURCE_GENERATION
-from ledger.names import Key
+from ledger.names import ShadowKey
 from models.evidence.record.comparison import Comparison
 from models.evidence.record.exact import as_float
 from models.evidence.record.pair import Predictions
@@ -46,14 +46,16 @@ class Streams:
     staging: BinaryIO
 
 
-def relabel(bucket: Bucket, old: Comparison, late: LateLabels) -> Comparison:
+def relabel(bucket: Bucket, old: Comparison, late: LateLabels, alias: str = "") -> Comparison:
     """The file's record made again with labels that came later. Raises NotJoined where that can no longer be.
+
+    `alias`: of the challenger whose record it is, as ShadowKey has it.
 
     Only what was predicted then counts: the content and the outputs of that very scoring.
     """
     if old.file is None:
         raise NotJoined("the record names no file")
-    key = Key(old.file.name, Generation.parse(old.file.generation))
+    key = ShadowKey(old.file.name, Generation.parse(old.file.generation), alias)
     try:
         with ExitStack() as stack:
             production, staging = (_output(stack, bucket, key, name) for name in (key.outputs, key.shadows))
@@ -63,7 +65,7 @@ def relabel(bucket: Bucket, old: Comparison, late: LateLabels) -> Comparison:
         raise NotJoined("the file or its outputs were replaced since, by another content or re-scoring") from None
 
 
-def _output(stack: ExitStack, bucket: Bucket, key: Key, forms: Sequence[str]) -> BinaryIO:
+def _output(stack: ExitStack, bucket: Bucket, key: ShadowKey, forms: Sequence[str]) -> BinaryIO:
     for name in forms:
         found = bucket.stat(name)
         if found is not None and found.metadata.get(SOURCE_GENERATION) == str(key.generation):

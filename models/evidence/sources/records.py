@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from ledger.names import COMPARISONS, Key, parse_key
-from models.evidence.figures.summarise import UNKNOWN_SIZES, summarise
+from ledger.names import COMPARISONS, COMPARISONS_OF, ShadowKey, parse_comparison
+from models.evidence.figures.summarise import UNKNOWN_SIZES, USUAL_TERMS, summarise
 from models.evidence.figures.summary import Summary
+from models.evidence.figures.terms import Terms
 from models.evidence.record.comparison import Comparison
 from models.evidence.record.pair import Incomparable, Version
 from models.evidence.record.training import UNKNOWN, Learned
@@ -79,7 +80,7 @@ class EvidenceReader:
         self._failures: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self._not_joined: defaultdict[PairId, dict[str, str]] = defaultdict(dict)
 
-    def add(self, keys: Iterable[Key]) -> set[PairId]:
+    def add(self, keys: Iterable[ShadowKey]) -> set[PairId]:
         """Reads these comparisons, of one content the newest first; gives the pairs that have changed."""
         changed: set[PairId] = set()
         for key, found in read_comparisons(self._bucket, keys):
@@ -98,14 +99,13 @@ class EvidenceReader:
         self,
         pair: PairId,
         *,
-        unit: str,
-        margin: float,
+        terms: Terms = USUAL_TERMS,
         sizes: tuple[Size, Size] = UNKNOWN_SIZES,
         learned: Learned = UNKNOWN,
         more_notes: Iterable[str] = (),
     ) -> Summary:
-        """What the pair's files come to, with notes on what is not in it."""
-        made = summarise(self.pairs[pair], unit=unit, margin=margin, sizes=sizes, learned=learned)
+        """What the pair's files come to, with notes on what is not in it. Raises BadMeasure."""
+        made = summarise(self.pairs[pair], terms=terms, sizes=sizes, learned=learned)
         return replace(made, notes=(*more_notes, *self._notes(pair), *made.notes))
 
     def _notes(self, pair: PairId) -> list[str]:
@@ -137,7 +137,7 @@ class EvidenceReader:
             return False
         return self._window.holds(at)
 
-    def _add(self, key: Key, record: Comparison) -> None:
+    def _add(self, key: ShadowKey, record: Comparison) -> None:
         pair = record.pair.versions
         if pair not in self.pairs:
             labels = self._late_labels(record.pair.label_column, record.pair.classes)
@@ -147,7 +147,7 @@ class EvidenceReader:
             return
         if late is not None:
             try:
-                record = relabel(self._bucket, record, late)
+                record = relabel(self._bucket, record, late, key.alias)
             except NotJoined as error:
                 self._not_joined[pair][str(key)] = str(error)
         try:
@@ -167,14 +167,16 @@ class EvidenceReader:
         return self._labels[column, classes]
 
 
-def comparison_keys(bucket: Bucket) -> list[Key]:
-    """Every comparison there is; of one file the newest first, whose outputs still stand."""
-    found = (parse_key(info.name, COMPARISONS) for info in bucket.objects(COMPARISONS))
+def comparison_keys(bucket: Bucket) -> list[ShadowKey]:
+    """Every comparison there is, with every challenger; of one file the newest first, whose outputs still stand."""
+    found = (parse_comparison(info.name) for folder in (COMPARISONS, COMPARISONS_OF) for info in bucket.objects(folder))
     keys = [key for key in found if key is not None]
-    return sorted(keys, key=lambda key: (key.name, -key.generation.content, -key.generation.rescore))
+    return sorted(keys, key=lambda key: (key.name, -key.generation.content, -key.generation.rescore, key.alias))
 
 
-def read_comparisons(bucket: Bucket, keys: Iterable[Key]) -> Iterator[tuple[Key, Comparison | Failed | str]]:
+def read_comparisons(
+    bucket: Bucket, keys: Iterable[ShadowKey]
+) -> Iterator[tuple[ShadowKey, Comparison | Failed | str]]:
     """What lies there, in that order, read a page at a time; what is gone meanwhile is passed over."""
     rest = iter(keys)
     with ThreadPoolExecutor(8, thread_name_prefix="records") as threads:
@@ -184,7 +186,7 @@ def read_comparisons(bucket: Bucket, keys: Iterable[Key]) -> Iterator[tuple[Key,
                     yield key, _understood(content)
 
 
-def _content(bucket: Bucket, key: Key) -> bytes | None:
+def _content(bucket: Bucket, key: ShadowKey) -> bytes | None:
     try:
         return get(bucket, key.comparison)
     except ObjectNotFound:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.chaos.safeguards.safeguard import Safeguard
 
 INTERLEAVINGS = "tests/unit/test_commit_interleavings.py::test_every_interleaving_with_one_crash_keeps_the_invariants"
+CHALLENGERS = "tests/unit/test_challengers.py::"
 KILLS = "tests/chaos/test_kills.py::"
 POISON = "tests/chaos/test_poison.py::"
 SWAPPED = "tests/chaos/test_swapped.py::"
@@ -15,8 +16,8 @@ SAFEGUARDS = (
         1,
         "one receipt per generation: the first one written stands",
         "ledger/commit.py",
-        "outcome.to_json().encode(),\n            if_generation=ABSENT,",
-        "outcome.to_json().encode(),\n            if_generation=None,",
+        '\\n".encode(),\n            if_generation=ABSENT,',
+        '\\n".encode(),\n            if_generation=None,',
         (INTERLEAVINGS,),
     ),
     Safeguard(
@@ -69,8 +70,8 @@ SAFEGUARDS = (
         3,
         "production never waits for the shadow: it has processes of its own",
         "worker/__main__.py",
-        "        scorers, shadows = (\n            Pool(",
-        "        scorers, shadows = (lambda pools: [next(pools)] * 2)(\n            Pool(",
+        "        shadows = {alias: new_pool() for",
+        "        shadows = {alias: scorers for",
         (POISON + "test_production_goes_on_while_a_shadow_stands_still",),
     ),
     Safeguard(
@@ -78,8 +79,35 @@ SAFEGUARDS = (
         "production never fails because of the shadow: whatever it does, the message is acked",
         "worker/shadow_line.py",
         "            self._failed(shadow, for_logs(error), kind_of(error))\n",
-        "            self._leases.give_back(delivery)\n            return\n",
+        "            shared.end(ran=False)\n            return\n",
         (POISON + "test_a_file_whose_shadow_is_killed_is_served_and_acked",),
+    ),
+    Safeguard(
+        7,
+        "a message is kept until the last of its shadows has ended",
+        "worker/shadow_line.py",
+        "            if self._left:\n                return\n",
+        "",
+        (
+            CHALLENGERS
+            + "TestTheWay::test_a_slow_one_keeps_neither_the_others_nor_production_and_its_messages_are_held",
+        ),
+    ),
+    Safeguard(
+        7,
+        "a message comes again where one of its shadows has not run",
+        "worker/shadow_line.py",
+        "            self._all_ran = self._all_ran and ran\n",
+        "",
+        (CHALLENGERS + "TestAgain::test_at_the_end_a_message_is_given_back_where_one_of_its_shadows_has_not_run",),
+    ),
+    Safeguard(
+        7,
+        "of several shadows only those run again that no record tells of",
+        "worker/handle.py",
+        "if not self.bucket.stat(shadow.key.comparison)]",
+        "if not self.bucket.stat(shadows[0].key.comparison)]",
+        (CHALLENGERS + "TestAgain::test_a_redelivery_runs_only_those_that_no_record_tells_of",),
     ),
     Safeguard(
         4,

@@ -66,7 +66,7 @@ SAFEGUARDS = (
         12,
         "the version's page in the registry knows what was learned from",
         "models/evidence/judging/watcher.py",
-        "                learned=training,\n",
+        "                    learned=training,\n",
         "",
         (AGAIN + "test_the_version_s_page_warns_too",),
     ),

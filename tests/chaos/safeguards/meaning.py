@@ -126,7 +126,7 @@ SAFEGUARDS = (
     Safeguard(
         11,
         "texts that the model was never shown are added up in status",
-        "publisher/commands/status.py",
+        "publisher/status.py",
         "        rows.update(outcome.unknown or {})\n",
         "        pass\n",
         ("tests/unit/test_status.py::test_unknown_texts_are_added_up_by_column",),

@@ -85,8 +85,16 @@ SAFEGUARDS = (
     ),
     Safeguard(
         13,
+        "the places of a further challenger are none that a prefix leads into",
+        "ledger/names.py",
+        'COMPARISONS_OF = "output/comparisons-of/"',
+        'COMPARISONS_OF = "output/comparisons/"',
+        ("tests/unit/test_challengers.py::TestNames::test_no_two_share_a_place_whatever_their_prefix_is_called",),
+    ),
+    Safeguard(
+        13,
         "an unfit name is no input that waits for a receipt",
-        "publisher/commands/status.py",
+        "publisher/status.py",
         "        if takes(standing.input.name, prefix, bucket.url):\n",
         '        if standing.input.name.endswith(".csv"):\n',
         ("tests/unit/test_status.py::test_what_looks_like_an_input_and_is_none_is_shown_with_its_reason",),

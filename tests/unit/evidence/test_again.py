@@ -142,7 +142,7 @@ def test_the_version_s_page_warns_too(house: House, tmp_path: Path) -> None:
     known = Registry(registry(tmp_path, staging=kept), MODEL)
     house.drop("survey.csv", answered(range(400)))
 
-    assert Watcher(house.bucket, known, RegistryPage(known), margin=0.005).look()
+    assert Watcher(house.bucket, known, RegistryPage(known)).look()
 
     version = known.client.get_model_version(MODEL, "2")
     assert "Not to be acted on: staging was fitted on 100.0 % of the labelled rows" in version.description

@@ -9,14 +9,19 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from models.printable import written_out
+from edge.terminal import written_out
+
+SHARED = Path(__file__).parent
 
 
 @cache
 def template(path: Path) -> Template:
-    """The template in a file; it may include others of its folder. A name that it was not given is an error."""
+    """The template in a file; it may include others of its folder, and the styles beside this module.
+
+    A name that it was not given is an error.
+    """
     environment = Environment(
-        loader=FileSystemLoader(path.parent),
+        loader=FileSystemLoader([path.parent, SHARED]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_text,

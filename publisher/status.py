@@ -1,10 +1,10 @@
-"""How a bucket and its queue stand: what waits, what is being scored, what ended how. Data only; `show` prints it."""
+"""How a bucket and its queue stand: what waits, what is being scored, what ended how. Data only: others show it."""
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from transport.bucket import Bucket, ObjectInfo
 from transport.queue import Backlog, Queue
 
 UNREADABLE = "unreadable"  # counted beside the statuses: a receipt that another program wrote
-FIRST = 20  # objects that are no inputs and are named
+FIRST = 20  # objects that are no inputs, and files that wait, that are named
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,21 @@ class NotInput:
 
 
 @dataclass(frozen=True)
+class WaitingInput:
+    """An input without a receipt of its present content: `since` when it was written, in seconds since 1970."""
+
+    name: str
+    generation: int
+    size: int
+    since: float
+
+
+@dataclass(frozen=True)
 class Overview:
     """Numbers of files are exact; what ended how is counted in the newest `looked_at` receipts alone.
 
-    `unanswered`: inputs without a receipt of their present content; `claimed`: scored, with the receipt still to come;
+    `unanswered`: inputs without a receipt of their present content, `oldest_unanswered` up to FIRST of them, the oldest
+    in front; `claimed`: scored, with the receipt still to come;
     `receipts`: all there are, those of earlier contents and of re-scorings included. `not_inputs`: how many objects
     only look like inputs, `first_not_inputs` up to FIRST of them. `by_status`, `models` and `newest` (newest first)
     come from the receipts that were looked at, and so do `unknown` (column → rows with a text that the model was never
@@ -65,33 +76,56 @@ class Overview:
     first_not_inputs: tuple[NotInput, ...] = ()
     unknown: Mapping[str, int] = field(default_factory=dict)
     unknown_untold: int = 0
+    oldest_unanswered: tuple[WaitingInput, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for JSON."""
         return asdict(self)
 
 
-def overview(bucket: Bucket, queue: Queue, *, prefix: str = "", newest: int = 20, read: int = 1000) -> Overview:
+ReadReceipt = Callable[[Bucket, Key, float], Outcome | None]
+"""The receipt of a key that was written at this time, or None where it cannot be read."""
+
+
+def read_if_readable(bucket: Bucket, key: Key, _written: float) -> Outcome | None:
+    """Reads it. Raises BucketError."""
+    try:
+        return read_receipt(bucket, key)
+    except ValueError:
+        return None
+
+
+def overview(
+    bucket: Bucket,
+    queue: Queue,
+    *,
+    prefix: str = "",
+    newest: int = 20,
+    read: int = 1000,
+    reading: ReadReceipt = read_if_readable,
+) -> Overview:
     """Looks at everything once: four listings, and the newest `read` receipts. Raises BucketError and QueueError.
 
     The listing of inputs reads the folders below the prefix too, `output/` and `labels/` not among them.
     """
     latest = _Latest(max(read, newest))
     others = _Others(prefix, bucket.url)
-    inputs = unanswered = 0
+    waiting = _Oldest()
+    inputs = 0
     for standing in standings(
         candidates(bucket, prefix, deeper=True, left_out=others.left_out),
         latest.noting(bucket.objects(RECEIPTS + prefix, recursive=False)),
     ):
         if takes(standing.input.name, prefix, bucket.url):
             inputs += 1
-            unanswered += standing.receipt is None
+            if standing.receipt is None:
+                waiting.see(standing.input)
         else:
             others.see(standing.input.name)
     by_status: Counter[str] = Counter()
     outcomes = []
-    for key in latest.newest_first():
-        outcome = _read(bucket, key)
+    for written, key in latest.newest_first():
+        outcome = reading(bucket, key, written)
         by_status[outcome.status.value if outcome else UNREADABLE] += 1
         if outcome:
             outcomes.append(outcome)
@@ -100,7 +134,7 @@ def overview(bucket: Bucket, queue: Queue, *, prefix: str = "", newest: int = 20
         queue=queue.url,
         backlog=queue.backlog(),
         inputs=inputs,
-        unanswered=unanswered,
+        unanswered=waiting.count,
         claimed=sum(1 for claim in bucket.objects(CLAIMS) if parse_key(claim.name, CLAIMS)),
         receipts=latest.count,
         looked_at=sum(by_status.values()),
@@ -112,6 +146,7 @@ def overview(bucket: Bucket, queue: Queue, *, prefix: str = "", newest: int = 20
         first_not_inputs=tuple(others.first),
         unknown=_unknown(outcomes),
         unknown_untold=sum(one.status is Status.SCORED and one.unknown is None for one in outcomes),
+        oldest_unanswered=waiting.oldest_first(),
     )
 
 
@@ -137,6 +172,25 @@ class _Others:
             self.first.append(NotInput(name, why))
 
 
+class _Oldest:
+    """Counts files that wait, and keeps the FIRST that have waited longest."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, str, int, int]] = []  # the youngest of those kept in front
+        self.count = 0
+
+    def see(self, info: ObjectInfo) -> None:
+        self.count += 1
+        heapq.heappush(self._heap, (-info.created, info.name, info.generation, info.size))
+        if len(self._heap) > FIRST:
+            heapq.heappop(self._heap)
+
+    def oldest_first(self) -> tuple[WaitingInput, ...]:
+        """Oldest first."""
+        kept = sorted(self._heap, reverse=True)
+        return tuple(WaitingInput(name, generation, size, -since) for since, name, generation, size in kept)
+
+
 class _Latest:
     """Lets a listing of receipts pass, counts it, and keeps the keys of the `limit` that were written last."""
 
@@ -154,16 +208,9 @@ class _Latest:
                     heapq.heappop(self._heap)
             yield receipt
 
-    def newest_first(self) -> list[Key]:
-        """Newest first."""
-        return [key for _, key in sorted(self._heap, reverse=True)]
-
-
-def _read(bucket: Bucket, key: Key) -> Outcome | None:
-    try:
-        return read_receipt(bucket, key)
-    except ValueError:
-        return None
+    def newest_first(self) -> list[tuple[float, Key]]:
+        """When each was written, and its key."""
+        return sorted(self._heap, reverse=True)
 
 
 def _unknown(outcomes: Iterable[Outcome]) -> dict[str, int]:

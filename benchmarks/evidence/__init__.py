@@ -1,0 +1,1 @@
+"""What is promised of the evidence, by simulation: `python -m benchmarks.evidence` (a few minutes on one core)."""

@@ -1,0 +1,1 @@
+"""The page of `--listen`: how things stand, for people with a browser. It reads, and changes nothing."""
