@@ -67,7 +67,7 @@ They belong to the libraries that the programs use.
 | `MLFLOW_TRACKING_USERNAME`, `MLFLOW_TRACKING_PASSWORD`, `MLFLOW_TRACKING_TOKEN` | MLflow | for a registry that asks who you are |
 | `MLFLOW_HTTP_REQUEST_TIMEOUT`, `MLFLOW_HTTP_REQUEST_MAX_RETRIES` | MLflow | how long the registry is waited for; `5` and `0` unless you set them, because MLflow's own defaults come to four minutes |
 | `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME` | OpenTelemetry | where traces go, how many, and whose they are, with `--trace otlp` |
-| `TMPDIR` | Python | where outputs of many megabytes lie until they are uploaded |
+| `TMPDIR` | Python | where Parquet files, and outputs of many megabytes until they are uploaded, lie |
 """  # noqa: E501
 
 Commands = Mapping[str, type[Command]]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from ledger.names import Key
+from ledger.names import Key, content_type, other_form
 from ledger.receipt import Outcome, RowError, Status
 from transport.bucket import ABSENT, Bucket, ObjectInfo, ObjectNotFound, ObjectWriter, PreconditionFailed, get, put
 from transport.event import Generation, ObjectEvent, UnusableMessage
@@ -73,12 +73,16 @@ def claim_outcome(bucket: Bucket, outcome: Outcome) -> ObjectInfo | None:
     return claim.info
 
 
-def open_claim(bucket: Bucket, key: Key, metadata: dict[str, str]) -> AbstractContextManager[ObjectWriter]:
-    """The claim of an outcome with predictions, open for writing; fill `metadata` before the block ends.
+def open_claim(
+    bucket: Bucket, key: Key, metadata: dict[str, str], output: str = ""
+) -> AbstractContextManager[ObjectWriter]:
+    """The claim of an outcome with predictions for `output`, open for writing; fill `metadata` before the block ends.
 
     `metadata` is to be that of `claim_metadata`. The block ends in PreconditionFailed where another claim stands.
     """
-    return bucket.write(key.claim, if_generation=ABSENT, metadata=metadata, content_type="text/csv")
+    return bucket.write(
+        key.claim, if_generation=ABSENT, metadata=metadata, content_type=content_type(output or key.output)
+    )
 
 
 def claim_metadata(outcome: Outcome) -> dict[str, str]:
@@ -95,6 +99,36 @@ def read_receipt(bucket: Bucket, key: Key) -> Outcome | None:
 
 
 def publish(bucket: Bucket, target: str, generation: Generation, write: Callable[[int], object]) -> bool:
+    """Writes `target` unless a newer generation's output stands there, or in the other form; False where one does.
+
+    An older output in the other form is removed: workers may have been told to write another form since.
+    """
+    return _write(bucket, target, generation, write) and _keep_one_form(bucket, target)
+
+
+def _keep_one_form(bucket: Bucket, target: str) -> bool:
+    """Removes the older of the two forms of an output; False where that is `target`.
+
+    Whoever writes looks at the other form afterwards: of two that write at once, one sees both. Of one generation in
+    both forms the CSV stays. What another program wrote in the other form is not touched. A writer that dies between
+    the two steps leaves an older form beside the newer one where all other deliveries are done: until the next scoring.
+    """
+    while True:
+        other = bucket.stat(other_form(target))
+        if other is None or SOURCE_GENERATION not in other.metadata:
+            return True
+        mine = bucket.stat(target)
+        if mine is None:
+            return False
+        older, newer = sorted((mine, other), key=lambda form: (output_generation(form), form.name.endswith(".csv")))
+        try:
+            bucket.delete(older.name, if_generation=older.generation)
+            return newer is mine
+        except PreconditionFailed:
+            continue  # replaced meanwhile: look again
+
+
+def _write(bucket: Bucket, target: str, generation: Generation, write: Callable[[int], object]) -> bool:
     """Writes `target` unless a newer generation's output stands there; False where it does.
 
     `write(g)` writes it on condition that `target` is of generation `g`, with `generation` under SOURCE_GENERATION in
@@ -133,19 +167,7 @@ def _follow(bucket: Bucket, key: Key, claim: ObjectInfo) -> tuple[Outcome, bool]
     outcome = Outcome.from_json(claim.metadata[OUTCOME])
     if outcome.status is Status.SCORED:
         try:
-            published = publish(
-                bucket,
-                key.output,
-                key.generation,
-                lambda looked_at: bucket.copy(
-                    key.claim,
-                    claim.generation,
-                    key.output,
-                    if_generation=looked_at,
-                    metadata=output_metadata(outcome),
-                    content_type="text/csv",
-                ),
-            )
+            published = _publish_claim(bucket, key, claim, outcome)
         except ObjectNotFound:
             return None
         if not published:
@@ -163,6 +185,23 @@ def _follow(bucket: Bucket, key: Key, claim: ObjectInfo) -> tuple[Outcome, bool]
         outcome, mine = Outcome.from_json(get(bucket, key.receipt)), False
     bucket.delete(key.claim)
     return outcome, mine
+
+
+def _publish_claim(bucket: Bucket, key: Key, claim: ObjectInfo, outcome: Outcome) -> bool:
+    target = outcome.output or key.output
+    return publish(
+        bucket,
+        target,
+        key.generation,
+        lambda looked_at: bucket.copy(
+            key.claim,
+            claim.generation,
+            target,
+            if_generation=looked_at,
+            metadata=output_metadata(outcome),
+            content_type=content_type(target),
+        ),
+    )
 
 
 def output_metadata(outcome: Outcome) -> dict[str, str]:

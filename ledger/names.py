@@ -30,9 +30,10 @@ VERDICTS = "output/verdicts/"  # one per model, with its report: written by `mod
 COMPARISONS_OF = "output/comparisons-of/"  # further challengers, each in a folder of its alias
 LABELS = "labels/"  # of rows that were scored before: read by the comparison, never an input
 
-INPUT_ENDINGS = (".csv", ".csv.gz")
+INPUT_ENDINGS = (".csv", ".csv.gz", ".parquet")
+INPUTS_END_IN = f"{', '.join(INPUT_ENDINGS[:-1])} or {INPUT_ENDINGS[-1]}"
 UNFINISHED_ENDINGS = (".tmp", ".part", ".crdownload")
-_OTHER_TABLES = (".tsv", ".xls", ".xlsx", ".ods", ".parquet", ".feather")
+_OTHER_TABLES = (".tsv", ".xls", ".xlsx", ".ods", ".pq", ".feather", ".arrow", ".avro", ".orc")
 
 LONGEST_ALIAS = "staging-9"  # of a further challenger
 _LONGEST = Generation(MAX_GENERATION, MAX_GENERATION)
@@ -75,11 +76,21 @@ class Key:
         return f"{OUTPUT}shadow/pred_{_stem(self.name)}.csv"
 
     @property
+    def outputs(self) -> tuple[str, str]:
+        """The output by its name in each form; one of them stands at most."""
+        return self.output, other_form(self.output)
+
+    @property
+    def shadows(self) -> tuple[str, str]:
+        """The same of the shadow's."""
+        return self.shadow, other_form(self.shadow)
+
+    @property
     def made(self) -> tuple[str, ...]:
         """Every name that is made of this key: the longest of them says how long an input's name may be."""
         further = ShadowKey(self.name, self.generation, LONGEST_ALIAS)
-        shadows = (self.comparison, self.shadow, further.comparison, further.shadow)
-        return (self.receipt, self.claim, self.failure, self.output, *shadows)
+        shadows = (self.comparison, *self.shadows, further.comparison, *further.shadows)
+        return (self.receipt, self.claim, self.failure, *self.outputs, *shadows)
 
 
 @dataclass(frozen=True, order=True)
@@ -109,6 +120,21 @@ def output_name(name: str) -> str:
     return f"{OUTPUT}pred_{_stem(name)}.csv"
 
 
+def in_form(name: str, form: str) -> str:
+    """An output's name in a form, `csv` or `parquet`: `output/pred_flights.parquet`."""
+    return f"{name.rpartition('.')[0]}.{form}"
+
+
+def other_form(name: str) -> str:
+    """What the same output is called in the other form."""
+    return in_form(name, "parquet" if name.endswith(".csv") else "csv")
+
+
+def content_type(name: str) -> str:
+    """Of an output."""
+    return "text/csv" if name.endswith(".csv") else "application/vnd.apache.parquet"
+
+
 def _stem(name: str) -> str:
     stem = name.removesuffix(".csv")
     return name if stem.lower().endswith(INPUT_ENDINGS) else stem
@@ -135,7 +161,6 @@ def is_input(name: str, prefix: str = "") -> bool:
         and not base.startswith(".")
         and not lowered.endswith(UNFINISHED_ENDINGS)
         and lowered.endswith(INPUT_ENDINGS)
-        and len(base) > len(INPUT_ENDINGS[1 if lowered.endswith(".gz") else 0])
     )
 
 
@@ -160,7 +185,7 @@ def why_no_input(name: str, prefix: str, bucket_url: str) -> str | None:
         return None
     base = name.rpartition("/")[2]
     if not base.lower().endswith(INPUT_ENDINGS):
-        return "its name ends neither in .csv nor in .csv.gz"
+        return f"its name does not end in {INPUTS_END_IN}"
     if not name.startswith(prefix):
         return f"it lies outside the prefix {prefix!r}"
     return f"it lies in a folder of its own; inputs lie directly below {prefix or 'the root of the bucket'}"
@@ -172,7 +197,9 @@ def looks_like_input(name: str, prefix: str) -> bool:
     lowered = below.rpartition("/")[2].lower()
     if name.startswith((OUTPUT, LABELS)) or any(part.startswith(".") for part in below.split("/")):
         return False
-    return (".csv" in lowered or lowered.endswith(_OTHER_TABLES)) and not lowered.endswith(UNFINISHED_ENDINGS)
+    return (
+        any(ending in lowered for ending in (".csv", ".parquet")) or lowered.endswith(_OTHER_TABLES)
+    ) and not lowered.endswith(UNFINISHED_ENDINGS)
 
 
 def _why_unfit(name: str, bucket_url: str) -> str | None:

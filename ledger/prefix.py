@@ -28,6 +28,6 @@ Prefix = Annotated[
     str,
     AfterValidator(good_prefix),
     Field(
-        description="inputs are the .csv and .csv.gz objects right below it, like incoming/; empty: the bucket's root"
+        description="inputs are the .csv, .csv.gz, .parquet right below it, like incoming/; empty: the bucket's root"
     ),
 ]

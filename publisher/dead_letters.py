@@ -10,7 +10,7 @@ from edge import metrics
 from edge.log import MayQuoteRows
 from edge.notify.notifier import NOBODY, Notifier
 from ledger.commit import bring_to_receipt, claim_outcome, refuse_unfounded
-from ledger.names import Key, event_of, takes, why_no_input
+from ledger.names import INPUTS_END_IN, Key, event_of, takes, why_no_input
 from ledger.receipt import Outcome, RowError, Source, Status
 from ledger.records import Failure, read_failure, record_unusable
 from publisher.inputs import rfc3339
@@ -98,7 +98,7 @@ def _bury(bucket: Bucket, delivery: Delivery, prefix: str, now: float, notifier:
     try:
         event = event_of(delivery.message, bucket)
         if not takes(event.name, prefix, bucket.url):
-            why = why_no_input(event.name, prefix, bucket.url) or f"those end in .csv or .csv.gz and lie at {prefix!r}"
+            why = why_no_input(event.name, prefix, bucket.url) or f"those end in {INPUTS_END_IN} and lie at {prefix!r}"
             raise UnusableMessage(f"{event.name[:80]!r} is not an input: {why}")
         refuse_unfounded(bucket, event)
         key = Key(event.name, event.generation)

@@ -35,7 +35,7 @@ from worker.processes.pool import Pool
 from worker.processes.process import TaskFailed
 from worker.processes.scoring_process import Workshop
 from worker.scoring import write
-from worker.scoring.predict import Predicted
+from worker.scoring.predicted import Predicted
 from worker.shadow_line import ShadowLine
 from worker.versions.swap import InForce
 

@@ -15,6 +15,7 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Literal
 
 from pydantic import ByteSize, Field, field_validator
 
@@ -24,6 +25,7 @@ from edge.listen import Listening
 from edge.notify.options import Receipting
 from edge.options import ArtifactHosts, BucketOption, LogLevelOption, ModelOption, QueueOption, RegistryOption
 from ledger.prefix import Prefix
+from models.scoring.table.carried import carried_names
 from models.scoring.table.limits import USUAL_LIMITS, Limits
 
 
@@ -48,8 +50,8 @@ class Work(LogLevelOption, Listening, Receipting, ModelOption, RegistryOption, Q
     score_seconds: float = Field(
         600.0,
         gt=0,
-        description="how long a file of up to 64 MB may take, a bigger one in proportion (a .gz counts tenfold);"
-        " beyond it the attempt failed",
+        description="how long a file of up to 64 MB may take, a bigger one in proportion (a .gz or .parquet counts"
+        " tenfold); beyond it the attempt failed",
     )
     load_seconds: float = Field(600.0, gt=0, description="how long a version may take to load, beside what serves")
     shadow_seconds: float = Field(60.0, gt=0, description="how long a file's shadow may take, by its size as above")
@@ -77,7 +79,7 @@ class Work(LogLevelOption, Listening, Receipting, ModelOption, RegistryOption, Q
     max_gzip_ratio: float = Field(
         USUAL_LIMITS.max_gzip_ratio,
         gt=1,
-        description="a .gz that unpacks to more than so many times its size, and to more than 64 MB, is rejected",
+        description="a .gz or .parquet that unpacks to more than so many times its size, and over 64 MB, is rejected",
     )
     encoding: str = Field("utf-8", description="of files without a mark that names theirs, as Python calls it")
     max_unknown: float = Field(
@@ -87,7 +89,11 @@ class Work(LogLevelOption, Listening, Receipting, ModelOption, RegistryOption, Q
         description="share of a column's texts from which on, if the model was never shown them, a file is rejected",
     )
     spreadsheet_safe: bool = Field(
-        False, description="copied ids that a spreadsheet would run as formulas get an apostrophe (see SECURITY.md)"
+        False, description="copied cells that a spreadsheet would run as formulas get an apostrophe (see SECURITY.md)"
+    )
+    output: Literal["csv", "parquet"] = Field("csv", description="the form of predictions, the shadow's too")
+    carry: str = Field(
+        "", description="columns of the file to copy beside its predictions: all, or names by commas; empty: none"
     )
     filenames_log: str = Field("new_data_filenames.txt", description="every file name taken is appended; empty: off")
 
@@ -100,6 +106,12 @@ class Work(LogLevelOption, Listening, Receipting, ModelOption, RegistryOption, Q
         except LookupError:
             raise ValueError(f"{encoding!r} is no encoding of text that Python knows") from None
         return encoding
+
+    @field_validator("carry")
+    @classmethod
+    def _are_names(cls, carry: str) -> str:
+        carried_names(carry)
+        return carry
 
     def run(self) -> int:
         # Imported here: a scoring process imports this module too, and has no use for any of it.

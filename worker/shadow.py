@@ -8,18 +8,15 @@ from __future__ import annotations
 import json
 import tempfile
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pacsv
 
 from ledger.commit import SOURCE_GENERATION, publish
-from ledger.names import Key, ShadowKey
+from ledger.names import Key, ShadowKey, content_type, in_form
 from ledger.receipt import Outcome
 from models.evidence.record.comparison import Comparison, FileHeader, Predictions
 from models.registry.client import STAGING, FetchedVersion
@@ -30,20 +27,15 @@ from models.scoring.table.read import ReadAgain
 from transport.bucket import ABSENT, Bucket, ObjectNotFound, PreconditionFailed, put, read_again_where_damaged
 from transport.event import ObjectEvent
 from worker.processes.scoring_process import Workshop
-from worker.scoring import write
-from worker.scoring.predict import Predicted, Stopwatch, Tally, predict
-from worker.scoring.score import Hashed, checked_to_the_end
+from worker.scoring.output import output_of
+from worker.scoring.predict import Stopwatch, predict
+from worker.scoring.predicted import Predicted
+from worker.scoring.score import checked_to_the_end
+from worker.scoring.served import SERVED_BLOCK_BYTES, NothingToCompare, Served
+from worker.scoring.tally import Tally
 
 MEMORY_OF_SPOOL = 8 << 20
-SERVED_BLOCK_BYTES = 1 << 18  # of production's output; Arrow reads up to 32 blocks ahead, and no row is longer
-
-REPLACED = (
-    "production's output was replaced by that of a newer generation meanwhile, or changed: it is not its receipt's"
-)
-
-
-class NothingToCompare(Exception):
-    """The things to compare are gone, or do not belong together; the text says why."""
+LONGER_ROWS = 4  # times the input's block: what a row with carried cells has at most, quotes doubled
 
 
 def in_shadow(name: str, fraction: float) -> bool:
@@ -80,7 +72,7 @@ class Shadow:
     def run(self, workshop: Workshop) -> None:
         """Writes the shadow's output and the comparison record. Raises NothingToCompare, Incomparable, Unreadable."""
         bucket, key = workshop.bucket, self.key
-        scorer = workshop.scorer(self.staging)
+        scorer, target = workshop.scorer(self.staging), in_form(key.shadow, self.limits.output)
         with tempfile.SpooledTemporaryFile(max_size=MEMORY_OF_SPOOL) as spool:
             try:
                 comparison = read_again_where_damaged(lambda: self._read_and_compare(bucket, key, scorer, spool))
@@ -91,12 +83,12 @@ class Shadow:
                 spool.seek(0)
                 metadata = {SOURCE_GENERATION: str(key.generation), "model-version": self.staging.spec.version}
                 with bucket.write(
-                    key.shadow, if_generation=looked_at, metadata=metadata, content_type="text/csv"
+                    target, if_generation=looked_at, metadata=metadata, content_type=content_type(target)
                 ) as writer:
                     while block := spool.read(1 << 20):
                         writer.write(block)
 
-            publish(bucket, key.shadow, key.generation, upload)
+            publish(bucket, target, key.generation, upload)
         record_comparison(bucket, key, comparison.to_json())
 
     def _read_and_compare(self, bucket: Bucket, key: Key, scorer: Scorer, spool: Any) -> Comparison:
@@ -126,30 +118,38 @@ class Shadow:
         comparison = Comparison.start(self.production, self.staging.spec, file)
         with (
             bucket.read(key.name, key.generation.content) as input_stream,
-            bucket.read(key.output) as output_stream,
+            bucket.read(name := self.receipt.output or key.output) as output_stream,
             checked_to_the_end(bucket, input_stream),
         ):
-            served = _Served(output_stream, self.production, self.receipt.sha256)
+            served = Served(output_stream, name, self.production, self.receipt.sha256, self._block_bytes())
             spool.seek(0)
             spool.truncate()
-            spool.write(write.header(scorer.spec))
             tally = Tally()
-            for predicted in predict(
+            parts = predict(
                 input_stream,
                 scorer,
                 watch,
+                name=key.name,
                 tally=tally,
                 truth_column=comparison.pair.label_column,
                 limits=self.limits,
                 all_columns=all_columns,
-            ):
-                spool.write(write.rows(scorer.spec, predicted, spreadsheet_safe=self.limits.spreadsheet_safe))
+            )
+            output = output_of(parts, self.limits)
+            spool.write(output.begin())
+            for predicted in parts:
+                spool.write(output.add(predicted))
                 self._add(comparison, served, predicted, watch)
+            spool.write(output.end())
             served.verify()
             comparison.unknown.add(self.receipt.unknown, tally.unknown)
         return comparison
 
-    def _add(self, comparison: Comparison, served: _Served, predicted: Predicted, watch: Stopwatch) -> None:
+    def _block_bytes(self) -> int:
+        """How much of production's output is read at once: a row is no longer, with carried cells in it or without."""
+        return LONGER_ROWS * self.limits.block_bytes if self.limits.carry else SERVED_BLOCK_BYTES
+
+    def _add(self, comparison: Comparison, served: Served, predicted: Predicted, watch: Stopwatch) -> None:
         """Adds a batch, with the seconds that each of the two models took to score it."""
         share = len(predicted.labels) / max(self.receipt.rows, 1)
         labels, probabilities = served.take(len(predicted.labels))
@@ -183,66 +183,3 @@ def failed_record(event: ObjectEvent, production: str, staging: str, reason: str
         },
         "failed": reason[:1000],
     }
-
-
-class _Served:
-    """Production's rows as they were written, in order, any number at a time.
-
-    Their SHA-256 shows at the end whether they are the rows of the receipt. The output's metadata would show it at the
-    start, for one more call per file. Raises NothingToCompare where they are others.
-    """
-
-    def __init__(self, stream: BinaryIO, spec: ModelSpec, sha256: str) -> None:
-        self._stream, self._sha256 = Hashed(stream), sha256
-        self._positive = write.positive_index(spec)
-        self._classes = len(spec.classes)
-        types = {"prediction": pa.string()}
-        if self._positive is None:
-            types |= {f"probability_{label}": pa.float64() for label in spec.classes}
-        else:
-            types["probability"] = pa.float64()
-        try:
-            self._batches: Iterator[Any] = iter(
-                pacsv.open_csv(
-                    pa.PythonFile(self._stream, mode="r"),
-                    read_options=pacsv.ReadOptions(use_threads=False, block_size=SERVED_BLOCK_BYTES),
-                    parse_options=pacsv.ParseOptions(newlines_in_values=True),
-                    convert_options=pacsv.ConvertOptions(
-                        include_columns=list(types),
-                        column_types=types,
-                        null_values=[""],
-                        strings_can_be_null=True,
-                    ),
-                )
-            )
-        except (pa.ArrowInvalid, KeyError):
-            raise NothingToCompare(REPLACED) from None
-        self._ahead = pa.table({name: pa.array([], kind) for name, kind in types.items()})
-
-    def take(self, count: int) -> tuple[pa.Array, np.ndarray[Any, Any]]:
-        """The next `count` rows: labels [count] (None where the row failed) and probabilities [count, K]."""
-        while self._ahead.num_rows < count:
-            more = self._next()
-            if more is None:
-                raise NothingToCompare(REPLACED)
-            self._ahead = pa.concat_tables([self._ahead, pa.Table.from_batches([more])])
-        taken, self._ahead = self._ahead.slice(0, count), self._ahead.slice(count)
-        labels = taken.column(0).combine_chunks()
-        columns = [taken.column(i).combine_chunks().to_numpy(zero_copy_only=False) for i in range(1, taken.num_columns)]
-        if self._positive is None:
-            return labels, np.column_stack(columns)
-        probabilities = np.empty((count, self._classes))
-        probabilities[:, self._positive] = columns[0]
-        probabilities[:, 1 - self._positive] = 1 - columns[0]
-        return labels, probabilities
-
-    def verify(self) -> None:
-        """To be called when all rows are taken."""
-        if self._ahead.num_rows or self._next() is not None or self._stream.sha256() != self._sha256:
-            raise NothingToCompare(REPLACED)
-
-    def _next(self) -> Any:
-        try:
-            return next(self._batches, None)
-        except pa.ArrowInvalid:
-            raise NothingToCompare(REPLACED) from None

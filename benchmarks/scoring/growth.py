@@ -34,7 +34,8 @@ from models.register_sklearn import register_sklearn
 from models.registry.client import Registry
 from models.scoring.scorer import Scorer
 from worker.scoring import write
-from worker.scoring.predict import Predicted, Stopwatch, predict
+from worker.scoring.predict import Stopwatch, predict
+from worker.scoring.predicted import Predicted
 
 FITTED_ON = 4_000  # rows
 LEAVES = 256

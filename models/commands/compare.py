@@ -47,7 +47,7 @@ class Compare(EvidenceCommand):
     """Says whether staging is better than production, from the records of scored files.
 
     Without versions it is the pair in the aliases, or else the newest pair that was compared. Labels that came later
-    are read from labels/*.csv in the bucket and from --labels, and joined by id to what was predicted then.
+    are read from the files in labels/ in the bucket and from --labels, and joined by id to what was predicted then.
     """
 
     production: str | None = Field(None, description="the version that served")

@@ -15,7 +15,7 @@ from edge.command import Command
 class Profile(Command):
     """Analyses a CSV file: a summary here, and one HTML page with every column by label, correlations and drift."""
 
-    file: CliPositionalArg[Path] = Field(description="the data set, .csv or .csv.gz")
+    file: CliPositionalArg[Path] = Field(description="the data set, .csv, .csv.gz or .parquet")
     against: Path | None = Field(None, description="a second file, to measure its drift from the first")
     label: str = Field("satisfaction", description="the column of classes; '' where there is none")
     out: Path = Field(Path("profile.html"), description="where the page goes")

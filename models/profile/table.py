@@ -1,4 +1,4 @@
-"""Reading a CSV file as text: what its cells are is decided later, column by column."""
+"""Reading a file as text: what its cells are is decided later, column by column."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pandas as pd
 
 from models.scoring.table.cells import text_cells
 from models.scoring.table.faults import Fault, Unreadable
-from models.scoring.table.read import Batch, Table
+from models.scoring.table.opened import open_table
+from models.scoring.table.read import Batch
 
 
 class UnreadableTable(Exception):
@@ -17,7 +18,7 @@ class UnreadableTable(Exception):
 
 
 def read_table(path: Path, tell: Callable[[str], None] = lambda said: None) -> pd.DataFrame:
-    """Every column of a CSV file (also `.gz`) as text, gaps as None; rows that are none of the table's are left out.
+    """Every column of a CSV (also `.gz`) or Parquet file as text, gaps as None; rows that are none of its are left out.
 
     `tell`: is given one sentence where rows were left out. Raises UnreadableTable.
     """
@@ -25,7 +26,7 @@ def read_table(path: Path, tell: Callable[[str], None] = lambda said: None) -> p
     rows, left_out, first = 0, 0, ""
     try:
         with path.open("rb") as stream:
-            for batch in Table(stream, None, all_columns=True).batches():
+            for batch in open_table(stream, path.name, None, all_columns=True).batches():
                 part, faults = _split(batch)
                 parts.append(part)
                 if faults and not first:
@@ -35,7 +36,7 @@ def read_table(path: Path, tell: Callable[[str], None] = lambda said: None) -> p
     except FileNotFoundError:
         raise UnreadableTable(f"{path}: there is no such file") from None
     except (Unreadable, OSError) as error:
-        raise UnreadableTable(f"{path} cannot be read as CSV: {error}") from None
+        raise UnreadableTable(f"{path} cannot be read: {error}") from None
     if not rows:
         raise UnreadableTable(f"{path} has a header and no rows")
     if left_out == rows:

@@ -13,7 +13,8 @@ from models.registry.spec import Column
 from models.scoring.table.cells import text_cells
 from models.scoring.table.columns import converted
 from models.scoring.table.faults import Fault, Unreadable
-from models.scoring.table.read import ReadAgain, Table
+from models.scoring.table.opened import open_table
+from models.scoring.table.read import ReadAgain
 
 
 class BadRows(Exception):
@@ -41,7 +42,7 @@ def header_of(path: Path) -> tuple[str, ...]:
     """The columns of the CSV at `path`, in their order. Raises BadRows."""
     try:
         with path.open("rb") as stream:
-            return Table(stream, None).columns
+            return tuple(open_table(stream, path.name, None).columns)
     except (Unreadable, OSError) as error:
         raise BadRows(f"{path}: {error}") from None
 
@@ -50,7 +51,7 @@ def _read(path: Path, types: Mapping[str, str], also: Sequence[str], *, all_colu
     columns = [_column(name, kind) for name, kind in types.items()]
     parts: dict[str, list[np.ndarray[Any, Any]]] = {}
     with path.open("rb") as stream:
-        table = Table(stream, list(types), also, all_columns=all_columns)
+        table = open_table(stream, path.name, list(types), also, all_columns=all_columns)
         for batch in table.batches():
             for position in sorted(batch.faults)[:1]:
                 raise _bad(path, batch.first_row + position, batch.faults[position])

@@ -15,12 +15,18 @@ HUGE_MB = int(os.environ.get("HUGE_MB", "1024"))
 
 
 @pytest.mark.timeout(3600)
-def test_a_huge_file(running: Running, figures: Figures) -> None:
-    small = peaks_after(running, "small.csv", 10 * MB, 300)
-    big = peaks_after(running, "big.csv", HUGE_MB * MB, 3000)
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [("csv", ()), ("parquet", ()), ("parquet", ("--carry", "all", "--output", "parquet"))],
+    ids=["CSV", "Parquet", "Parquet to Parquet"],
+)
+def test_a_huge_file(running: Running, figures: Figures, form: str, options: tuple[str, ...]) -> None:
+    small = peaks_after(running, f"small.{form}", (100 if options else 10) * MB, 300, *options)
+    big = peaks_after(running, f"big.{form}", HUGE_MB * MB, 3000, *options)
 
     assert len(small) == len(big) == 3
-    figures.note(f"{HUGE_MB:,} MB, memory in all against 10 MB", sum(big) / sum(small), at_most=1.3)
+    what = f"{HUGE_MB:,} MB {' '.join((form, *options))}"
+    figures.note(f"{what}, memory in all against {100 if options else 10} MB", sum(big) / sum(small), at_most=1.3)
     for who, before, after in zip(("parent", "scoring process", "shadow"), small, big, strict=True):
-        figures.note(f"{HUGE_MB:,} MB, memory of the {who} against 10 MB", after / before, at_most=1.4)
-        figures.note(f"{HUGE_MB:,} MB, memory of the {who}", after / MB, "MB")
+        figures.note(f"{what}, memory of the {who} against a small one", after / before, at_most=1.4)
+        figures.note(f"{what}, memory of the {who}", after / MB, "MB")

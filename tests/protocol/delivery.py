@@ -8,13 +8,13 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-from ledger.names import Key
+from ledger.names import Key, in_form
 from ledger.receipt import ModelUsed, Outcome, Source, Status
 from transport.bucket import ABSENT, ObjectInfo, ObjectNotFound, PreconditionFailed
 from transport.event import Generation
 
 FILE = "flights.csv"
-OUTPUT = Key(FILE, Generation(1)).output
+OUTPUTS = Key(FILE, Generation(1)).outputs
 Call = tuple[Any, ...]
 
 
@@ -75,8 +75,7 @@ class AnsweringBucket:
         return _info(target, self._ask("write", target, if_generation, content, given))
 
     def delete(self, name: str, *, if_generation: int | None = None) -> bool:
-        assert if_generation is None
-        gone: bool = self._ask("delete", name)
+        gone: bool = self._ask("delete", name, if_generation)
         return gone
 
 
@@ -120,21 +119,31 @@ def answer(objects: dict[str, Any], counters: dict[str, int], version: int, call
             return ObjectNotFound
         return standing[1]
     if kind == "delete":
+        if rest[1] is not None and (standing is None or rest[1] != standing[0]):
+            return PreconditionFailed
         return objects.pop(name, None) is not None
     _, if_generation, content, metadata = rest
     if if_generation is not None and if_generation != (standing[0] if standing else ABSENT):
         return PreconditionFailed
     counters[name] = counters.get(name, 0) + 1
     objects[name] = (counters[name], content, metadata)
-    if name == OUTPUT:
+    if name in OUTPUTS:
         counters[f"published {dict(metadata)['source-generation']}"] = 1
     return (counters[name], len(content), metadata)
 
 
 def deliver(
-    commit: ModuleType, bucket: Any, generation: int, redelivered: bool, outcomes: Mapping[Any, Status]
+    commit: ModuleType,
+    bucket: Any,
+    generation: int,
+    redelivered: bool,
+    outcomes: Mapping[Any, Status],
+    forms: tuple[str, str],
 ) -> None:
-    """One delivery, as the worker handles it; the file's outcome depends on its generation and the model in force."""
+    """One delivery, as the worker handles it; the file's outcome depends on its generation and the model in force.
+
+    `forms`: in which form the output of generation 1, and of 2, is written.
+    """
     key = Key(FILE, Generation(generation))
 
     def score() -> Any:
@@ -150,9 +159,11 @@ def deliver(
         if status is not Status.SCORED:
             return commit.claim_outcome(bucket, replace(begun, status=status, model=used))
         predictions = f"{generation} by {version}"
-        scored = replace(begun, status=status, model=used, sha256=predictions, output=key.output)
+        scored = replace(
+            begun, status=status, model=used, sha256=predictions, output=in_form(key.output, forms[generation - 1])
+        )
         try:
-            with commit.open_claim(bucket, key, commit.claim_metadata(scored)) as claim:
+            with commit.open_claim(bucket, key, commit.claim_metadata(scored), scored.output) as claim:
                 claim.write(predictions.encode())
         except PreconditionFailed:
             return None

@@ -16,7 +16,7 @@ import numpy as np
 
 from ledger.names import Key
 from ledger.receipt import Outcome, Status
-from tests.protocol.delivery import FILE, OUTPUT, AnsweringBucket, Call, Suspended, answer, deliver
+from tests.protocol.delivery import FILE, OUTPUTS, AnsweringBucket, Call, Suspended, answer, deliver
 from tests.protocol.worlds import BITS, DEAD, DONE, Column, Worlds, each
 from transport.event import Generation
 
@@ -36,8 +36,14 @@ class Explorer:
     over many at a time, as columns of numbers.
     """
 
-    def __init__(self, commit: ModuleType, outcomes: Mapping[Any, Status], crashes: int = 1) -> None:
-        self._commit = commit
+    def __init__(
+        self,
+        commit: ModuleType,
+        outcomes: Mapping[Any, Status],
+        crashes: int = 1,
+        forms: tuple[str, str] = ("csv", "csv"),
+    ) -> None:
+        self._commit, self._forms, self._crashes = commit, forms, crashes
         self._outcomes = outcomes
         self._buckets: list[tuple[dict[str, Any], dict[str, int]]] = []
         self._bucket_ids: dict[Any, int] = {}
@@ -137,6 +143,9 @@ class Explorer:
         standing = _output(objects)
         if (standing[0] if standing else None) != newest:
             raise Violation("the output is not that of the newest generation that was scored")
+        # A copy of the claim that was begun before all others were done, and whose writer then died, goes unseen.
+        if crashes == self._crashes and sum(name in objects for name in OUTPUTS) > 1:
+            raise Violation("an output stands in two forms")
         if crashes and any(Key(FILE, Generation(g)).claim in objects for g in (1, 2)):
             raise Violation("a claim is left behind although nobody crashed")
 
@@ -157,7 +166,8 @@ class Explorer:
         if history not in self._calls:
             generation, redelivered, answers = self._histories[history]
             try:
-                deliver(self._commit, AnsweringBucket(answers), generation, redelivered, self._outcomes)
+                bucket = AnsweringBucket(answers)
+                deliver(self._commit, bucket, generation, redelivered, self._outcomes, self._forms)
                 self._calls[history] = None
             except Suspended as suspended:
                 self._calls[history] = suspended.call
@@ -212,11 +222,10 @@ def _parsed(content: bytes) -> Outcome:
 
 
 def _output(objects: Objects) -> tuple[int, str, int] | None:
-    """Source generation, predictions, and the output's own generation."""
-    found = objects.get(OUTPUT)
-    if found is None:
-        return None
-    return int(dict(found[2])["source-generation"]), found[1].decode(), found[0]
+    """Source generation, predictions, and the output's own generation; of the newer where it stands in two forms."""
+    standing = [objects[name] for name in OUTPUTS if name in objects]
+    found = [(int(dict(of[2])["source-generation"]), of[1].decode(), of[0]) for of in standing]
+    return max(found, default=None)
 
 
 def _intern(ids: dict[Any, int], values: list[Any], key: Any, value: Any) -> int:

@@ -22,8 +22,8 @@ OUTCOMES = [
 # Each safeguard of the protocol, as the lines that make it, and the same lines without it.
 SAFEGUARDS = {
     "the first claim stands": (
-        "return bucket.write(key.claim, if_generation=ABSENT, metadata=metadata",
-        "return bucket.write(key.claim, if_generation=None, metadata=metadata",
+        "key.claim, if_generation=ABSENT, metadata=metadata",
+        "key.claim, if_generation=None, metadata=metadata",
     ),
     "the second look at the receipt": (
         "if standing := read_receipt(bucket, key):  # a claim younger than the receipt decides nothing",
@@ -47,6 +47,7 @@ SAFEGUARDS = {
         "    bucket.delete(key.claim)\n    return outcome, mine",
         "    return outcome, mine",
     ),
+    "one form of an output": (" and _keep_one_form(bucket, target)", ""),
     "publish before the receipt": ("if outcome.status is Status.SCORED:", "if False:"),
 }
 
@@ -71,10 +72,17 @@ def test_every_interleaving_with_one_crash_keeps_the_invariants(outcomes):
     assert worlds > 1_000
 
 
+@pytest.mark.parametrize("forms", [("csv", "parquet"), ("parquet", "csv")])
+def test_workers_that_write_two_forms_leave_one(forms):
+    for outcomes in OUTCOMES[:: 5 if forms[0] == "csv" else 3]:
+        assert Explorer(ledger.commit, outcomes, crashes=0, forms=forms).search(most=2_000_000) > 1_000
+
+
 @pytest.mark.slow
 def test_random_ways_with_three_crashes_keep_the_invariants():
     for seed, outcomes in enumerate(OUTCOMES):
         Explorer(ledger.commit, outcomes, crashes=3).walk(ways=250, seed=20260101 + seed)
+        Explorer(ledger.commit, outcomes, crashes=3, forms=("csv", "parquet")).walk(ways=250, seed=20260101 + seed)
 
 
 @pytest.mark.slow
@@ -89,3 +97,4 @@ def test_without_any_one_safeguard_an_invariant_breaks(safeguard):
 def search_all(commit: ModuleType) -> None:
     for outcomes in OUTCOMES:
         Explorer(commit, outcomes, crashes=1).search(most=2_000_000)
+        Explorer(commit, outcomes, crashes=0, forms=("csv", "parquet")).search(most=2_000_000)

@@ -50,6 +50,8 @@ LONGER = {
 SCORING_SIDE = {
     "worker.processes.scoring_process",
     "worker.scoring.score",
+    "worker.scoring.served",
+    "worker.scoring.output",
     "worker.scoring.predict",
     "worker.scoring.write",
     "worker.shadow",

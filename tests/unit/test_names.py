@@ -22,7 +22,21 @@ from ledger.names import (
 )
 from transport.event import MAX_GENERATION, Generation
 
-endings = ["", ".csv", ".CSV", ".Csv", ".gz", ".GZ", ".csv.gz", ".CSV.GZ", ".csv.csv", ".tmp", ".part", "@1", ".json"]
+endings = [
+    "",
+    ".csv",
+    ".CSV",
+    ".Csv",
+    ".gz",
+    ".csv.gz",
+    ".CSV.GZ",
+    ".csv.csv",
+    ".parquet",
+    ".tmp",
+    ".part",
+    "@1",
+    ".json",
+]
 names = st.builds(
     lambda prefix, stem, tail: prefix + stem + "".join(tail),
     st.sampled_from(["", "in/", "a.csv/"]),
@@ -32,7 +46,21 @@ names = st.builds(
 
 
 @pytest.mark.parametrize(
-    "name", ["a.csv", "A.CSV", "a.Csv", "a.csv.gz", "a.CSV.GZ", "a b.csv", "ü.csv", "a.b.csv", "x.tmp.csv", "#?%.csv"]
+    "name",
+    [
+        "a.csv",
+        "A.CSV",
+        "a.Csv",
+        "a.csv.gz",
+        "a.CSV.GZ",
+        "a b.csv",
+        "ü.csv",
+        "a.b.csv",
+        "x.tmp.csv",
+        "#?%.csv",
+        "a.parquet",
+        "A.Parquet",
+    ],
 )
 def test_csv_files_at_the_root_are_inputs(name):
     assert is_input(name)
@@ -50,6 +78,8 @@ def test_csv_files_at_the_root_are_inputs(name):
         "acsv",
         ".csv",
         ".csv.gz",
+        ".parquet",
+        "a.parquet.gz",
         ".a.csv",
         "a.csv.tmp",
         "a.csv.part",
@@ -82,6 +112,9 @@ def test_inputs_lie_directly_below_the_prefix_and_nowhere_else():
         ("flights.csv.gz.csv", "output/pred_flights.csv.gz.csv.csv"),
         ("FLIGHTS.CSV.csv", "output/pred_FLIGHTS.CSV.csv.csv"),
         ("a.b.csv", "output/pred_a.b.csv"),
+        ("flights.parquet", "output/pred_flights.parquet.csv"),
+        ("flights.parquet.csv", "output/pred_flights.parquet.csv.csv"),
+        ("flights.csv.parquet", "output/pred_flights.csv.parquet.csv"),
     ],
 )
 def test_an_output_is_called_after_its_input(name, output):
@@ -96,7 +129,7 @@ def test_no_two_inputs_share_an_output_or_a_shadow():
         stem + "".join(tail)
         for stem in stems
         for length in (1, 2, 3, 4)
-        for tail in itertools.product([".csv", ".CSV", ".gz", ".csv.gz", ".CSV.gz"], repeat=length)
+        for tail in itertools.product([".csv", ".CSV", ".gz", ".csv.gz", ".CSV.gz", ".parquet"], repeat=length)
     }
     inputs = {name for name in inputs if is_input(name)}
     assert len(inputs) > 1000
@@ -114,6 +147,7 @@ inputs = names.filter(lambda name: is_input(name, name[: name.rfind("/") + 1]))
 @example("a.csv.gz", "a.csv.gz.csv")
 @example("A.CSV", "A.CSV.csv")
 @example("a.csv", "a.csv.csv")
+@example("a.parquet", "a.parquet.csv")
 def test_two_different_inputs_have_different_outputs(one, other):
     if one != other:
         first, second = Key(one, Generation(1)), Key(other, Generation(1))

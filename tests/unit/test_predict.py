@@ -20,7 +20,8 @@ from tests.registry import MODEL
 from tests.worker_fixtures import SPEC, scorer, survey, table
 from worker.processes.scoring_process import load
 from worker.scoring import write
-from worker.scoring.predict import Stopwatch, Tally, predict
+from worker.scoring.predict import Stopwatch, predict
+from worker.scoring.tally import Tally
 
 
 def output(data, model, **options):

@@ -291,7 +291,7 @@ class TestFiles:
             (b"a,b\n", "has a header and no rows"),
             (b"a,b\n1,2,3,4\n", "none of its 1 rows can be read; the first, row 1 has 4 fields, the header has 2"),
             (b"a\n\xff\xfe\n", "the first, row 1, column 'a' is not UTF-8 text"),
-            (b"PK\x03\x04", "cannot be read as CSV: the file is a zip archive"),
+            (b"PK\x03\x04", "cannot be read: the file is a zip archive"),
         ],
     )
     def test_files_that_are_no_tables(self, tmp_path: Path, content: bytes, told: str) -> None:

@@ -28,7 +28,8 @@ from models.scoring.scorer import Scorer
 from models.training.register import RegistrationRefused
 from tests.registry import copy_registry
 from tests.unit.test_graph import linear
-from worker.scoring.predict import Predicted, Stopwatch, predict
+from worker.scoring.predict import Stopwatch, predict
+from worker.scoring.predicted import Predicted
 from worker.scoring.write import positive_index
 
 MINE = "my-model"

@@ -145,7 +145,7 @@ def test_what_looks_like_an_input_and_is_none_is_shown_with_its_reason(tmp_path:
     reasons = {other.name: other.reason for other in seen.first_not_inputs}
     assert set(reasons) == {"new/a.csv", "b.csv.zip", "x" * 220 + ".csv", "a\nb.csv", "link.csv", "M\\xf6ller.csv"}
     assert "folder of its own" in reasons["new/a.csv"]
-    assert "neither in .csv nor in .csv.gz" in reasons["b.csv.zip"]
+    assert "does not end in .csv, .csv.gz or .parquet" in reasons["b.csv.zip"]
     assert "of more than 210" in reasons["x" * 220 + ".csv"]
     assert "links are not followed" in reasons["link.csv"]
     assert [other["name"] for other in seen.to_dict()["first_not_inputs"]] == list(reasons)

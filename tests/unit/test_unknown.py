@@ -18,8 +18,9 @@ from tests.memory import MemoryBucket
 from tests.unit.test_score import attempt_at
 from tests.worker_fixtures import SPEC, dropped, scorer, table
 from transport.bucket import get
-from worker.scoring.predict import Stopwatch, Tally, predict
+from worker.scoring.predict import Stopwatch, predict
 from worker.scoring.score import score_file
+from worker.scoring.tally import Tally
 
 KNOWN = replace(
     SPEC, columns=(Column("colour", is_text=True, known=("red", "blue", "NA")), *SPEC.columns[1:]), knows_texts=True

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
-from ledger.receipt import MAX_LISTED_ERRORS, RowError
-from models.registry.spec import Column, ModelSpec
+from ledger.receipt import RowError
+from models.registry.spec import ModelSpec
 from models.scoring.scorer import Scorer, Scores
 from models.scoring.table.cells import Coded, copied, text_cells, unfit, unfit_cells
 from models.scoring.table.columns import Rows, validate
-from models.scoring.table.faults import Fault, FileFault, RowFault, Unreadable
+from models.scoring.table.dialect import folded
+from models.scoring.table.faults import Fault, RowFault
 from models.scoring.table.limits import USUAL_LIMITS, Limits
-from models.scoring.table.read import Batch, Table
+from models.scoring.table.opened import OpenTable, open_table
+from models.scoring.table.read import Batch
+from worker.scoring.predicted import Predicted
+from worker.scoring.tally import Tally, UnknownTally
 
-FEW_TEXTS = 5  # a column with fewer texts says nothing about the whole file
-NAMED_TEXTS = 5
-LONGEST_TEXT = 40  # characters of a text that is named
+_LACKING = "is to be carried, and the file has no such column of cells: it is empty in the output"
 
 
 @dataclass
@@ -48,114 +49,46 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """N consecutive rows of a file, the first of which is number `first_row`.
+class Scoring:
+    """An open file on its way through a model: its rows, scored batch by batch, and name and type of what is `carried`.
 
-    `labels` [N] str objects (None where the row failed), `probabilities` [N, K], `faults`: index → what was wrong,
-    `ids` (a string array) and `truth` [N] where the file has those columns, "" for rows that have no cells; `columns`:
-    the model's inputs of the `positions` [n] that could be split into cells.
+    Iterating raises Unreadable where the file as a whole cannot be scored, at its end too, and ReadAgain as Table does.
     """
 
-    first_row: int
-    labels: np.ndarray[Any, Any]
-    probabilities: np.ndarray[Any, Any]
-    faults: dict[int, Fault]
-    ids: pa.Array | None
-    truth: Coded | None
-    positions: np.ndarray[Any, Any]
-    columns: dict[str, Coded]
+    table: OpenTable
+    scorer: Scorer
+    watch: Stopwatch
+    tally: Tally
+    truth_column: str | None
+    limits: Limits
+    carried: Mapping[str, pa.DataType]
 
-    @property
-    def error_texts(self) -> dict[int, str]:
-        """What the output says of each failed row."""
-        return {
-            index: f"{fault.column}: {fault.message}" if fault.column else fault.message
-            for index, fault in self.faults.items()
-        }
-
-    def columns_of_all(self) -> dict[str, Coded]:
-        """The model's inputs of all N rows; gaps in those that have no cells."""
-        count = len(self.labels)
-        if len(self.positions) == count:
-            return self.columns
-        return {name: cells.spread(self.positions, count) for name, cells in self.columns.items()}
-
-
-@dataclass
-class Tally:
-    """What was counted in a file: all rows, rows without a score by reason, their first errors, and unknown texts."""
-
-    rows: int = 0
-    rejected: Counter[RowFault] = field(default_factory=Counter)
-    errors: list[RowError] = field(default_factory=list)
-    unknown: dict[str, int] | None = None
-
-    def count(self, predicted: Predicted) -> None:
-        self.rows += len(predicted.labels)
-        self.rejected.update(fault.kind for fault in predicted.faults.values())
-        for index in sorted(predicted.faults)[: max(0, MAX_LISTED_ERRORS - len(self.errors))]:
-            fault = predicted.faults[index]
-            self.errors.append(RowError(fault.message, predicted.first_row + index, fault.column))
-
-    def refuse_without_answers(self) -> None:
-        """Raises Unreadable where not one of the rows could be scored."""
-        if self.rows and self.rejected.total() == self.rows:
-            first = "; ".join(dict.fromkeys(_named(error) for error in self.errors[:3]))
-            said = f"none of the {self.rows:,} rows could be scored: {first}"
-            if {*self.rejected} == {RowFault.ENCODING}:
-                raise Unreadable(
-                    FileFault.ENCODING, f"{said}; save it as UTF-8, or name its encoding (UNDERSTUDY_ENCODING)"
-                )
-            raise Unreadable(FileFault.NO_ROW, said)
-
-
-@dataclass
-class UnknownTally:
-    """Texts that the model was never shown, counted over the batches of one file.
-
-    `rows`: column → rows with such a text, for the columns whose texts the model knows.
-    """
-
-    columns: Sequence[Column]
-    rows: dict[str, int] = field(default_factory=dict)
-    _texts: dict[str, int] = field(default_factory=dict)
-    _named: dict[str, dict[str, None]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for column in self.columns:
-            if column.known is not None:
-                self.rows[column.name] = self._texts[column.name] = 0
-                self._named[column.name] = {}
-
-    def count(self, rows: Rows, failed: np.ndarray[Any, Any]) -> None:
-        """Adds a batch. `failed`: [n] True for rows that have an error, which are not counted."""
-        for name, odd in rows.unknown.items():
-            texts = rows.coded[name]
-            odd = odd & ~failed
-            self.rows[name] += int(np.count_nonzero(odd))
-            self._texts[name] += int(np.count_nonzero(~rows.gaps[name] & ~failed))
-            named = self._named[name]
-            if len(named) <= NAMED_TEXTS and odd.any():
-                named.update(dict.fromkeys(texts.distinct[texts.codes[odd][:1000]]))
-
-    def refuse(self, most: float) -> None:
-        """Raises Unreadable where the share `most` or more of a column's texts is unknown."""
-        for column in self.columns:
-            count, texts = self.rows.get(column.name, 0), self._texts.get(column.name, 0)
-            if texts < FEW_TEXTS or not count or count < most * texts:
-                continue
-            known = f"only {texts - count:,} of {texts:,} texts are" if count < texts else f"none of {texts:,} texts is"
-            raise Unreadable(
-                FileFault.UNKNOWN,
-                f"{column.name}: {known} known ({_listed(list(self._named[column.name]))}); "
-                f"known: {_listed(list(column.known or ()))}",
-                column.name,
+    def __iter__(self) -> Iterator[Predicted]:
+        spec, watch = self.scorer.spec, self.watch
+        batches = self.table.batches()
+        unknown = UnknownTally(spec.columns)
+        while True:
+            with watch.step("read"):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            with watch.step("validate"):
+                rows = validate(batch, spec.columns, decimal_comma=self.table.decimal_comma)
+                truth = _truth(batch, self.truth_column, spec)
+                faults = _faults(batch, rows, spec)
+            with watch.step("score"):
+                scores, refused = self.scorer.score_each(rows.columns)
+            with watch.step("validate"):
+                _add_unanswered(faults, batch, scores, refused)
+                unknown.count(rows, np.isin(batch.positions, list(faults)))
+            predicted = _placed(
+                batch, scores, faults, _ids(batch, spec.id_column), truth, rows.coded, _beside(batch, self.carried)
             )
-
-
-def _listed(texts: Sequence[str]) -> str:
-    short = (text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…" for text in texts[:NAMED_TEXTS])
-    return ", ".join(map(repr, short)) + (", …" if len(texts) > NAMED_TEXTS else "")
+            self.tally.count(predicted)
+            yield predicted
+        self.tally.unknown = unknown.rows if spec.knows_texts else None
+        self.tally.refuse_without_answers()
+        unknown.refuse(self.limits.max_unknown)
 
 
 def predict(
@@ -163,49 +96,37 @@ def predict(
     scorer: Scorer,
     watch: Stopwatch,
     *,
+    name: str = "",
     tally: Tally | None = None,
     truth_column: str | None = None,
     limits: Limits = USUAL_LIMITS,
     all_columns: bool = False,
-) -> Iterator[Predicted]:
-    """Scores a file batch by batch, and counts in `tally`.
-
-    Raises Unreadable where the file as a whole cannot be scored, at its end too, and ReadAgain as Table does.
-    """
+) -> Scoring:
+    """Opens the file `name`, to be scored batch by batch and counted in `tally`. Raises Unreadable."""
     spec, tally = scorer.spec, tally or Tally()
     optional = [name for name in (spec.id_column, truth_column) if name is not None]
     with watch.step("read"):
-        table = Table(
+        table = open_table(
             stream,
+            name,
             [column.name for column in spec.columns],
             optional,
             limits,
             encoding=limits.encoding,
             all_columns=all_columns,
         )
-        batches = table.batches()
-    unknown = UnknownTally(spec.columns)
-    while True:
-        with watch.step("read"):
-            batch = next(batches, None)
-        if batch is None:
-            break
-        with watch.step("validate"):
-            rows = validate(batch, spec.columns, decimal_comma=table.decimal_comma)
-            ids = _ids(batch, spec.id_column)
-            truth = _truth(batch, truth_column, spec)
-            faults = _faults(batch, rows, spec)
-        with watch.step("score"):
-            scores, refused = scorer.score_each(rows.columns)
-        with watch.step("validate"):
-            _add_unanswered(faults, batch, scores, refused)
-            unknown.count(rows, np.isin(batch.positions, list(faults)))
-        predicted = _placed(batch, scores, faults, ids, truth, rows.coded)
-        tally.count(predicted)
-        yield predicted
-    tally.unknown = unknown.rows if spec.knows_texts else None
-    tally.refuse_without_answers()
-    unknown.refuse(limits.max_unknown)
+    tally.errors += [RowError(_LACKING, column=column) for column, place in table.carried.items() if place is None]
+    return Scoring(table, scorer, watch, tally, truth_column, limits, _carried(table, spec))
+
+
+def _carried(table: OpenTable, spec: ModelSpec) -> Mapping[str, pa.DataType]:
+    """Name → type of what is carried, without the column of ids if that is called `id`: it is written anyway."""
+    ids = table.columns.get(spec.id_column) if spec.id_column else None
+    return {
+        name: table.carried_type(name)
+        for name, place in table.carried.items()
+        if place is None or place != ids or folded(name) != "id"
+    }
 
 
 def _placed(
@@ -215,6 +136,7 @@ def _placed(
     ids: pa.Array | None,
     truth: Coded | None,
     columns: dict[str, Coded],
+    carried: Sequence[pa.Array],
 ) -> Predicted:
     """Answers of the rows that have cells, in the places that these have among all; none for those that failed."""
     labels = np.full(batch.rows, None, dtype=object)
@@ -224,7 +146,7 @@ def _placed(
     failed = list(faults)
     labels[failed] = None
     probabilities[failed] = np.nan
-    return Predicted(batch.first_row, labels, probabilities, faults, ids, truth, batch.positions, columns)
+    return Predicted(batch.first_row, labels, probabilities, faults, ids, truth, batch.positions, columns, carried)
 
 
 def _faults(batch: Batch, rows: Rows, spec: ModelSpec) -> dict[int, Fault]:
@@ -248,16 +170,25 @@ def _add_unanswered(faults: dict[int, Fault], batch: Batch, scores: Scores, refu
         faults.setdefault(int(batch.positions[index]), Fault(RowFault.MODEL, reason))
 
 
-def _named(error: RowError) -> str:
-    where = f", column {error.column!r}" if error.column else ""
-    return f"row {error.row}{where} {error.message}"
-
-
 def _ids(batch: Batch, column: str | None) -> pa.Array | None:
     """The rows' ids in their places; None where the file has none."""
-    if column is None or column not in batch.cells:
-        return None
-    found = copied(batch.cells[column])
+    return None if column is None or column not in batch.cells else _placed_texts(batch, batch.cells[column])
+
+
+def _beside(batch: Batch, carried: Collection[str]) -> list[pa.Array]:
+    """The cells of the carried columns in their places, "" where the file has none."""
+    empty = pa.repeat(pa.scalar(""), batch.rows) if carried else None
+    cells = (batch.carried.get(name) for name in carried)
+    return [empty if found is None else _placed_texts(batch, found) if _is_text(found) else found for found in cells]
+
+
+def _is_text(cells: pa.Array) -> bool:
+    return bool(pa.types.is_string(cells.type) or pa.types.is_dictionary(cells.type))
+
+
+def _placed_texts(batch: Batch, cells: pa.Array) -> pa.Array:
+    """The cells [n] of the rows that have any as texts, in the places that these have among all [N]."""
+    found = copied(cells)
     if len(found) == batch.rows:
         return found
     places = np.full(batch.rows, len(found), dtype=np.int64)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
 from ledger.commit import claim_metadata, claim_outcome, open_claim
-from ledger.names import Key
+from ledger.names import Key, in_form
 from ledger.receipt import ModelUsed, Outcome, RowError, Source, Status
 from models.registry.client import FetchedVersion
 from models.registry.spec import ModelSpec
@@ -23,7 +23,9 @@ from transport.bucket import Bucket, ObjectInfo, ObjectNotFound, PreconditionFai
 from transport.event import ObjectEvent
 from worker.processes.scoring_process import Workshop
 from worker.scoring import write
-from worker.scoring.predict import Predicted, Stopwatch, Tally, predict
+from worker.scoring.output import output_of
+from worker.scoring.predict import Scoring, Stopwatch, predict
+from worker.scoring.tally import Tally
 
 READ_ON_BYTES = 64 * 2**20
 BLOCK_BYTES = 2**20
@@ -91,31 +93,38 @@ def _claimed(bucket: Bucket, outcome: Outcome, scorer: Scorer, limits: Limits, *
     """Scores the file into a claim. Raises Unreadable, ReadAgain and what the bucket raises: no claim is left then."""
     watch, tally, digest = Stopwatch(), Tally(), hashlib.sha256()
     key = outcome.key
+    output = in_form(key.output, limits.output)
     metadata: dict[str, str] = {}
     with (
         bucket.read(key.name, key.generation.content) as stored,
         checked_to_the_end(bucket, stored),
-        open_claim(bucket, key, metadata) as claim,
+        open_claim(bucket, key, metadata, output) as claim,
     ):
         stream = Hashed(stored)
-        parts = predict(cast("BinaryIO", stream), scorer, watch, tally=tally, limits=limits, all_columns=all_columns)
-        for lines in _lines(scorer.spec, parts, watch, limits):
+        parts = predict(
+            cast("BinaryIO", stream), scorer, watch, name=key.name, tally=tally, limits=limits, all_columns=all_columns
+        )
+        for piece in filter(None, _pieces(parts, limits)):
             with watch.step("write"):
-                digest.update(lines)
-                claim.write(lines)
+                digest.update(piece)
+                claim.write(piece)
         source = replace(outcome.source, sha256=stream.sha256())
-        scored = replace(outcome, source=source, output=key.output, sha256=digest.hexdigest())
+        scored = replace(outcome, source=source, output=output, sha256=digest.hexdigest())
         metadata.update(claim_metadata(_counted(scored, scorer.spec, tally, watch)))
     return claim.info
 
 
-def _lines(spec: ModelSpec, parts: Iterable[Predicted], watch: Stopwatch, limits: Limits) -> Iterator[bytes]:
+def _pieces(parts: Scoring, limits: Limits) -> Iterator[bytes]:
     """The output, from its header on."""
-    yield write.header(spec)
+    output, watch = output_of(parts, limits), parts.watch
+    yield output.begin()
     for predicted in parts:
         with watch.step("write"):
-            lines = write.rows(spec, predicted, spreadsheet_safe=limits.spreadsheet_safe)
-        yield lines
+            piece = output.add(predicted)
+        yield piece
+    with watch.step("write"):
+        piece = output.end()
+    yield piece
 
 
 def _counted(outcome: Outcome, spec: ModelSpec, tally: Tally, watch: Stopwatch) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -10,7 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from models.registry.spec import ModelSpec
-from worker.scoring.predict import Predicted
+from models.scoring.table.cells import strings
+from models.scoring.table.dialect import folded
+from models.scoring.table.parquet.texts import coded_texts
+from worker.scoring.predicted import Predicted
 
 _LINES = pacsv.WriteOptions(include_header=False, quoting_style="none")
 _BEGINS = r"(^|[;\t\r\n])([=+\-@＝＋－＠])"
@@ -28,22 +32,38 @@ def positive_index(spec: ModelSpec) -> int | None:
     return 1 if spec.positive is None else spec.classes.index(spec.positive)
 
 
-def header(spec: ModelSpec) -> bytes:
-    """The header row of an output of this model."""
+def names(spec: ModelSpec, carried: Sequence[str] = ()) -> list[str]:
+    """The columns of an output of this model. A carried column that is called like one of ours has a number behind it.
+
+    Case does not count there, since it does not in many databases: `ID` is written as `ID.1`.
+    """
     if positive_index(spec) is not None:
         probabilities = ["probability"]
     else:
         probabilities = [f"probability_{label}" for label in spec.classes]
-    cells = _quoted(pa.array(["row", "id", "prediction", *probabilities, "error"]))
+    found = ["row", "id", "prediction", *probabilities, "error"]
+    ours, theirs = set(map(folded, found)), set(carried)
+    for name in carried:
+        own, number = name, 1
+        while folded(own) in ours or (own != name and own in theirs):
+            own, number = f"{name}.{number}", number + 1
+        theirs.add(own)
+        found.append(own)
+    return found
+
+
+def header(spec: ModelSpec, carried: Sequence[str] = ()) -> bytes:
+    """The header row of an output of this model, with these columns of the file behind its own."""
+    cells = _quoted(pa.array(names(spec, carried)))
     return ",".join(cells.to_pylist()).encode() + b"\n"
 
 
 def rows(spec: ModelSpec, predicted: Predicted, *, spreadsheet_safe: bool = False) -> bytes:
     """N rows as CSV. A row that failed keeps its place, with an empty prediction and why.
 
-    A probability is written with the fewest digits that give the same float32 back. Text copied from the file (ids, and
-    cells in error texts) stays as it is, because people join by it; with `spreadsheet_safe` a text that a spreadsheet
-    would take for a formula gets an apostrophe.
+    A probability is written with the fewest digits that give the same float32 back. Text copied from the file (ids,
+    carried cells, and cells in error texts) stays as it is, because people join by it; with `spreadsheet_safe` a text
+    that a spreadsheet would take for a formula gets an apostrophe.
     """
     count, first_row = len(predicted.labels), predicted.first_row
     if count == 0:
@@ -54,10 +74,11 @@ def rows(spec: ModelSpec, predicted: Predicted, *, spreadsheet_safe: bool = Fals
     copied = harmless if spreadsheet_safe else _as_it_is
     numbers = pa.array(np.arange(first_row, first_row + count))
     names, answers = copied(ids) if ids is not None else _empty(count), pa.array(predicted.labels, pa.string())
+    beside = [copied(cells) if _is_string(cells) else strings(coded_texts(cells)) for cells in predicted.carried]
     floats = [pa.array(np.ascontiguousarray(probabilities[:, k])) for k in wanted]
     if not errors:
         with suppress(pa.ArrowInvalid):  # a cell needs quotes
-            return _plain([numbers, names, answers, *floats, _empty(count)])
+            return _plain([numbers, names, answers, *floats, _empty(count), *beside])
     failed = np.zeros(count, dtype=bool)
     failed[list(errors)] = True
     blank = pa.array(failed)
@@ -68,6 +89,7 @@ def rows(spec: ModelSpec, predicted: Predicted, *, spreadsheet_safe: bool = Fals
             pc.if_else(blank, "", _quoted(answers)),
             *(pc.if_else(blank, "", cells.cast(pa.string())) for cells in floats),
             _quoted(copied(pa.array([errors.get(i, "") for i in range(count)]))),
+            *map(_quoted, beside),
         ]
     )
 
@@ -98,6 +120,10 @@ def harmless(cells: pa.Array) -> pa.Array:
     marked = pc.replace_substring_regex(cells, _BEGINS, r"\1'\2")
     marked = pc.replace_substring_regex(marked, _BEGINS_WITH_BLANK, r"'\1")
     return pc.if_else(pc.match_substring_regex(cells, _NUMBER), cells, marked)
+
+
+def _is_string(cells: pa.Array) -> bool:
+    return bool(pa.types.is_string(cells.type))
 
 
 def _as_it_is(cells: pa.Array) -> pa.Array:

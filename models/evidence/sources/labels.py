@@ -11,13 +11,13 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ledger.names import LABELS
+from ledger.names import INPUT_ENDINGS, LABELS
 from models.evidence.record.identity import identity
 from models.evidence.sources.streams import spooled
 from models.scoring.table.cells import copied, text_cells, unfit_cells
 from models.scoring.table.faults import Unreadable
 from models.scoring.table.gaps import trimmed
-from models.scoring.table.read import Table
+from models.scoring.table.opened import open_table
 from transport.bucket import Bucket, ObjectNotFound
 
 MOST_NAMED = 20
@@ -118,7 +118,7 @@ class LateLabels:
 def label_objects(bucket: Bucket) -> list[tuple[str, int]]:
     """Name and generation of each file of labels in the bucket."""
     found = bucket.objects(LABELS, recursive=False)
-    return [(info.name, info.generation) for info in found if info.name.lower().endswith((".csv", ".csv.gz"))]
+    return [(info.name, info.generation) for info in found if info.name.lower().endswith(INPUT_ENDINGS)]
 
 
 def read_labels(bucket: Bucket, objects: Iterable[tuple[str, int]], column: str | None, into: LateLabels) -> list[str]:
@@ -150,8 +150,8 @@ def add_labels(stream: BinaryIO, name: str, column: str | None, into: LateLabels
     The label stands in `column`, or in `label`; the id in `id`; of two columns the one that is not the other is meant.
     """
     try:
-        table = Table(stream, None, all_columns=True)
-        row_id, label = _columns(table.columns, column, name)
+        table = open_table(stream, name, None, all_columns=True)
+        row_id, label = _columns(tuple(table.columns), column, name)
         for batch in table.batches():
             ids, labels = batch.cells[row_id], text_cells(batch.cells[label], into.classes)
             sound = np.array([position not in batch.faults for position in batch.positions.tolist()], dtype=bool)

@@ -17,12 +17,13 @@ from models.evidence.record.comparison import Comparison
 from models.evidence.record.exact import as_float
 from models.evidence.record.pair import Predictions
 from models.evidence.sources.labels import LateLabels
-from models.evidence.sources.streams import csv_rows, spooled
+from models.evidence.sources.streams import spooled, table_rows
 from models.registry.spec import Column
 from models.scoring.table.cells import Coded, text_cells
 from models.scoring.table.columns import converted
 from models.scoring.table.faults import Unreadable
-from models.scoring.table.read import Batch, Table
+from models.scoring.table.opened import open_table
+from models.scoring.table.read import Batch
 from transport.bucket import Bucket, ObjectNotFound
 from transport.event import Generation
 
@@ -57,18 +58,19 @@ def relabel(bucket: Bucket, old: Comparison, late: LateLabels, alias: str = "") 
     key = ShadowKey(old.file.name, Generation.parse(old.file.generation), alias)
     try:
         with ExitStack() as stack:
-            production, staging = (_output(stack, bucket, key, name) for name in (key.output, key.shadow))
+            production, staging = (_output(stack, bucket, key, name) for name in (key.outputs, key.shadows))
             given = spooled(stack, bucket, key.name, key.generation.content)
             return with_late_labels(old, Streams(given, production, staging), late)
     except ObjectNotFound:
         raise NotJoined("the file or its outputs were replaced since, by another content or re-scoring") from None
 
 
-def _output(stack: ExitStack, bucket: Bucket, key: ShadowKey, name: str) -> BinaryIO:
-    found = bucket.stat(name)
-    if found is None or found.metadata.get(SOURCE_GENERATION) != str(key.generation):
-        raise ObjectNotFound(name)
-    return spooled(stack, bucket, name, found.generation)
+def _output(stack: ExitStack, bucket: Bucket, key: ShadowKey, forms: Sequence[str]) -> BinaryIO:
+    for name in forms:
+        found = bucket.stat(name)
+        if found is not None and found.metadata.get(SOURCE_GENERATION) == str(key.generation):
+            return spooled(stack, bucket, name, found.generation)
+    raise ObjectNotFound(forms[0])
 
 
 def with_late_labels(old: Comparison, streams: Streams, late: LateLabels) -> Comparison:
@@ -179,7 +181,8 @@ class _Given:
         ]
         label = [old.pair.label_column] if old.pair.label_column else []
         encoding = old.file.encoding if old.file else "utf-8"
-        self._table = Table(stream, list(old.pair.columns), label, encoding=encoding, all_columns=True)
+        name = old.file.name if old.file else ""
+        self._table = open_table(stream, name, list(old.pair.columns), label, encoding=encoding, all_columns=True)
 
     def batches(self) -> Iterator[Batch]:
         return self._table.batches()
@@ -203,7 +206,7 @@ class _Given:
 
 
 def _table(stream: BinaryIO) -> tuple[list[str], Iterator[list[str]]]:
-    rows = csv_rows(stream, errors="replace")
+    rows = table_rows(stream, errors="replace")
     return next(rows, []), rows
 
 

@@ -1,4 +1,4 @@
-"""Objects of a bucket as seekable streams, and the rows of a CSV stream, packed or not."""
+"""Objects of a bucket as seekable streams, and the rows of a CSV stream, packed or not, or of a Parquet output."""
 
 from __future__ import annotations
 
@@ -31,6 +31,27 @@ def csv_rows(stream: BinaryIO, errors: str = "strict") -> Iterator[list[str]]:
     finally:
         with suppress(ValueError):  # the stream may be closed already
             text.detach()
+
+
+def table_rows(stream: BinaryIO, errors: str = "strict") -> Iterator[list[str]]:
+    """The same of an output, which may be Parquet: its rows as a CSV has them, with "" for null."""
+    start = stream.read(4)
+    stream.seek(0)
+    return _parquet_rows(stream) if start == b"PAR1" else csv_rows(stream, errors)
+
+
+def _parquet_rows(stream: BinaryIO) -> Iterator[list[str]]:
+    from pyarrow import string
+    from pyarrow.parquet import ParquetFile
+
+    # The columns of its own stand first; what is carried may be of types that are no texts.
+    opened = ParquetFile(stream, buffer_size=1 << 18, pre_buffer=False)
+    names = opened.schema_arrow.names
+    own = names[: names.index("error") + 1]
+    yield own
+    for batch in opened.iter_batches(8192, columns=own, use_threads=False):
+        columns = [column.cast(string()).fill_null("").to_pylist() for column in batch.columns]
+        yield from map(list, zip(*columns, strict=True))
 
 
 def spooled(stack: ExitStack, bucket: Bucket, name: str, generation: int) -> BinaryIO:

@@ -76,7 +76,7 @@ def read_dialect(start: bytes, required: Sequence[str] | None, optional: Sequenc
     for separator in separators:
         header, size = _first_record(text, at, separator)
         try:
-            columns = _each(header) if required is None else choose_columns(header, required, optional)
+            columns = each_name(header) if required is None else choose_columns(header, required, optional)
         except Lacking as lacking:
             if missing is None or lacking.found > missing.found:
                 missing = lacking
@@ -138,7 +138,7 @@ def _twice(name: str, spelled: Sequence[str]) -> Unreadable:
     return Unreadable(FileFault.HEADER, f"the header has the column {name!r} twice: {shown}", name)
 
 
-def _each(header: Sequence[str]) -> dict[str, int]:
+def each_name(header: Sequence[str]) -> dict[str, int]:
     """Every column under a name of its own: a nameless one by its place, one that stands twice with a number."""
     places: dict[str, int] = {}
     for place, raw in enumerate(header):

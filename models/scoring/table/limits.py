@@ -9,7 +9,7 @@ from models.scoring.table.faults import FileFault, Unreadable
 
 MB = 1_000_000
 SIZE_OF_ONE_ALLOWANCE = 64 * MB  # what the seconds for a file are meant for; a bigger one has more, in proportion
-GZIP_COUNTS = 10  # times its size, when time is allowed for it: what a table packs to
+PACKED_COUNTS = 10  # times its size, when time is allowed for it: what a table packs to
 UNPACKED_FREELY = 64 * MB  # so much may come out of any gzip file, however small it is
 
 
@@ -18,9 +18,10 @@ class Limits:
     """How a file is read, and what it may be. Each is a setting of the worker's by the same name.
 
     `block_bytes` is how much is read at once; `encoding` that of files without a mark; `max_unknown` the share of a
-    column's texts from which on a file is rejected, if the model was never shown them; with `spreadsheet_safe` copied
-    cells that look like formulas are made harmless. The defaults let a table of 2 GB pass, and any table that a
-    spreadsheet or a database writes.
+    column's texts from which on a file is rejected, if the model was never shown them; with `spreadsheet_safe`
+    copied cells that look like formulas are made harmless; `carry` names the columns that are copied beside the
+    predictions (`table/carried.py`), and `output` is the form that these are written in, `csv` or `parquet`. The
+    defaults let a table of 2 GB pass, and any table that a spreadsheet or a database writes.
     """
 
     max_file_bytes: int = 10_000 * MB
@@ -32,6 +33,8 @@ class Limits:
     encoding: str = "utf-8"
     max_unknown: float = 1.0
     spreadsheet_safe: bool = False
+    carry: str = ""
+    output: str = "csv"
 
     def check_size(self, size: int) -> None:
         """`size`: bytes of the object as it is stored. Raises Unreadable."""
@@ -85,11 +88,11 @@ class Limits:
     def seconds_allowed(self, seconds: float, name: str, size: int | None) -> float:
         """How long a file may take for which `seconds` are set: so long up to 64 MB, beyond that in proportion.
 
-        `size` as its message tells it; a `.gz` counts tenfold. An unknown size counts as small, and a size beyond
-        `max_file_bytes` as that limit: a message may claim anything.
+        `size` as its message tells it; a `.gz` or `.parquet` counts tenfold. An unknown size counts as small,
+        and a size beyond `max_file_bytes` as that limit: a message may claim anything.
         """
         stored = min(size or 0, self.max_file_bytes)
-        counted = stored * (GZIP_COUNTS if name.lower().endswith(".gz") else 1)
+        counted = stored * (PACKED_COUNTS if name.lower().endswith((".gz", ".parquet")) else 1)
         return seconds * max(1.0, counted / SIZE_OF_ONE_ALLOWANCE)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from models.scoring.table.carried import carried_places
 from models.scoring.table.cells import CODED, each, encoded, strings
 from models.scoring.table.dialect import LINE_END, MAX_HEADER_BYTES, Dialect, folded, read_dialect
 from models.scoring.table.faults import Fault, FileFault, RowFault, Unreadable
@@ -33,7 +34,8 @@ class Batch:
 
     `rows`: how many there are; `positions`: [n] which of them (from 0) could be split into cells; `cells`: column →
     string array [n] (of type CODED for those that are required), with UNREADABLE for each byte that is not UTF-8;
-    `faults`: position → what is wrong with a row that is none of this table's, whether it could be split or not.
+    `faults`: position → what is wrong with a row that is none of this table's, whether it could be split or not;
+    `carried`: column → array [n], for those of the carried ones that the file has.
     """
 
     first_row: int
@@ -41,6 +43,7 @@ class Batch:
     positions: np.ndarray[Any, Any]
     cells: dict[str, pa.Array]
     faults: dict[int, Fault]
+    carried: Mapping[str, pa.Array] = field(default_factory=dict)
 
 
 class Table:
@@ -69,10 +72,19 @@ class Table:
             raise damaged(error) from None
         self._dialect = read_dialect(start, required, optional)
         limits.check_header(self._dialect.header)
-        self.columns = tuple(self._dialect.columns)
+        self.columns = self._dialect.columns  # wanted column → its place in the header
+        self.carried = carried_places(self._dialect.header, limits.carry)
+        self._carried = {name: place for name, place in self.carried.items() if place is not None}
         self._coded = {self._dialect.columns[name] for name in required or ()}
         self._all = all_columns or b'"' in start[self._dialect.size :]
+        self._places = list(dict.fromkeys((*self._dialect.columns.values(), *self._carried.values())))
+        if self._all:
+            self._places += sorted(set(range(self._dialect.fields)) - set(self._places))
         self._stream.skip(self._dialect.size)
+
+    def carried_type(self, name: str) -> pa.DataType:
+        """Of a carried column: text."""
+        return pa.string()
 
     @property
     def decimal_comma(self) -> bool:
@@ -102,9 +114,7 @@ class Table:
             return "skip"
 
         blocks = Blocks(self._stream, f"\n{end}\n".encode())
-        places = list(dialect.columns.values())
-        if self._all:
-            places += sorted(set(range(dialect.fields)) - set(places))
+        places = self._places
         strays = _Strays(dialect, places)
         done = 0
         try:
@@ -163,10 +173,11 @@ class Table:
         places = np.delete(np.arange(rows), list(here)) if here else np.arange(rows)
         self._limits.check_rows(done + rows)
         cells = dict(zip(self._dialect.columns, columns, strict=False))
-        self._check_fields(cells, lambda index: done + 1 + int(places[index]))
+        carried = {name: columns[self._places.index(place)] for name, place in self._carried.items()}
+        self._check_fields(cells | carried, lambda index: done + 1 + int(places[index]))
         found = strays.found(columns, lambda index: done + 1 + int(places[index]), quotes=self._all)
         here |= {int(places[index]): fault for index, fault in found.items()}
-        return Batch(done + 1, rows, places, cells, here)
+        return Batch(done + 1, rows, places, cells, here, carried)
 
     def _check_fields(self, columns: dict[str, pa.Array], row: Callable[[int], int]) -> None:
         """Raises Unreadable where a field is too long; `row`: the number of a row by its index."""

@@ -28,7 +28,7 @@ _BEGINS = (
     (b"\x28\xb5\x2f\xfd", "a zstd archive", _UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
     (b"Rar!", "a RAR archive", _UNPACK),
-    (b"PAR1", "a Parquet file", _SAVE),
+    (b"PAR1", "a Parquet file", "call it .parquet"),
     (b"ARROW1", "an Arrow file", _SAVE),
     (b"Obj\x01", "an Avro file", _SAVE),
     (b"\xd0\xcf\x11\xe0", "an Excel workbook (.xls)", _SAVE),
@@ -56,11 +56,11 @@ def damaged(error: Exception, where: str = "") -> Unreadable:
     return Unreadable(FileFault.DAMAGED, f"the gzip data is damaged or cut short{where}: {error}")
 
 
-def refuse_other_formats(start: bytes) -> None:
+def refuse_other_formats(start: bytes, wanted: str = "CSV") -> None:
     """Raises Unreadable, with the format's name, where the first bytes of a file are those of another format."""
     what, instead = _other(start[:LOOKED_AT])
     if what:
-        raise Unreadable(FileFault.FORMAT, f"the file is {what}, not CSV: {instead}")
+        raise Unreadable(FileFault.FORMAT, f"the file is {what}, not {wanted}: {instead}")
 
 
 def _other(start: bytes) -> tuple[str, str]:
@@ -152,7 +152,7 @@ class Utf8(io.RawIOBase):
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._stream = stream
-        self._decoder = codecs.getincrementaldecoder(encoding)(_SUBSTITUTE)
+        self._decoder = codecs.getincrementaldecoder(encoding)(SUBSTITUTE)
         self._may_be_plain = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
         self._held = b""
 
@@ -217,5 +217,5 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
     return UNREADABLE * (error.end - error.start), error.end
 
 
-_SUBSTITUTE = "understudy.substitute"
-codecs.register_error(_SUBSTITUTE, _substitute)
+SUBSTITUTE = "understudy.substitute"
+codecs.register_error(SUBSTITUTE, _substitute)

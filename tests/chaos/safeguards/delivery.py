@@ -237,8 +237,8 @@ SAFEGUARDS = (
         10,
         "receipt and output agree: the first claim stands",
         "ledger/commit.py",
-        "return bucket.write(key.claim, if_generation=ABSENT, metadata=metadata",
-        "return bucket.write(key.claim, if_generation=None, metadata=metadata",
+        "key.claim, if_generation=ABSENT, metadata=metadata",
+        "key.claim, if_generation=None, metadata=metadata",
         (INTERLEAVINGS + "[rsrr]",),
     ),
 )

@@ -14,6 +14,7 @@ from deploy.waiting import wait_for
 from ledger.names import Key, is_input
 from models.registry.client import Registry
 from models.registry.spec import METADATA_KEY, SPEC_FILE
+from models.scoring.table.limits import USUAL_LIMITS, Limits
 from tests.memory import MemoryQueue
 from tests.unit.registered import MODEL, good_files, mlmodel, new_registry, register
 from tests.worker_fixtures import HEADER, SPEC, Here, Worker, fetched
@@ -45,14 +46,14 @@ def answered(numbers: Iterable[int], *, header: str = HEADER, sure: float = 1.0)
 class House:
     """A bucket, and a worker for what is dropped into it. `at` [path]: the bucket's folder."""
 
-    def __init__(self, folder: Path, versions: InForce | None = None) -> None:
+    def __init__(self, folder: Path, versions: InForce | None = None, limits: Limits = USUAL_LIMITS) -> None:
         self.at = folder / "bucket"
         self.bucket = FolderBucket(str(self.at))
         self._scored: set[Key] = set()
         spec = replace(SPEC, name=MODEL)
         versions = versions or InForce(*(fetched(folder, str(n + 1), bias=n * BIAS, spec=spec) for n in range(2)))
         pools = Here(self.bucket), Here(self.bucket)
-        self.worker = Worker(self.bucket, MemoryQueue(), *pools, versions)
+        self.worker = Worker(self.bucket, MemoryQueue(), *pools, versions, {"limits": limits})
 
     def drop(self, name: str, content: bytes) -> None:
         """Writes the file, as a copy over it does, and has it scored and compared."""
