@@ -62,10 +62,6 @@ class Run(Listening, Receipting, Places):
         signals = stack.enter_context(self.start_signals("publisher", self.log_level, project_of(self.queue)))
         bucket = self.open_bucket(stack)
         queue = stack.enter_context(closing(open_queue(self.queue)))
-<<<<<<< HEAD
-        dead_letters = stack.enter_context(closing(open_dead_letters(self.queue)))
-        _verify(bucket)
-=======
         try:
             bucket.verify()
             bucket.sweep()
@@ -73,25 +69,11 @@ class Run(Listening, Receipting, Places):
             raise
         except BucketError as error:
             log.warning("the bucket does not answer yet; it is tried again in each pass", error=str(error))
->>>>>>> nt
         queue.verify()
 
         folder = watched_folder(bucket.url, self.prefix)
         settle = self.settle if self.settle is not None else SETTLE_IN_FOLDER if folder else 0.0
-<<<<<<< HEAD
-        notifier = stack.enter_context(self.notifier(bucket.url))
-        reconciler = Reconciler(
-            bucket,
-            queue,
-            dead_letters,
-            prefix=self.prefix,
-            settle=settle,
-            notifier=notifier,
-            silent_seconds=self.stalled_seconds,
-        )
-=======
         reconciler = self._reconciler(stack, bucket, queue, settle)
->>>>>>> nt
         loop = PublisherLoop(reconciler, self.interval)
         vitals = signals.vitals = PublisherVitals(queue, loop, self.interval, self.stalled_seconds)
         if signals.url:
@@ -112,18 +94,6 @@ class Run(Listening, Receipting, Places):
         log.info("publisher stopped")
         return 0
 
-<<<<<<< HEAD
-
-def _verify(bucket: Bucket) -> None:
-    """Raises AccessRefused; a bucket that gives no answer may do so later."""
-    try:
-        bucket.verify()
-        bucket.sweep()
-    except AccessRefused:
-        raise
-    except BucketError as error:
-        log.warning("the bucket does not answer yet; it is tried again in each pass", error=str(error))
-=======
     def _reconciler(self, stack: ExitStack, bucket: Bucket, queue: Queue, settle: float) -> Reconciler:
         return Reconciler(
             bucket,
@@ -134,4 +104,3 @@ def _verify(bucket: Bucket) -> None:
             notifier=stack.enter_context(self.notifier(bucket.url)),
             silent_seconds=self.stalled_seconds,
         )
->>>>>>> nt

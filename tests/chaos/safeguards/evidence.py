@@ -66,13 +66,8 @@ SAFEGUARDS = (
         12,
         "the version's page in the registry knows what was learned from",
         "models/evidence/judging/watcher.py",
-<<<<<<< HEAD
         "learned=training, more_notes=unsaid)",
         "more_notes=unsaid)",
-=======
-        "learned=training, ",
-        "",
->>>>>>> nt
         (AGAIN + "test_the_version_s_page_warns_too",),
     ),
 )
