@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from models.scoring.table.faults import FileFault, Unreadable
 from models.scoring.table.limits import MB, Limits
-from models.scoring.table.parquet.pages import Page, pages
+from models.scoring.table.parquet.pages import ParquetPage, pages
 from models.scoring.table.parquet.thrift import I32, I64, NoThrift, Struct, read_struct
 
 MAGIC, ENCRYPTED = b"PAR1", b"PARE"
@@ -114,7 +114,7 @@ def rows_of(row_bytes: float, limits: Limits) -> int:
     return int(min(max(limits.block_bytes / max(row_bytes, 1), 1), MOST_ROWS))
 
 
-def _pages_of(file: BinaryIO, size: int, column: Mapping[int, int], rows: int) -> list[Page]:
+def _pages_of(file: BinaryIO, size: int, column: Mapping[int, int], rows: int) -> list[ParquetPage]:
     start = column.get(_DATA_AT, 0)
     if 0 < column.get(_DICTIONARY_AT, 0) < start:
         start = column[_DICTIONARY_AT]

@@ -27,7 +27,7 @@ _PREFIXES = 7  # DELTA_BYTE_ARRAY: a value may be as long as the page, however s
 
 
 @dataclass(frozen=True)
-class Page:
+class ParquetPage:
     """`size`: bytes unpacked, `packed`: as stored, `values`: how many it holds (of a dictionary: its entries)."""
 
     size: int
@@ -47,7 +47,7 @@ class Page:
         return self.size if self.encoding == _PREFIXES else self.size / max(self.values, 1)
 
 
-def pages(stream: BinaryIO, start: int, end: int) -> Iterator[Page]:
+def pages(stream: BinaryIO, start: int, end: int) -> Iterator[ParquetPage]:
     """The pages of one column chunk, which lies from `start` to `end`. Raises NoThrift."""
     at = start
     while at < end:
@@ -59,7 +59,7 @@ def pages(stream: BinaryIO, start: int, end: int) -> Iterator[Page]:
         if min(size, packed, values) < 0:
             raise NoThrift("a page without sizes")
         encoding = of_kind.get(_ENCODING[kind]) if kind in _ENCODING else None
-        yield Page(size, packed, values, header.get(_KIND) == _DICTIONARY_PAGE, encoding)
+        yield ParquetPage(size, packed, values, header.get(_KIND) == _DICTIONARY_PAGE, encoding)
         at += length + packed
     if at != end:
         raise NoThrift("a page that ends behind its column")
