@@ -76,11 +76,12 @@ class Server:
         server = await asyncio.start_server(self._met, sock=self._socket, limit=MAX_HEAD)
         await self._stopping.wait()
         server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # the turn of the loop in which dropped connections close their sockets
+        await asyncio.sleep(0)  # a connection that was just accepted takes its socket over: it is closed with it
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # the turn of the loop in which dropped connections close their sockets
 
     async def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1

@@ -46,6 +46,7 @@ PRODUCTION = (
     _step("read", "receipt"),
     _step("read", "claim"),
     _step("write", "output"),
+    _step("look at", "output"),
     _step("write", "receipt"),
     _step("remove", "claim"),
 )
@@ -53,10 +54,12 @@ SHADOW = (
     _step("read", "input"),
     _step("read", "output"),
     _step("write", "shadow's output"),
+    _step("look at", "shadow's output"),
     _step("write", "comparison"),
 )
 WAY = (*PRODUCTION, *SHADOW)
-"""The calls about a new file whose event comes once. Reading a receipt that is not there yet (404) is not billed."""
+"""The calls about a new file whose event comes once. Reading a receipt that is not there yet (404) is not billed, nor
+is the look for an output in the other form (`ledger.commit.publish`)."""
 
 
 def step_of(request: Request) -> Step:

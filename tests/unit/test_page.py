@@ -135,7 +135,7 @@ def test_files_with_status_rows_version_and_reason_and_what_waits(shown: Shown) 
     assert "What waits late.csv 2.5 kB, came 12 s ago" in text
     assert "staging names churn version 4, which was refused no ONNX w1, 12 s ago" in text
     assert "churn version 3 last scored a file 5 min ago" in text
-    assert "table.xlsx its name ends neither in .csv nor in .csv.gz" in text
+    assert "table.xlsx its name does not end in .csv, .csv.gz or .parquet" in text
 
 
 def test_a_file_whose_attempts_fail_waits_with_the_reason(shown: Shown) -> None:
