@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from ledger.names import COMPARISONS
 from ledger.receipt import Outcome, Status
@@ -23,6 +24,7 @@ def as_parquet(survey: bytes) -> bytes:
     return out.getvalue()
 
 
+@pytest.mark.slow
 def test_predictions_as_parquet(running: Running) -> None:
     running.drop("a.csv", SURVEY)
     running.publisher()

@@ -50,6 +50,7 @@ def test_two_publishers_one_killed_and_one_late_do_no_harm(running: Running, mod
     assert running.left_behind() == []
 
 
+@pytest.mark.slow
 def test_what_a_lost_queue_held_is_published_again(running: Running, model_cache: Path) -> None:
     # given files that were published, and a queue that is deleted while nothing runs
     files = surveys(6, 100)

@@ -95,6 +95,7 @@ def test_each_line_of_growth_changes_one_thing_of_the_usual_case():
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_growth_measures_every_step_of_a_case(monkeypatch, capsys):
     small = growth.Case(rows=300, columns=4, distinct=5, trees=3)
     monkeypatch.setattr(growth, "cases", lambda: iter([("small", small)]))

@@ -72,7 +72,7 @@ def test_every_interleaving_with_one_crash_keeps_the_invariants(outcomes):
     assert worlds > 1_000
 
 
-@pytest.mark.parametrize("forms", [("csv", "parquet"), ("parquet", "csv")])
+@pytest.mark.parametrize("forms", [("csv", "parquet"), pytest.param(("parquet", "csv"), marks=pytest.mark.slow)])
 def test_workers_that_write_two_forms_leave_one(forms):
     for outcomes in OUTCOMES[:: 5 if forms[0] == "csv" else 3]:
         assert Explorer(ledger.commit, outcomes, crashes=0, forms=forms).search(most=2_000_000) > 1_000

@@ -200,6 +200,7 @@ def test_data_of_one_class_cannot_train() -> None:
         refuse_one_class(Dataset("one", positive.features, positive.labels, ""))
 
 
+@pytest.mark.slow
 def test_train_trains_on_files_and_prints_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data,) = write_files(tmp_path / "data.csv", files=1, rows=400, seed=1)
     command = COMMANDS["train"](  # type: ignore[call-arg]

@@ -62,6 +62,7 @@ def check_metrics(body):
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_a_worker_says_how_it_is_and_what_it_did(place):
     _, environment = place
     bucket, queue = FolderBucket(environment["UNDERSTUDY_BUCKET"]), LocalQueue(environment["UNDERSTUDY_QUEUE"])

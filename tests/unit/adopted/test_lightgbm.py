@@ -99,6 +99,7 @@ def test_what_its_trees_cannot_say_is_refused(named: dict[str, Any], sentence: s
     assert sentence in said(lgbm(**named).fit(ROWS, SPECIES_OF), ROWS)
 
 
+@pytest.mark.slow
 def test_texts_that_are_no_categories_any_more_are_refused() -> None:
     needs("lightgbm")
     table = TABLE[[*NUMBERS, *TEXTS]].head(60)

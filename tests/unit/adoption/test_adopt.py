@@ -107,6 +107,7 @@ def test_another_registry_of_the_shell_is_not_asked(
     assert not (house.folder / "another.db").exists()
 
 
+@pytest.mark.slow
 def test_aliases_runs_and_folders_name_models_too(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     import mlflow
 
@@ -188,6 +189,7 @@ def test_stage_and_promote_name_the_command(house: House, capsys: pytest.Capture
     assert Registry(house.uri, NAME).aliases() == {}
 
 
+@pytest.mark.slow
 def test_what_is_lacking_is_asked_for_by_name(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     rows, kinds = flowers()
     filled = rows[NUMBERS].fillna(0)

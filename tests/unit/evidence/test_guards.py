@@ -155,7 +155,7 @@ def test_a_class_with_an_odd_name_harms_no_page() -> None:
         assert set(name.lower()) <= set("abcdefghijklmnopqrstuvwxyz0123456789_. "), name
 
 
-@pytest.mark.parametrize("unit", ["row", "file"])
+@pytest.mark.parametrize("unit", [pytest.param("row", marks=pytest.mark.slow), "file"])
 @pytest.mark.parametrize("measure", MEASURES)
 def test_without_labels_or_without_the_class_no_figure_is_made_up(measure: str, unit: str) -> None:
     rows = Rows(9, 40)

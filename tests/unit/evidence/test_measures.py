@@ -104,7 +104,7 @@ def test_answers_are_counted_by_all_three_classes_however_the_rows_are_split(cla
     assert joint[joint > 0].tolist() == one.counts.tolist()
 
 
-@pytest.mark.parametrize("unit", ["row", "file"])
+@pytest.mark.parametrize("unit", [pytest.param("row", marks=pytest.mark.slow), "file"])
 @pytest.mark.parametrize("measure", MEASURES)
 def test_a_better_model_is_found_and_equal_ones_are_forecast(measure: str, unit: str) -> None:
     better = Rows(5, 60_000, better=1.0)

@@ -58,6 +58,7 @@ def test_an_export_serves_as_its_library_predicts(tmp_path: Path, export: str) -
     assert library == "skl2onnx" or made.no_gaps == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("export", NAMELESS)
 def test_a_network_serves_under_the_classes_that_are_named_for_it(tmp_path: Path, export: str) -> None:
     write, classes, columns = NAMELESS[export]
