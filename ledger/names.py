@@ -11,6 +11,7 @@ from transport.buckets.folder.files import MAX_PART
 from transport.event import (
     MAX_GENERATION,
     MAX_NAME_BYTES,
+    PARQUET,
     Generation,
     Message,
     ObjectEvent,
@@ -132,7 +133,7 @@ def other_form(name: str) -> str:
 
 def content_type(name: str) -> str:
     """Of an output."""
-    return "text/csv" if name.endswith(".csv") else "application/vnd.apache.parquet"
+    return "text/csv" if name.endswith(".csv") else PARQUET
 
 
 def _stem(name: str) -> str:

@@ -18,6 +18,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 MAX_NAME_BYTES = 1024  # of any object on Cloud Storage; an input's name is shorter (ledger/names.py)
 MAX_GENERATION = 2**63 - 1
 BY_NOTIFICATION = "gcs"  # the source of events that the bucket itself sends
+PARQUET = "application/vnd.apache.parquet"
 NOTHING: Mapping[str, str] = {}
 
 
@@ -103,7 +104,7 @@ class ObjectEvent:
             "bucket": self.bucket,
             "generation": str(self.generation.content),
             "timeCreated": self.event_time,
-            "contentType": "text/csv",
+            "contentType": PARQUET if self.name.lower().endswith(".parquet") else "text/csv",
         }
         if self.size is not None:
             resource["size"] = str(self.size)

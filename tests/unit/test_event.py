@@ -77,6 +77,9 @@ def test_our_own_message_has_the_shape_of_a_notification():
     assert set(resource) <= set(GCS_PAYLOAD)
     assert all(isinstance(value, str) for value in resource.values())
     assert (resource["name"], resource["bucket"], resource["size"]) == ("a.csv", "drop", "5")
+    assert resource["contentType"] == "text/csv"
+    table = ObjectEvent("drop", "a.Parquet", Generation(7), "2024-05-28T12:31:52Z")
+    assert json.loads(table.to_message().data)["contentType"] == "application/vnd.apache.parquet"
 
 
 names = (
