@@ -61,7 +61,7 @@ def test_your_own_bucket_and_which_model_is_better(tmp_path: Path, tiny_registry
         {typed}
         until ls $UNDERSTUDY_BUCKET/output/comparisons/flights.csv@*.json 2>/dev/null; do sleep 0.1; done
         .venv/bin/python -m publisher status
-        {block_with("README.md", "models compare ")}
+        {block_with("README.md", "--html report.html")}
         {chr(10).join(asked).replace("--staging 3", "--staging 2")}
         """
     )

@@ -10,7 +10,7 @@ from threading import Event, Thread
 import structlog
 
 from edge import metrics
-from models.registry.advice import advice
+from models.registry.advice import TRAIN, advice
 from models.registry.challengers import not_followed
 from models.registry.client import PRODUCTION, FetchedVersion, Registry, RegistryUnreachable, VersionId
 from models.registry.spec import UnfitModel
@@ -260,7 +260,7 @@ class Follower:
             model=self._registry.model,
             reason=self._trouble(),
             cache=f"no version in {self._cache} that has served here before",
-            todo=advice(self._registry),
+            todo=TRAIN if self._unreachable else advice(self._registry),
         )
 
     def _say_once(self, event: str, **fields: str) -> None:

@@ -11,7 +11,6 @@ SAFEGUARDS = (
     *delivery.SAFEGUARDS,
     *meaning.SAFEGUARDS,
     *told.SAFEGUARDS,
-    *receivers.SAFEGUARDS,
     *trust.SAFEGUARDS,
-    *(replace(one, nightly=True) for one in (*evidence.SAFEGUARDS, *registration.SAFEGUARDS)),
+    *(replace(one, nightly=True) for one in (*evidence.SAFEGUARDS, *registration.SAFEGUARDS, *receivers.SAFEGUARDS)),
 )

@@ -100,6 +100,7 @@ SAFEGUARDS = (
         "            self._all_ran = self._all_ran and ran\n",
         "",
         (CHALLENGERS + "TestAgain::test_at_the_end_a_message_is_given_back_where_one_of_its_shadows_has_not_run",),
+        nightly=True,
     ),
     Safeguard(
         7,
@@ -108,6 +109,7 @@ SAFEGUARDS = (
         "if not self.bucket.stat(shadow.key.comparison)]",
         "if not self.bucket.stat(shadows[0].key.comparison)]",
         (CHALLENGERS + "TestAgain::test_a_redelivery_runs_only_those_that_no_record_tells_of",),
+        nightly=True,
     ),
     Safeguard(
         4,
