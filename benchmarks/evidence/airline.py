@@ -1,7 +1,7 @@
 """Which measure decides after how many rows between two registered versions, each figure beside scikit-learn's.
 
 python -m models train forest network --data train.csv --test test.csv
-python -m benchmarks.evidence.airline test.csv
+python -m benchmarks.evidence.airline --data test.csv
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from pydantic import Field
-from pydantic_settings import CliPositionalArg
 from sklearn import metrics
 
 from edge.command import Command, main
@@ -48,7 +47,7 @@ class Answers:
 class Airline(Command):
     """Says which measure decides after how many rows between the registered production and staging versions."""
 
-    data: CliPositionalArg[Path] = Field(description="a labelled CSV")
+    data: Path = Field(description="a labelled CSV")
     files: int = Field(50, ge=1, description="in how many files its rows come")
     registry: str = Field("sqlite:///mlflow.db", description="the MLflow registry")
     model: str = Field("airline-satisfaction", description="the registered model")
