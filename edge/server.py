@@ -75,13 +75,17 @@ class Server:
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._met, sock=self._socket, limit=MAX_HEAD)
         await self._stopping.wait()
+        # What asyncio has accepted, but not begun, when its server closes is never closed. So accepting ends first, and
+        # every connection becomes a task of ours.
+        self._loop.remove_reader(self._socket)
+        while any(getattr(task.get_coro(), "__name__", "") != self._met.__name__ for task in _others()):
+            await asyncio.sleep(0)
         server.close()
-        await asyncio.sleep(0)  # a connection that was just accepted takes its socket over: it is closed with it
-        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.sleep(0)  # the turn of the loop in which dropped connections close their sockets
+        tasks = _others()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # the turn of the loop in which dropped connections close their sockets
 
     async def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
@@ -130,6 +134,11 @@ def _names_here(host: str) -> bool:
     except ValueError:
         return name == "localhost" or name.endswith(".localhost")
     return True
+
+
+def _others() -> set[asyncio.Task[object]]:
+    """Every task of this loop but the one that asks."""
+    return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import threading
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -188,6 +189,16 @@ def test_a_figure_that_is_slow_to_come_holds_up_no_health(signals):
 def test_a_request_that_is_none_gets_an_answer(clients, request_, status):
     with clients(request_) as client:
         assert client.recv(12).split()[1] == status
+
+
+def test_a_server_that_ends_closes_every_connection_also_those_that_come_just_then():
+    for _ in range(10):
+        with ExitStack() as connections:
+            with Signals("worker", HERE) as served:
+                port = int(served.url.rpartition(":")[2])
+                for _ in range(100):
+                    connections.enter_context(socket.create_connection(("127.0.0.1", port)))
+            gc.collect()  # what was left open would be warned of here
 
 
 def test_an_address_that_is_taken_is_an_error_at_the_start(signals):
