@@ -98,7 +98,7 @@ class ParquetRows:
         wanted = range(len(self._spec.classes)) if positive is None else (positive,)
         failed = np.zeros(count, dtype=bool)
         failed[list(errors)] = True
-        copied = write.harmless if self._safe else _as_it_is
+        copied = write.copying(spreadsheet_safe=self._safe)
         return [
             pa.array(np.arange(first, first + count)),
             pa.nulls(count, pa.string()) if predicted.ids is None else copied(predicted.ids),
@@ -107,10 +107,6 @@ class ParquetRows:
             copied(pa.array([errors.get(at) for at in range(count)], pa.string())),
             *(copied(cells) if pa.types.is_string(cells.type) else cells for cells in predicted.carried),
         ]
-
-
-def _as_it_is(cells: pa.Array) -> pa.Array:
-    return cells
 
 
 class _Sink(io.RawIOBase):

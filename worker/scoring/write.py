@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -71,7 +71,7 @@ def rows(spec: ModelSpec, predicted: Predicted, *, spreadsheet_safe: bool = Fals
     ids, probabilities, errors = predicted.ids, predicted.probabilities, predicted.error_texts
     positive = positive_index(spec)
     wanted = range(len(spec.classes)) if positive is None else (positive,)
-    copied = harmless if spreadsheet_safe else _as_it_is
+    copied = copying(spreadsheet_safe=spreadsheet_safe)
     numbers = pa.array(np.arange(first_row, first_row + count))
     names, answers = copied(ids) if ids is not None else _empty(count), pa.array(predicted.labels, pa.string())
     beside = [copied(cells) if _is_string(cells) else strings(coded_texts(cells)) for cells in predicted.carried]
@@ -111,6 +111,11 @@ def _joined(columns: list[pa.Array]) -> bytes:
     return joined.encode() + b"\n"
 
 
+def copying(*, spreadsheet_safe: bool) -> Callable[[pa.Array], pa.Array]:
+    """What makes of texts that stand in the file those that stand in the output."""
+    return harmless if spreadsheet_safe else lambda cells: cells
+
+
 def harmless(cells: pa.Array) -> pa.Array:
     """The cells, with `'` before each beginning of a formula; numbers and all other text as they are.
 
@@ -124,10 +129,6 @@ def harmless(cells: pa.Array) -> pa.Array:
 
 def _is_string(cells: pa.Array) -> bool:
     return bool(pa.types.is_string(cells.type))
-
-
-def _as_it_is(cells: pa.Array) -> pa.Array:
-    return cells
 
 
 def _empty(count: int) -> pa.Array:
