@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from deploy.waiting import NotInTime, wait_for
 
 SECONDS = 180.0  # a worker loads its models in some seconds; a busy machine takes many times as long
 WAITS = "waiting for a production version"
@@ -64,21 +66,25 @@ def wait(programs: Sequence[Started], tell: Callable[[str], None], seconds: floa
 
     A program that ends meanwhile is not waited for.
     """
-    deadline, told = time.monotonic() + seconds, ""
-    while True:
-        ended = [one for one in programs if one.process.poll() is not None]
-        if ended:
-            return [f"{one.name} ended with status {one.process.returncode}: {one.last_said()}" for one in ended]
-        missing = [one for one in programs if not one.is_ready()]
-        if not missing:
-            return []
-        if time.monotonic() > deadline:
-            return [f"{one.name} is not ready after {seconds:g} s: {one.last_said()}" for one in missing]
-        now = f"waiting for {', '.join(one.name for one in missing)}"
+    told = ""
+
+    def settled() -> bool:
+        nonlocal told
+        missing = [one.name for one in programs if not one.is_ready()]
+        if not missing or any(one.process.poll() is not None for one in programs):
+            return True
+        now = f"waiting for {', '.join(missing)}"
         if now != told:
             tell(now)
             told = now
-        time.sleep(0.1)
+        return False
+
+    with suppress(NotInTime):
+        wait_for(settled, seconds=seconds, every=0.1)
+    if ended := [one for one in programs if one.process.poll() is not None]:
+        return [f"{one.name} ended with status {one.process.returncode}: {one.last_said()}" for one in ended]
+    late = [one for one in programs if not one.is_ready()]
+    return [f"{one.name} is not ready after {seconds:g} s: {one.last_said()}" for one in late]
 
 
 def listens(port: int) -> bool:
