@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from deploy.emulators import free_port
 from deploy.waiting import wait_for
 from models.registry.client import Registry
 from models.registry.spec import GRAPH_FILE, SPEC_FILE
@@ -85,9 +85,7 @@ class ServedRegistry:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._database = new_registry(folder)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from deploy.emulators import free_port
 from tests.manual.copied import Reader
 from tests.pages import ROOT, blocks
 
@@ -17,10 +17,8 @@ AWAITED = {"version in force": '"alias": "staging"', "alias": '"version": "2"'}
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {"UNDERSTUDY_UI_PORT": str(port), "UNDERSTUDY_MODEL": "penguins", "COLUMNS": "120"}
+    ports = {f"UNDERSTUDY_{name}_PORT": str(free_port()) for name in ("UI", "PAGE")}
+    settings = {**ports, "UNDERSTUDY_MODEL": "penguins", "COLUMNS": "120"}
     reader = Reader(tmp_path / "understudy", settings)
     yield reader
     reader.types("make down")

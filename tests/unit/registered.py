@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from models.registry.client import Registry
 from models.registry.spec import GRAPH_FILE, METADATA_KEY, SHA256_TAG, SPEC_FILE
 
 MODEL = "airline-satisfaction"
@@ -135,3 +136,13 @@ def pins(files: Mapping[str, bytes]) -> dict[str, str]:
 def good_files(weight: float = 1.0) -> dict[str, bytes]:
     """The two files of a version that can serve."""
     return {SPEC_FILE: mlmodel(), GRAPH_FILE: graph(weight)}
+
+
+def registered(folder: Path, aliases: Mapping[str, str], versions: int = 3) -> Registry:
+    """A new registry with good versions 1, 2, …, and these aliases."""
+    found = Registry(new_registry(folder), MODEL)
+    for number in range(1, versions + 1):
+        register(found.tracking_uri, folder / str(number), good_files(float(number)))
+    for alias, version in aliases.items():
+        found.client.set_registered_model_alias(MODEL, alias, version)
+    return found

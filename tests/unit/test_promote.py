@@ -13,7 +13,7 @@ from models.commands.aliases import COMMANDS
 from models.evidence.judging.question import missing_for_promotion
 from models.registry.client import Registry
 from tests.unit.compared import add_file, labels_of
-from tests.unit.registered import MODEL, good_files, new_registry, register
+from tests.unit.registered import MODEL, registered
 from transport.bucket import put
 from transport.buckets.folder.bucket import FolderBucket
 
@@ -28,13 +28,7 @@ def bucket(tmp_path: Path) -> FolderBucket:
 @pytest.fixture
 def uri(tmp_path: Path) -> str:
     """Versions 1 (production), 2 (staging) and 3."""
-    address = new_registry(tmp_path)
-    for number in "123":
-        register(address, tmp_path / number, good_files(float(number)))
-    client = Registry(address, MODEL).client
-    client.set_registered_model_alias(MODEL, "production", "1")
-    client.set_registered_model_alias(MODEL, "staging", "2")
-    return address
+    return registered(tmp_path, {"production": "1", "staging": "2"}).tracking_uri
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from models.evidence.judging.watcher import Watcher
 from models.evidence.pages.registry_page import BEGIN, END, STAGING_TAG, RegistryPage, with_verdict
 from models.registry.client import Registry
 from tests.unit.compared import add_file, labels_of, spec
-from tests.unit.registered import MODEL, good_files, new_registry, register
+from tests.unit.registered import MODEL, registered
 from transport.bucket import AccessRefused, get, put
 from transport.buckets.folder.bucket import FolderBucket
 
@@ -31,10 +31,7 @@ def bucket(tmp_path: Path) -> FolderBucket:
 
 @pytest.fixture
 def uri(tmp_path: Path) -> str:
-    address = new_registry(tmp_path)
-    for number in "123":
-        register(address, tmp_path / number, good_files(float(number)))
-    return address
+    return registered(tmp_path, {}).tracking_uri
 
 
 def watcher(bucket: FolderBucket, uri: str) -> Watcher:
@@ -167,9 +164,7 @@ def test_a_registry_that_is_not_there_yet_is_written_later(bucket: FolderBucket,
     add_file(bucket, 1)
     watching = watcher(bucket, f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert not watching.look()
-    uri = new_registry(tmp_path)
-    for number in "12":
-        register(uri, tmp_path / number, good_files(float(number)))
+    uri = registered(tmp_path, {}, versions=2).tracking_uri
     assert watching.look()
     assert "understudy.verdict" in Seen(uri).version("2").tags
 

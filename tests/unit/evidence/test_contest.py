@@ -12,7 +12,7 @@ from models.evidence.pages.registry_page import RegistryPage
 from models.evidence.sources.records import EvidenceReader, comparison_keys
 from models.registry.client import Registry
 from tests.unit.compared import add_file, labels_of, spec
-from tests.unit.registered import MODEL, good_files, new_registry, register
+from tests.unit.registered import MODEL, registered
 from transport.bucket import put
 from transport.buckets.folder.bucket import FolderBucket
 
@@ -28,13 +28,7 @@ def bucket(tmp_path: Path) -> FolderBucket:
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     """Production 1, staging 2, staging-2 3, and a version 4 of which nothing was compared as staging-3."""
-    address = new_registry(tmp_path)
-    for number in "1234":
-        register(address, tmp_path / number, good_files(float(number)))
-    found = Registry(address, MODEL)
-    for alias, version in {"production": "1", "staging": "2", SECOND: "3", "staging-3": "4"}.items():
-        found.client.set_registered_model_alias(MODEL, alias, version)
-    return found
+    return registered(tmp_path, {"production": "1", "staging": "2", SECOND: "3", "staging-3": "4"}, versions=4)
 
 
 def read(bucket: FolderBucket, contest: Contest) -> EvidenceReader:

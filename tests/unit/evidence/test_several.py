@@ -15,7 +15,7 @@ from models.evidence.judging.watcher import Watcher
 from models.evidence.pages.registry_page import RegistryPage
 from models.registry.client import Registry
 from tests.unit.compared import add_file, spec
-from tests.unit.registered import MODEL, good_files, new_registry, register
+from tests.unit.registered import MODEL, registered
 from transport.buckets.folder.bucket import FolderBucket
 
 COMMANDS = {**compare.COMMANDS, **moving.COMMANDS}
@@ -25,13 +25,7 @@ BETTER = {"2": 0.0, "3": 0.35, "4": -0.6}
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     """Production 1, and versions 2 to 4 as staging, staging-2 and staging-3."""
-    address = new_registry(tmp_path)
-    for number in "1234":
-        register(address, tmp_path / number, good_files(float(number)))
-    found = Registry(address, MODEL)
-    for alias, version in {"production": "1", "staging": "2", "staging-2": "3", "staging-3": "4"}.items():
-        found.client.set_registered_model_alias(MODEL, alias, version)
-    return found
+    return registered(tmp_path, {"production": "1", "staging": "2", "staging-2": "3", "staging-3": "4"}, versions=4)
 
 
 @pytest.fixture

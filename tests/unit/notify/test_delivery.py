@@ -8,6 +8,7 @@ from threading import Event
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.emulators import free_port
 from deploy.waiting import wait_for
 from edge import metrics
 from edge.notify import post
@@ -15,7 +16,7 @@ from edge.notify.news import AliasMoved, Happening, News, alias_moved
 from edge.notify.notifier import NOBODY, Notifier
 from edge.notify.outbox import Outbox
 from edge.notify.post import Fate, Post, judge, shown
-from tests.unit.notify.receiver import Answer, free_port, garbage, hang_up, never, receiver, status
+from tests.unit.notify.receiver import Answer, garbage, hang_up, never, receiver, status
 
 SOURCE = "gs://flights"
 QUICK = (0.0, 0.0, 0.0)

@@ -8,12 +8,13 @@ import sys
 
 import pytest
 
+from deploy.emulators import free_port
 from deploy.waiting import wait_for
 from ledger.names import RECEIPTS, TOLD, Key
 from ledger.receipt import Status
 from models.registry.client import PRODUCTION, Registry
 from tests.unit.compared import add_file
-from tests.unit.notify.receiver import free_port, never, receiver
+from tests.unit.notify.receiver import never, receiver
 from tests.unit.registered import MODEL, good_files, register
 from tests.unit.test_worker_program import PATIENCE, distances, finish, place, promote, run, start
 from tests.worker_fixtures import contents, dropped, receipt_of
