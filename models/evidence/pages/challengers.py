@@ -10,7 +10,7 @@ from models.evidence.pages import words
 from models.evidence.pages.picture import Picture, PictureTable
 from models.html.chart import Plot, ticks
 
-HEAD = ("alias", "version", "verdict", "labelled rows", "difference", "at every look between", "best evidence")
+HEAD = ("alias", "version", "labelled rows", "difference", "verdict", "at every look between", "best evidence")
 
 
 def rows(summary: Summary) -> list[tuple[str, ...]]:
@@ -64,13 +64,13 @@ def _row(summary: Summary, each: ChallengerFigures) -> tuple[str, ...]:
     by = summary.evidence.measure
     verdict = "; ".join((each.verdict.replace(Kind.STAGING, "better than production", 1), *each.doubts))
     if each.difference is None or each.low is None or each.high is None or not each.rows:
-        return each.alias, each.version, verdict, "0", words.NONE, words.NONE, words.NONE
+        return each.alias, each.version, "0", words.NONE, verdict, words.NONE, words.NONE
     return (
         each.alias,
         each.version,
-        verdict,
         f"{each.rows:,}",
         f"{wording.difference(by, each.difference)}{' points' if by.shares else ''}",
+        verdict,
         wording.interval(by, each.low, each.high),
         words.evidence(max(each.log_e_staging, each.log_e_production)),
     )
