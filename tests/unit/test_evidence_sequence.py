@@ -14,12 +14,12 @@ from models.evidence.figures.clusters import OVERDISPERSED, overdispersion
 from models.evidence.figures.measures.series import CountSeries
 from models.evidence.figures.sequence import (
     ERROR,
-    LOG_THRESHOLD,
     Looks,
     file_bounds,
     log_e_value,
     log_file_capital,
     log_row_capital,
+    log_threshold,
     looks_by_file,
     looks_by_row,
     row_bounds,
@@ -44,8 +44,8 @@ def answers(random: np.random.Generator, difference: float, looks: int, every: i
 def decisions(won: np.ndarray, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each run the first look at which staging, and production, is said to be better; -1 for never."""
     up, down = np.meshgrid(np.arange(won.max() + 1), np.arange(lost.max() + 1), indexing="ij")
-    for_staging = log_e_value(up, down)[won, lost] >= LOG_THRESHOLD
-    for_production = log_e_value(down, up)[won, lost] >= LOG_THRESHOLD
+    for_staging = log_e_value(up, down)[won, lost] >= log_threshold()
+    for_production = log_e_value(down, up)[won, lost] >= log_threshold()
     return tuple(np.where(side.any(1), side.argmax(1), -1) for side in (for_staging, for_production))
 
 
@@ -91,7 +91,7 @@ def test_the_confidence_sequence_covers_the_true_difference_at_all_of_20000_look
             above = ups - downs > difference * rows
             for side, sign, won_so_far, lost_so_far in ((above, 1, ups, downs), (~above, -1, downs, ups)):
                 capital = log_row_capital(won_so_far[side], lost_so_far[side], rows[side], np.array(sign * difference))
-                outside[side] |= capital >= LOG_THRESHOLD
+                outside[side] |= capital >= log_threshold()
         missed += np.unique(run[outside]).size
     # then it covers in at least 95 %
     assert 1 - missed / RUNS >= 0.95
@@ -122,7 +122,7 @@ def clustered(random: np.random.Generator, share: float, files: int, together: f
 def test_files_whose_rows_hang_together_raise_no_false_alarms_with_files_as_the_unit_and_the_warning_is_shown():
     # given 2,000 comparisons of two equally good models in 40 files of 500 rows, looked at after each file
     won, lost = clustered(np.random.default_rng(7), 0.5, 40)
-    alarms = (log_file_capital(won, lost) >= LOG_THRESHOLD) | (log_file_capital(lost, won) >= LOG_THRESHOLD)
+    alarms = (log_file_capital(won, lost) >= log_threshold()) | (log_file_capital(lost, won) >= log_threshold())
     # then the verdict by files keeps its error, where that by rows loses it
     assert alarms.any(axis=1).mean() <= ERROR
     staging, production = decisions(np.cumsum(won, axis=1), np.cumsum(lost, axis=1))
@@ -135,23 +135,23 @@ def test_files_whose_rows_hang_together_raise_no_false_alarms_with_files_as_the_
 
 def test_files_as_the_unit_find_the_better_model_in_a_few_dozen_files():
     won, lost = clustered(np.random.default_rng(8), 0.7, 120)
-    reached = log_file_capital(won, lost) >= LOG_THRESHOLD
+    reached = log_file_capital(won, lost) >= log_threshold()
     files = np.where(reached.any(1), reached.argmax(1) + 1, 10_000)
     assert np.median(files) <= 40
-    assert (log_file_capital(lost, won) >= LOG_THRESHOLD).any(axis=1).mean() <= 0.025
+    assert (log_file_capital(lost, won) >= log_threshold()).any(axis=1).mean() <= 0.025
 
 
 def test_the_files_confidence_sequence_covers_the_true_balance_at_all_looks():
     won, lost = clustered(np.random.default_rng(9), 0.6, 60)
-    capital = log_file_capital(won, lost, 0.2) >= LOG_THRESHOLD
-    capital |= log_file_capital(lost, won, -0.2) >= LOG_THRESHOLD
+    capital = log_file_capital(won, lost, 0.2) >= log_threshold()
+    capital |= log_file_capital(lost, won, -0.2) >= log_threshold()
     assert capital.any(axis=1).mean() <= ERROR
     # and the bounds are where the capital reaches the threshold
     low, high = file_bounds(won[0], lost[0])
     for at in (5, 30, 59):
-        assert log_file_capital(won[0], lost[0], float(low[at]))[at] >= LOG_THRESHOLD or low[at] == -1
-        assert log_file_capital(won[0], lost[0], float(low[at]) + 0.005)[at] < LOG_THRESHOLD
-        assert log_file_capital(lost[0], won[0], -float(high[at]))[at] >= LOG_THRESHOLD or high[at] == 1
+        assert log_file_capital(won[0], lost[0], float(low[at]))[at] >= log_threshold() or low[at] == -1
+        assert log_file_capital(won[0], lost[0], float(low[at]) + 0.005)[at] < log_threshold()
+        assert log_file_capital(lost[0], won[0], -float(high[at]))[at] >= log_threshold() or high[at] == 1
 
 
 @pytest.mark.parametrize(("won", "lost"), [(0, 0), (3, 1), (40, 20), (5, 30)])
@@ -216,7 +216,7 @@ def test_what_was_decided_stays_decided():
     won, lost = np.array([40, 5, 5]), np.array([5, 15, 15])
     verdict, looks = decide(won, lost, np.full(3, 500))
     assert (verdict.kind, verdict.look) == (Kind.STAGING, 0)
-    assert looks.for_staging[-1] < LOG_THRESHOLD
+    assert looks.for_staging[-1] < log_threshold()
 
 
 def test_files_without_labels_change_nothing():

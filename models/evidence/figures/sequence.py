@@ -39,9 +39,6 @@ def log_threshold(error: float = ERROR) -> float:
     return float(np.log(2 / error))
 
 
-LOG_THRESHOLD = log_threshold()
-
-
 @dataclass(frozen=True)
 class Looks:
     """The evidence at each look, after each file in order of event time: arrays as long as there are files.
